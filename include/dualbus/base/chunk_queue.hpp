@@ -1,0 +1,68 @@
+#pragma once
+
+#include <sys/uio.h>
+
+#include <cstddef>
+#include <cstring>
+#include <string_view>
+
+namespace dualbus::base {
+
+struct chunk;
+
+/// Free chunks of one size, for the queues of one thread. Must outlive its queues.
+class chunk_pool {
+ public:
+  /// Keeps at most `max_free` chunks of `chunk_bytes` each for reuse; the rest goes back to the heap.
+  explicit chunk_pool(std::size_t chunk_bytes, std::size_t max_free);
+  ~chunk_pool();
+  chunk_pool(const chunk_pool&) = delete;
+  chunk_pool& operator=(const chunk_pool&) = delete;
+
+  std::size_t chunk_bytes() const { return chunk_bytes_; }
+
+ private:
+  friend class chunk_queue;
+  chunk* take(std::size_t at_least);
+  void give(chunk* c);
+
+  chunk* free_ = nullptr;
+  std::size_t free_count_ = 0;
+  const std::size_t chunk_bytes_, max_free_;
+};
+
+/// Bytes waiting to be written: appended at the end, gathered into iovecs and consumed at the front.
+/// An empty queue holds no chunk. Appending copies once; splice() moves chunks without copying.
+class chunk_queue {
+ public:
+  explicit chunk_queue(chunk_pool& pool) : pool_(&pool) {}
+  ~chunk_queue() { clear(); }
+  chunk_queue(chunk_queue&& other) noexcept;
+  chunk_queue& operator=(chunk_queue&&) = delete;
+
+  bool empty() const { return size_ == 0; }
+  std::size_t size() const { return size_; }
+
+  void append(std::string_view bytes);
+  /// `bytes` of contiguous room (at most 256) to be written at once; commit() says how many were.
+  char* reserve(std::size_t bytes);
+  void commit(std::size_t bytes);
+  /// Moves all of `other` to the end of this queue. Both use the same pool.
+  void splice(chunk_queue& other);
+
+  /// Fills up to `count` iovecs from the front; returns how many.
+  int gather(iovec* vectors, int count) const;
+  /// Drops the first `bytes`, which are there.
+  void consume(std::size_t bytes);
+  void clear();
+
+ private:
+  void add_chunk(std::size_t at_least);
+
+  chunk_pool* pool_;
+  chunk* head_ = nullptr;
+  chunk* tail_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace dualbus::base

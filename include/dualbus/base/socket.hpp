@@ -1,0 +1,38 @@
+#pragma once
+
+#include <dualbus/base/unique_fd.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+struct sockaddr;
+
+namespace dualbus::base {
+
+/// A listening, non-blocking socket on a numeric IPv4 or IPv6 address. With `shared`, several sockets may
+/// listen on the port and the kernel spreads connections over them (SO_REUSEPORT).
+/// Throws std::system_error whose text names address and port; a port in use is an error even with `shared`.
+unique_fd listen_tcp(const std::string& address, std::uint16_t port, int backlog, bool shared);
+
+/// The same on a Unix socket. A socket file that nobody listens on any more is replaced.
+unique_fd listen_unix(const std::string& path, unsigned mode, int backlog);
+
+/// A non-blocking socket whose connect() has begun; an empty result leaves the reason in errno.
+unique_fd start_connect(const sockaddr* address, unsigned length);
+unique_fd start_connect_unix(const std::string& path);
+
+/// The error that a finished connect() left on the socket, 0 for none.
+int connect_error(int fd);
+
+/// Sends small messages at once. No effect on Unix sockets.
+void set_no_delay(int fd);
+/// Probes a silent peer after `idle`, then three times at a third of it; 0 turns it off.
+void set_keepalive(int fd, std::chrono::seconds idle);
+
+/// "1.2.3.4:5", "[::1]:5" or "path:0", as Redis shows addresses.
+std::string local_name(int fd);
+std::string peer_name(int fd);
+
+}  // namespace dualbus::base

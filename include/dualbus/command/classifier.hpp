@@ -1,0 +1,99 @@
+#pragma once
+
+#include <dualbus/command/routing_table.hpp>
+#include <dualbus/command/xadd_arguments.hpp>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace dualbus::command {
+
+/// Which rule sent a message to its bus.
+enum class rule : std::uint8_t {
+  type,         ///< exact name of the type in the message's field
+  glob,         ///< glob that the type in the message's field matches
+  json,         ///< exact name or glob, of a type found in a JSON field
+  key,          ///< the key is pinned
+  default_bus   ///< nothing matched
+};
+inline constexpr std::size_t rule_count = 5;
+std::string_view rule_name(rule r);
+
+/// Messages by type, bus and rule, for one worker. Types beyond the cap count as "other"; a message without
+/// a type counts under "".
+class message_counters {
+ public:
+  using row = std::vector<std::array<std::uint64_t, rule_count>>;  ///< by bus
+
+  message_counters(std::size_t buses, std::size_t max_names);
+
+  /// The row of a type, made if there is room, else the one of "other". Rows stay where they are.
+  row& of(std::string_view type);
+  bool knows(std::string_view type) const { return rows_.find(type) != rows_.end(); }
+  bool full() const { return rows_.size() >= max_names_; }
+
+  template <typename Visitor>  // visitor(std::string_view type, const row&)
+  void visit(Visitor&& visitor) const {
+    for (const auto& [type, counts] : rows_) visitor(std::string_view(type), *counts);
+    visitor(std::string_view("other"), other_);
+  }
+
+ private:
+  struct string_hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+  };
+  std::size_t buses_, max_names_;
+  std::unordered_map<std::string, std::unique_ptr<row>, string_hash, std::equal_to<>> rows_;
+  row other_;
+};
+
+struct classification {
+  bus_index bus = no_bus;
+  command::rule rule = rule::default_bus;
+};
+
+/// Decides on the bus of an XADD and counts the decision. One per worker and routing table: it remembers what
+/// it found out about each type, so that a known type costs one look-up. Nothing is allocated for known types.
+class classifier {
+ public:
+  /// Both outlive the classifier.
+  classifier(const routing_table& table, message_counters& counters);
+  ~classifier();
+  classifier(const classifier&) = delete;
+  classifier& operator=(const classifier&) = delete;
+
+  /// `where` is the parsed XADD. read_buffer::padding bytes behind each argument must be readable: simdjson
+  /// reads that far.
+  classification classify(resp::arguments args, const xadd_arguments& where);
+  /// The same without counting.
+  classification explain(resp::arguments args, const xadd_arguments& where);
+
+ private:
+  struct known_type {
+    bus_index bus;
+    bool by_glob;
+    message_counters::row* counts;
+  };
+  struct string_hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+  };
+  struct json_reader;
+
+  std::string_view type_in_json(resp::arguments args, const xadd_arguments& where);
+  known_type look_up(std::string_view type, bool remember);
+  classification decide(resp::arguments args, const xadd_arguments& where, bool count);
+
+  const routing_table& table_;
+  message_counters& counters_;
+  std::unordered_map<std::string, known_type, string_hash, std::equal_to<>> known_;
+  std::unique_ptr<json_reader> json_;
+};
+
+}  // namespace dualbus::command

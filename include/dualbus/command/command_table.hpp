@@ -1,0 +1,74 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace dualbus::command {
+
+/// Redis's command groups, as COMMAND DOCS names them.
+enum class group : std::uint8_t {
+  bitmap, cluster, connection, generic, geo, hash, hyperloglog, list, pubsub, scripting, server, set,
+  sorted_set, stream, string, transactions
+};
+
+/// Where a command's keys stand.
+enum class key_form : std::uint8_t {
+  range,         ///< first_key … last_key, every key_step-th; a negative last_key counts from the end
+  second,        ///< behind a subcommand that takes a key (OBJECT, MEMORY, XGROUP, XINFO)
+  numkeys1,      ///< argument 1 says how many follow it
+  numkeys2,      ///< argument 2 says how many follow it
+  dest_numkeys,  ///< argument 1 is a key, argument 2 says how many follow it
+  sort,          ///< argument 1, and the one behind STORE
+  georadius,     ///< argument 1, and the ones behind STORE and STOREDIST
+  streams        ///< the first half of what follows STREAMS
+};
+
+/// What becomes of a command. docs/commands.md explains each to users.
+enum class route : std::uint8_t {
+  local,        ///< answered by the daemon
+  keys,         ///< to the bus of its keys, which must be one and the same
+  mget, mset,   ///< split by the keys' buses, merged
+  remove,       ///< DEL, UNLINK: each key on every bus that may hold a part of it, in the order that keeps groups
+  count,        ///< EXISTS, TOUCH: a key counts once, wherever it was found
+  type, expire, ttl, object, memory,  ///< asked on every bus that may hold a part of the key
+  whole,        ///< needs the whole key on one bus: pinned keys only
+  xadd, xlen, xrange, xdel,  ///< streams, over all buses
+  xread,        ///< XREAD, XREADGROUP
+  xsub,         ///< XGROUP, XINFO
+  xother,       ///< stream commands that only pinned keys have
+  blocking, pubsub, scripting, transaction, keyspace,  ///< no decision yet: refused, with the group's reason
+  refused       ///< has no meaning behind a proxy
+};
+
+/// One command: facts are Redis's own (7.0, and later additions where their keys are known).
+struct command_spec {
+  std::string_view name;   ///< lower case
+  std::int16_t arity;      ///< with the name; negative: at least that many
+  std::string_view flags;  ///< one letter each, see command_flags
+  std::int16_t first_key, last_key, key_step;
+  command::group group;
+  std::string_view since;
+  command::key_form keys;
+  command::route route;
+};
+
+struct command_flag {
+  char letter;
+  std::string_view name;  ///< as COMMAND INFO shows it
+};
+
+std::span<const command_spec> command_table();
+std::span<const command_flag> command_flags();
+std::string_view group_name(group g);
+
+/// Index of a command in command_table(), whatever the case of `name`; -1 if there is none.
+int find_command(std::string_view name);
+
+/// True if the number of arguments, the name included, is one that the command takes.
+inline bool arity_matches(const command_spec& spec, std::size_t count) {
+  return spec.arity >= 0 ? count == static_cast<std::size_t>(spec.arity)
+                         : count >= static_cast<std::size_t>(-spec.arity);
+}
+
+}  // namespace dualbus::command

@@ -1,0 +1,82 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace dualbus::command {
+
+/// A bus's place in the configuration; all per-bus arrays use it.
+using bus_index = std::uint8_t;
+inline constexpr bus_index no_bus = 255;
+
+struct bus_rules {
+  std::string name;
+  int id_slot = 0;        ///< 0 … 127, see stream/entry_id.hpp
+  bool draining = false;  ///< reads include it, XADD never goes there
+};
+
+/// An exact name or a glob, and the bus for what matches it.
+struct match_rule {
+  std::string match;
+  bus_index bus = 0;
+};
+
+/// The routing part of the configuration, as written.
+struct routing_rules {
+  std::vector<bus_rules> buses;
+  bus_index default_bus = 0;
+  bus_index anchor = 0;                       ///< where a group's existence is decided; active
+  std::string field = "message_type";         ///< the XADD field that names a message's type
+  std::vector<std::string> json_fields;       ///< looked into, in this order, when the field is absent
+  std::string json_pointer;                   ///< RFC 6901, where in them; empty: the member called `field`
+  std::vector<match_rule> types;              ///< of message types; exact names come before globs
+  std::vector<match_rule> keys;               ///< of keys; the first match pins the key
+  std::size_t max_type_names = 200;           ///< distinct message types that are counted by name
+};
+
+/// Decides where keys and message types belong. Immutable: a reload builds another one.
+class routing_table {
+ public:
+  explicit routing_table(routing_rules rules);
+
+  const routing_rules& rules() const { return rules_; }
+  std::size_t bus_count() const { return rules_.buses.size(); }
+  const bus_rules& bus(bus_index index) const { return rules_.buses[index]; }
+
+  /// The bus that the first matching key rule names; no_bus if the key is not pinned.
+  bus_index pinned_bus(std::string_view key) const;
+  /// Where commands of other types than streams find the key.
+  bus_index bus_of_key(std::string_view key) const {
+    const bus_index pinned = pinned_bus(key);
+    return pinned == no_bus ? rules_.default_bus : pinned;
+  }
+
+  struct type_match {
+    bus_index bus = no_bus;
+    bool by_glob = false;
+  };
+  /// The bus for a message type by exact name, else by the first matching glob, else no_bus.
+  type_match match_type(std::string_view type) const;
+
+ private:
+  struct key_pattern {
+    std::string text;
+    bus_index bus;
+    enum class kind : std::uint8_t { exact, prefix, glob } form;
+  };
+  struct string_hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+  };
+
+  routing_rules rules_;
+  std::vector<key_pattern> keys_;
+  std::unordered_map<std::string, bus_index, string_hash, std::equal_to<>> exact_types_;
+  std::vector<match_rule> type_globs_;
+};
+
+}  // namespace dualbus::command

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <dualbus/resp/request_parser.hpp>
+
+#include <cstdint>
+#include <string_view>
+
+namespace dualbus::command {
+
+/// Where the parts of an XADD stand, found as Redis finds them (t_stream.c, streamParseAddOrTrimArgsOrReply).
+/// Whether numbers and IDs are well formed is left to whoever uses them.
+struct xadd_arguments {
+  enum class verdict : std::uint8_t {
+    ok,
+    malformed,   ///< Redis would refuse it: no fields, an odd number of them, or options that exclude each other
+    unsupported  ///< has an option of a later Redis that does not work across buses; `option` is its index
+  };
+  verdict result = verdict::malformed;
+  std::uint32_t id = 0;        ///< index of the ID
+  std::uint32_t fields = 0;    ///< index of the first field name; values in between, up to the end
+  std::uint32_t min_id = 0;    ///< index of MINID's threshold, 0 if there is none
+  std::uint32_t option = 0;
+  bool no_mkstream = false;
+};
+
+/// `args` has the arity that the command table asks for.
+xadd_arguments parse_xadd(resp::arguments args);
+
+/// The value of the first field called `name`, or a view with a null pointer.
+std::string_view find_field(resp::arguments args, const xadd_arguments& where, std::string_view name);
+
+}  // namespace dualbus::command

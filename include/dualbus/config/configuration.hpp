@@ -1,0 +1,82 @@
+#pragma once
+
+#include <dualbus/command/routing_table.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace dualbus::config {
+
+using milliseconds = std::chrono::milliseconds;
+using microseconds = std::chrono::microseconds;
+using seconds = std::chrono::seconds;
+
+struct listen_settings {
+  std::string address = "127.0.0.1";  ///< numeric
+  std::uint16_t port = 6379;          ///< 0: no TCP listener
+  std::string unix_socket;            ///< path; empty: none
+  unsigned unix_socket_mode = 0700;
+  int backlog = 511;
+};
+
+struct admin_settings {
+  std::string address = "127.0.0.1";
+  std::uint16_t port = 9121;  ///< 0: no admin listener
+};
+
+/// One backend. name, id_slot and state stand in routing.buses at the same index.
+struct bus_settings {
+  std::string host;                    ///< name or numeric address; empty for a Unix socket
+  std::uint16_t port = 0;
+  std::string unix_socket;             ///< path; empty for TCP
+  std::string endpoint;                ///< as written, for messages
+  std::string username, password;      ///< password is read from its file or environment when loaded
+  int database = 0;
+  microseconds latency_target{0};      ///< 0: none
+};
+
+struct backend_settings {
+  milliseconds connect_timeout{1000};
+  milliseconds reconnect_wait{1000};        ///< how long unsent requests wait for their bus to come back
+  std::size_t reconnect_wait_bytes = 64 << 20;  ///< how many bytes of them, per bus and worker
+  milliseconds backoff_min{50};             ///< delay before the second attempt; doubles, with jitter
+  milliseconds backoff_max{2000};
+  milliseconds request_timeout{5000};       ///< answer to a sent request; 0: none
+  milliseconds health_interval{1000};       ///< PING on a connection that has nothing to answer
+  milliseconds health_timeout{10000};       ///< silence after which a connection is given up
+  seconds keepalive{60};                    ///< TCP keepalive; 0: off
+};
+
+struct limit_settings {
+  std::size_t max_clients = 10000;
+  std::size_t max_request = 64 << 20;            ///< bytes
+  std::size_t client_output_buffer = 256 << 20;  ///< bytes; beyond it a client is cut off
+  std::size_t client_in_flight = 10000;          ///< unanswered requests, beyond it a client is not read
+  std::size_t bus_output_buffer = 16 << 20;      ///< unsent bytes per bus, beyond it writers are not read
+  seconds idle_timeout{0};                       ///< 0: never
+  seconds client_keepalive{300};                 ///< TCP keepalive; 0: off
+  milliseconds shutdown_timeout{10000};          ///< for what is in flight when told to stop
+};
+
+enum class missing_group_action : std::uint8_t { error, create };
+enum class absorb_mode : std::uint8_t { relaxed, strict, off };
+
+/// Everything the YAML file says, checked. Immutable once loaded.
+struct configuration {
+  listen_settings listen;
+  admin_settings admin;
+  unsigned workers = 1;
+  std::vector<bus_settings> buses;   ///< same order as routing.buses
+  command::routing_rules routing;    ///< buses, anchor, types, keys
+  backend_settings backend;
+  limit_settings limits;
+  missing_group_action missing_group = missing_group_action::error;
+  std::string missing_group_start = "0";  ///< "0" or "$"
+  absorb_mode absorb = absorb_mode::relaxed;
+  std::string log_level = "info";
+};
+
+}  // namespace dualbus::config

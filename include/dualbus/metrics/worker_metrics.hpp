@@ -1,0 +1,86 @@
+#pragma once
+
+#include <dualbus/command/classifier.hpp>
+#include <dualbus/command/command_table.hpp>
+#include <dualbus/metrics/histogram.hpp>
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace dualbus::metrics {
+
+/// How a request ended, as its client saw it.
+enum class outcome : std::uint8_t {
+  ok,
+  redis_error,  ///< an error that Redis answered
+  refused,      ///< an error of the daemon's own: unknown, malformed, not supported, crossing buses
+  bus_down,     ///< not sent
+  bus_lost,     ///< sent, outcome unknown
+  bus_timeout   ///< sent, no answer in time
+};
+inline constexpr std::size_t outcome_count = 6;
+std::string_view outcome_name(outcome o);
+
+/// Why a client's connection ended.
+enum class close_reason : std::uint8_t {
+  client,          ///< it closed, or QUIT
+  protocol_error,
+  output_limit,    ///< it did not read
+  idle,
+  killed,          ///< CLIENT KILL
+  shutdown
+};
+inline constexpr std::size_t close_reason_count = 6;
+std::string_view close_reason_name(close_reason r);
+
+enum class connection_state : std::uint8_t { disconnected, connecting, handshake, up };
+inline constexpr std::size_t connection_state_count = 4;
+std::string_view connection_state_name(connection_state s);
+
+/// One worker's view of one bus. Counters count from the start; the last four are gauges, filled when a
+/// snapshot is taken.
+struct bus_metrics {
+  std::uint64_t sent_bytes = 0, received_bytes = 0;
+  std::uint64_t requests = 0;             ///< handed to the bus's pipelines
+  std::uint64_t connects = 0;             ///< connections that came up
+  std::uint64_t connect_failures = 0;
+  std::uint64_t connections_lost = 0;     ///< that had been up
+  std::uint64_t timeouts = 0;             ///< requests given up after request_timeout
+  std::uint64_t unexpected_replies = 0;   ///< connections closed because of a reply nobody asked for, or garbage
+  std::uint64_t latency_target_missed = 0;
+  histogram daemon_duration;              ///< what a request spent in the daemon
+  histogram bus_duration;                 ///< sent to bus … answered
+
+  std::array<std::uint32_t, connection_state_count> connections{};
+  std::uint64_t waiting = 0;              ///< requests not sent yet
+  std::uint64_t in_flight = 0;            ///< sent, not answered
+  std::uint64_t abandoned = 0;            ///< of those in flight: nobody waits for the answer any more
+};
+
+/// What one worker counts, in plain fields; copied by the worker itself when scraped.
+struct worker_metrics {
+  std::uint64_t clients = 0;  ///< gauge
+  std::uint64_t clients_accepted = 0, clients_rejected = 0;
+  std::array<std::uint64_t, close_reason_count> clients_closed{};
+  std::uint64_t received_bytes = 0, sent_bytes = 0;  ///< from and to clients
+  std::uint64_t unknown_commands = 0;
+  /// By index in command_table().
+  std::vector<std::array<std::uint64_t, outcome_count>> commands =
+      std::vector<std::array<std::uint64_t, outcome_count>>(command::command_table().size());
+  std::vector<bus_metrics> buses;
+
+  std::uint64_t requests() const;
+};
+
+/// One worker's counters at one moment.
+struct worker_snapshot {
+  worker_metrics metrics;
+  /// Messages by type: per bus, by rule.
+  std::map<std::string, command::message_counters::row> messages;
+};
+
+}  // namespace dualbus::metrics

@@ -1,0 +1,111 @@
+#include <dualbus/command/classifier.hpp>
+
+#include <dualbus/base/read_buffer.hpp>
+
+#include <simdjson.h>
+
+#include <optional>
+
+namespace dualbus::command {
+namespace {
+
+static_assert(simdjson::SIMDJSON_PADDING <= base::read_buffer::padding);
+
+constexpr std::string_view rule_names[] = {"type", "glob", "json", "key", "default"};
+
+// A member's name as a JSON pointer token.
+std::string pointer_to(std::string_view name) {
+  std::string pointer = "/";
+  for (const char c : name) {
+    if (c == '~') {
+      pointer += "~0";
+    } else if (c == '/') {
+      pointer += "~1";
+    } else {
+      pointer += c;
+    }
+  }
+  return pointer;
+}
+
+}  // namespace
+
+std::string_view rule_name(rule r) { return rule_names[static_cast<std::size_t>(r)]; }
+
+message_counters::message_counters(std::size_t buses, std::size_t max_names)
+    : buses_(buses), max_names_(max_names), other_(buses) {}
+
+message_counters::row& message_counters::of(std::string_view type) {
+  if (const auto found = rows_.find(type); found != rows_.end()) return *found->second;
+  if (full()) return other_;
+  return *rows_.emplace(std::string(type), std::make_unique<row>(buses_)).first->second;
+}
+
+struct classifier::json_reader {
+  simdjson::dom::parser parser;
+  std::string pointer;
+};
+
+classifier::classifier(const routing_table& table, message_counters& counters)
+    : table_(table), counters_(counters), json_(std::make_unique<json_reader>()) {
+  const routing_rules& rules = table.rules();
+  json_->pointer = rules.json_pointer.empty() ? pointer_to(rules.field) : rules.json_pointer;
+}
+
+classifier::~classifier() = default;
+
+std::string_view classifier::type_in_json(resp::arguments args, const xadd_arguments& where) {
+  for (const std::string& field : table_.rules().json_fields) {
+    const std::string_view text = find_field(args, where, field);
+    // Anything but an object or array cannot hold the type; telling so here spares the parser.
+    const std::size_t start = text.find_first_not_of(" \t\r\n");
+    if (start == std::string_view::npos || (text[start] != '{' && text[start] != '[')) continue;
+    simdjson::dom::element document;
+    if (json_->parser.parse(text.data(), text.size(), false).get(document) != simdjson::SUCCESS) continue;
+    std::string_view type;
+    if (document.at_pointer(json_->pointer).get(type) == simdjson::SUCCESS) return type;
+  }
+  return {};
+}
+
+classifier::known_type classifier::look_up(std::string_view type, bool remember) {
+  if (const auto found = known_.find(type); found != known_.end()) return found->second;
+  const routing_table::type_match match = table_.match_type(type);
+  known_type result{match.bus, match.by_glob, nullptr};
+  if (!remember) return result;
+  result.counts = &counters_.of(type);
+  if (counters_.knows(type)) known_.emplace(std::string(type), result);
+  return result;
+}
+
+classification classifier::decide(resp::arguments args, const xadd_arguments& where, bool count) {
+  const bus_index pinned = table_.pinned_bus(args[1]);
+  std::string_view type = find_field(args, where, table_.rules().field);
+  bool from_json = false;
+  // The first field that names a type wins, even if no rule knows that type.
+  if (type.data() == nullptr && pinned == no_bus && !table_.rules().json_fields.empty()) {
+    type = type_in_json(args, where);
+    from_json = type.data() != nullptr;
+  }
+  const known_type known = look_up(type, count);
+  classification result;
+  if (pinned != no_bus) {
+    result = {pinned, rule::key};
+  } else if (known.bus != no_bus) {
+    result = {known.bus, from_json ? rule::json : known.by_glob ? rule::glob : rule::type};
+  } else {
+    result = {table_.rules().default_bus, rule::default_bus};
+  }
+  if (known.counts != nullptr) ++(*known.counts)[result.bus][static_cast<std::size_t>(result.rule)];
+  return result;
+}
+
+classification classifier::classify(resp::arguments args, const xadd_arguments& where) {
+  return decide(args, where, true);
+}
+
+classification classifier::explain(resp::arguments args, const xadd_arguments& where) {
+  return decide(args, where, false);
+}
+
+}  // namespace dualbus::command

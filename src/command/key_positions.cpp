@@ -1,0 +1,81 @@
+#include <dualbus/command/key_positions.hpp>
+
+#include <dualbus/base/numbers.hpp>
+
+namespace dualbus::command {
+namespace {
+
+using positions_list = std::vector<std::uint32_t>;
+
+bool add_counted(resp::arguments args, std::size_t count_at, positions_list& positions) {
+  if (count_at >= args.size()) return false;
+  const auto count = base::parse_int64(args[count_at]);
+  if (!count || *count <= 0 || static_cast<std::uint64_t>(*count) > args.size() - count_at - 1) return false;
+  for (std::size_t i = 1; i <= static_cast<std::size_t>(*count); ++i) {
+    positions.push_back(static_cast<std::uint32_t>(count_at + i));
+  }
+  return true;
+}
+
+void add_behind(resp::arguments args, std::size_t from, std::string_view word, positions_list& positions) {
+  // Where an option is repeated Redis takes the last one; so the earlier ones are no keys.
+  for (std::size_t i = args.size() - 1; i-- > from;) {
+    if (base::equals_ignoring_case(args[i], word)) {
+      positions.push_back(static_cast<std::uint32_t>(i + 1));
+      return;
+    }
+  }
+}
+
+bool add_streams(resp::arguments args, positions_list& positions) {
+  for (std::size_t i = 1; i < args.size(); ++i) {
+    if (base::equals_ignoring_case(args[i], "group")) {
+      i += 2;  // a group or consumer may itself be called "streams"
+    } else if (base::equals_ignoring_case(args[i], "streams")) {
+      const std::size_t rest = args.size() - i - 1;
+      if (rest == 0 || rest % 2 != 0) return false;
+      for (std::size_t k = 0; k < rest / 2; ++k) positions.push_back(static_cast<std::uint32_t>(i + 1 + k));
+      return true;
+    } else if (base::equals_ignoring_case(args[i], "count") || base::equals_ignoring_case(args[i], "block")) {
+      ++i;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+bool find_keys(const command_spec& spec, resp::arguments args, positions_list& positions) {
+  positions.clear();
+  switch (spec.keys) {
+    case key_form::range: {
+      if (spec.first_key == 0) return true;
+      const auto size = static_cast<std::int64_t>(args.size());
+      const std::int64_t last = spec.last_key >= 0 ? spec.last_key : size + spec.last_key;
+      if (last >= size) return false;
+      for (std::int64_t i = spec.first_key; i <= last; i += spec.key_step) {
+        positions.push_back(static_cast<std::uint32_t>(i));
+      }
+      return true;
+    }
+    case key_form::second:
+      if (args.size() > 2) positions.push_back(2);
+      return args.size() > 2;
+    case key_form::numkeys1: return add_counted(args, 1, positions);
+    case key_form::numkeys2: return add_counted(args, 2, positions);
+    case key_form::dest_numkeys: positions.push_back(1); return add_counted(args, 2, positions);
+    case key_form::sort:
+      positions.push_back(1);
+      add_behind(args, 2, "store", positions);
+      return true;
+    case key_form::georadius:
+      positions.push_back(1);
+      add_behind(args, 5, "store", positions);
+      add_behind(args, 5, "storedist", positions);
+      return true;
+    case key_form::streams: return add_streams(args, positions);
+  }
+  return false;
+}
+
+}  // namespace dualbus::command

@@ -1,0 +1,49 @@
+#include <dualbus/command/routing_table.hpp>
+
+#include <dualbus/base/glob.hpp>
+
+#include <utility>
+
+namespace dualbus::command {
+
+routing_table::routing_table(routing_rules rules) : rules_(std::move(rules)) {
+  for (const match_rule& rule : rules_.keys) {
+    if (!base::is_glob(rule.match)) {
+      keys_.push_back({rule.match, rule.bus, key_pattern::kind::exact});
+    } else if (rule.match.find_first_of("*?[\\") == rule.match.size() - 1 && rule.match.back() == '*') {
+      keys_.push_back({rule.match.substr(0, rule.match.size() - 1), rule.bus, key_pattern::kind::prefix});
+    } else {
+      keys_.push_back({rule.match, rule.bus, key_pattern::kind::glob});
+    }
+  }
+  for (const match_rule& rule : rules_.types) {
+    if (base::is_glob(rule.match)) {
+      type_globs_.push_back(rule);
+    } else {
+      exact_types_.emplace(rule.match, rule.bus);
+    }
+  }
+}
+
+bus_index routing_table::pinned_bus(std::string_view key) const {
+  for (const key_pattern& pattern : keys_) {
+    bool matches = false;
+    switch (pattern.form) {
+      case key_pattern::kind::exact: matches = key == pattern.text; break;
+      case key_pattern::kind::prefix: matches = key.starts_with(pattern.text); break;
+      case key_pattern::kind::glob: matches = base::glob_match(pattern.text, key); break;
+    }
+    if (matches) return pattern.bus;
+  }
+  return no_bus;
+}
+
+routing_table::type_match routing_table::match_type(std::string_view type) const {
+  if (const auto found = exact_types_.find(type); found != exact_types_.end()) return {found->second, false};
+  for (const match_rule& rule : type_globs_) {
+    if (base::glob_match(rule.match, type)) return {rule.bus, true};
+  }
+  return {};
+}
+
+}  // namespace dualbus::command

@@ -1,0 +1,59 @@
+#include <dualbus/resp/reply_reader.hpp>
+
+#include <dualbus/base/numbers.hpp>
+#include <dualbus/resp/reply_scanner.hpp>
+
+namespace dualbus::resp {
+
+reply_value reply_reader::next() {
+  for (;;) {
+    reply_value value;
+    const std::size_t end = rest_.find('\r');
+    if (end == std::string_view::npos) return value;
+    value.type = rest_[0];
+    value.text = rest_.substr(1, end - 1);
+    rest_.remove_prefix(end + 2);
+    switch (value.type) {
+      case '$':
+      case '=':
+      case '!': {
+        const std::int64_t length = base::parse_int64(value.text).value_or(-1);
+        value.null = length < 0;
+        value.text = value.null ? std::string_view() : rest_.substr(0, static_cast<std::size_t>(length));
+        if (!value.null) rest_.remove_prefix(static_cast<std::size_t>(length) + 2);
+        break;
+      }
+      case '|': {
+        for (std::int64_t left = 2 * base::parse_int64(value.text).value_or(0); left > 0; --left) skip();
+        continue;
+      }
+      case '*':
+      case '~':
+      case '%':
+      case '>':
+      case ':':
+        value.number = base::parse_int64(value.text).value_or(0);
+        value.null = value.type == '*' && value.number < 0;
+        break;
+      case '_': value.null = true; break;
+      default: break;
+    }
+    return value;
+  }
+}
+
+std::string_view reply_reader::skip() {
+  reply_scanner scanner;
+  if (scanner.scan(rest_) != scan_status::complete) return {};
+  const std::string_view value = rest_.substr(0, scanner.consumed());
+  rest_.remove_prefix(value.size());
+  return value;
+}
+
+std::optional<std::int64_t> as_integer(std::string_view reply) {
+  const reply_value value = reply_reader(reply).next();
+  if (!value.is_integer()) return std::nullopt;
+  return value.number;
+}
+
+}  // namespace dualbus::resp

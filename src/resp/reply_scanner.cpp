@@ -1,0 +1,91 @@
+#include <dualbus/resp/reply_scanner.hpp>
+
+#include <dualbus/base/numbers.hpp>
+
+#include <cstring>
+
+namespace dualbus::resp {
+namespace {
+
+// Far above what Redis sends (512 MB bulks, 2^32 elements), and far below overflow.
+constexpr std::int64_t max_length = std::int64_t{1} << 40;
+constexpr std::uint64_t max_outstanding = std::uint64_t{1} << 62;
+// A status, error, number or length line; Redis's errors may quote arguments but stay short.
+constexpr std::size_t max_line = std::size_t{1} << 20;
+
+}  // namespace
+
+scan_status reply_scanner::scan(std::string_view input) {
+  for (;;) {
+    if (body_ > 0) {
+      if (input.size() - position_ < body_) return scan_status::incomplete;
+      position_ += body_;
+      if (input[position_ - 2] != '\r' || input[position_ - 1] != '\n') return scan_status::error;
+      body_ = 0;
+      --outstanding_;
+    }
+    if (outstanding_ == 0) return scan_status::complete;
+    if (position_ >= input.size()) return scan_status::incomplete;
+
+    const char* const line = input.data() + position_;
+    const auto* cr = static_cast<const char*>(std::memchr(line, '\r', input.size() - position_));
+    if (cr == nullptr || cr + 1 == input.data() + input.size()) {
+      return input.size() - position_ > max_line ? scan_status::error : scan_status::incomplete;
+    }
+    if (cr[1] != '\n') return scan_status::error;
+    const char kind = *line;
+    const std::string_view text(line + 1, static_cast<std::size_t>(cr - line - 1));
+    position_ = static_cast<std::size_t>(cr + 2 - input.data());
+    // Values of an attribute in front of the reply are counted above the one that is the reply.
+    if (outstanding_ == 1 && kind != '|') type_ = kind;
+
+    switch (kind) {
+      case '+':
+      case '-':
+      case ',':
+      case '(': --outstanding_; break;
+      case ':':
+        if (!base::parse_int64(text)) return scan_status::error;
+        --outstanding_;
+        break;
+      case '_':
+        if (!text.empty()) return scan_status::error;
+        --outstanding_;
+        break;
+      case '#':
+        if (text != "t" && text != "f") return scan_status::error;
+        --outstanding_;
+        break;
+      case '$':
+      case '=':
+      case '!': {
+        const auto length = base::parse_int64(text);
+        if (!length || *length < (kind == '$' ? -1 : 0) || *length > max_length) return scan_status::error;
+        if (*length < 0) {
+          --outstanding_;
+        } else {
+          body_ = static_cast<std::uint64_t>(*length) + 2;
+        }
+        break;
+      }
+      case '*':
+      case '~':
+      case '>':
+      case '%':
+      case '|': {
+        const auto count = base::parse_int64(text);
+        if (!count || *count < (kind == '*' ? -1 : 0) || *count > max_length) return scan_status::error;
+        std::uint64_t values = *count < 0 ? 0 : static_cast<std::uint64_t>(*count);
+        if (kind == '%' || kind == '|') values *= 2;
+        // An attribute comes before the value that it describes, so it does not count as one.
+        if (kind != '|') --outstanding_;
+        outstanding_ += values;
+        if (outstanding_ > max_outstanding) return scan_status::error;
+        break;
+      }
+      default: return scan_status::error;
+    }
+  }
+}
+
+}  // namespace dualbus::resp
