@@ -1,0 +1,42 @@
+#include <dualbus/base/numbers.hpp>
+#include <dualbus/stream/entry_id.hpp>
+
+#include <algorithm>
+#include <charconv>
+
+namespace dualbus::stream {
+namespace {
+
+// Decimal digits only; leading zeros are fine, as they are in Redis.
+std::optional<std::uint64_t> parse_part(std::string_view text) {
+  std::uint64_t value = 0;
+  const char* end = text.data() + text.size();
+  const auto [ptr, error] = std::from_chars(text.data(), end, value);
+  if (text.empty() || error != std::errc{} || ptr != end) return std::nullopt;
+  return value;
+}
+
+}  // namespace
+
+client_id to_client(bus_id id, int slot) {
+  if (id == bus_id{}) return {};  // 0-0 means "none" in replies, on every bus
+  return {id.ms, std::min(id.seq, slot_span - 1) + static_cast<std::uint64_t>(slot) * slot_span};
+}
+
+std::optional<parsed_id> parse_id(std::string_view text, std::uint64_t missing_seq) {
+  const std::size_t dash = text.find('-');
+  const auto ms = parse_part(text.substr(0, dash));
+  if (!ms) return std::nullopt;
+  if (dash == std::string_view::npos) return parsed_id{*ms, missing_seq};
+  const auto seq = parse_part(text.substr(dash + 1));
+  if (!seq) return std::nullopt;
+  return parsed_id{*ms, *seq};
+}
+
+char* write_id(char* out, std::uint64_t ms, std::uint64_t seq) {
+  out = base::write_int(out, ms);
+  *out++ = '-';
+  return base::write_int(out, seq);
+}
+
+}  // namespace dualbus::stream
