@@ -1,0 +1,94 @@
+#pragma once
+
+#include <dualbus/backend/pipeline.hpp>
+#include <dualbus/base/log.hpp>
+#include <dualbus/base/poller.hpp>
+#include <dualbus/config/configuration.hpp>
+#include <dualbus/resp/encoder.hpp>
+
+#include <functional>
+#include <memory>
+#include <random>
+#include <string>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+
+namespace dualbus::backend {
+
+/// Keeps one connection to a backend up, and moves a pipeline's bytes over it.
+///
+///   disconnected ──start/tick──> connecting ──> handshake (HELLO, SELECT) ──> up
+///        ^────── error, close, silence, garbage: retry with backoff and jitter ─┘
+///
+/// Lives on one worker's thread. flush() writes what the pipeline holds; the worker calls it once per turn.
+class connection final : public base::io_handler {
+ public:
+  /// All outlive the connection. `settings` and `target` may change between calls, as reloads do.
+  connection(boost::asio::io_context& io, base::poller& poller, const config::backend_settings& settings,
+             const config::bus_settings& target, std::string bus_name, resp::protocol version,
+             pipeline& requests, metrics::bus_metrics& metrics);
+  ~connection() override;
+
+  /// Begins to connect; from then on it reconnects by itself, as long as tick() is called.
+  void start(base::time_point now);
+  /// Closes for good; requests in flight end as bus_lost.
+  void stop(base::time_point now);
+
+  void flush(base::time_point now);
+  void tick(base::time_point now);
+
+  metrics::connection_state state() const { return state_; }
+  /// The backend's redis_version, empty until a handshake succeeded.
+  const std::string& redis_version() const { return redis_version_; }
+
+  void on_readable() override;
+  void on_writable() override;
+  void on_hangup() override;
+
+ private:
+  using phase = metrics::connection_state;
+
+  /// The health check's PING; a sink, since its reply has a slot like any other.
+  struct ping_sink final : reply_sink {
+    void on_reply(std::uint32_t, const reply_view&) override { waiting = false; }
+    void on_failure(std::uint32_t, failure) override { waiting = false; }
+    bool abandoned() const override { return false; }
+    bool waiting = false;
+  };
+
+  void attempt(base::time_point now);
+  void resolve();
+  void begin(base::unique_fd fd, base::time_point now);
+  void connected(base::time_point now);
+  void read_handshake(base::time_point now);
+  bool accept_handshake_reply(std::string_view reply, char type);
+  void up(base::time_point now);
+  void fail(const std::string& why, base::time_point now);
+  void update_interest();
+
+  boost::asio::ip::tcp::resolver resolver_;
+  base::poller& poller_;
+  const config::backend_settings& settings_;
+  const config::bus_settings& target_;
+  const std::string bus_name_;
+  const resp::protocol version_;
+  pipeline& requests_;
+  metrics::bus_metrics& metrics_;
+
+  phase state_ = phase::disconnected;
+  bool stopped_ = true, write_armed_ = false, read_armed_ = false;
+  base::unique_fd fd_;
+  std::string handshake_;  // bytes still to be written
+  int handshake_replies_ = 0;
+  resp::reply_scanner handshake_scanner_;
+  std::string redis_version_;
+  ping_sink ping_;
+  int failures_ = 0;  // since the last connection that lasted
+  base::time_point next_attempt_{}, deadline_{}, last_received_{}, up_since_{};
+  std::minstd_rand random_;
+  std::string last_error_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for the resolver's late answers
+};
+
+}  // namespace dualbus::backend

@@ -1,0 +1,135 @@
+#pragma once
+
+#include <dualbus/base/chunk_queue.hpp>
+#include <dualbus/base/clock.hpp>
+#include <dualbus/base/read_buffer.hpp>
+#include <dualbus/base/ring.hpp>
+#include <dualbus/metrics/worker_metrics.hpp>
+#include <dualbus/resp/reply_scanner.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <string_view>
+
+namespace dualbus::backend {
+
+/// Why a request has no reply; each is an error code that clients see.
+enum class failure : std::uint8_t {
+  bus_down,    ///< not a byte was sent: safe to retry
+  bus_lost,    ///< sent, connection lost: outcome unknown
+  bus_timeout  ///< sent, no answer in time: outcome unknown
+};
+
+struct reply_view {
+  std::string_view bytes;   ///< the whole reply; valid during the call
+  char type;                ///< its type byte, see reply_scanner
+  base::duration bus_time;  ///< from having been sent to having been received
+  bool is_error() const { return type == '-' || type == '!'; }
+};
+
+/// Waits for the replies to requests. Each request that was appended ends in exactly one of the two calls,
+/// with the `part` it was appended with; until then the sink must stay alive.
+class reply_sink {
+ public:
+  virtual void on_reply(std::uint32_t part, const reply_view& reply) = 0;
+  virtual void on_failure(std::uint32_t part, failure why) = 0;
+  /// True if nobody waits for the result any more.
+  virtual bool abandoned() const = 0;
+
+ protected:
+  ~reply_sink() = default;
+};
+
+struct pipeline_settings {
+  std::chrono::milliseconds reconnect_wait{1000};   ///< how long unsent requests outlast a missing connection
+  std::size_t reconnect_wait_bytes = 64U << 20;     ///< how many bytes of them
+  std::chrono::milliseconds request_timeout{5000};  ///< for the reply of a sent request; 0: none
+  std::size_t congestion_bytes = 16U << 20;         ///< unsent bytes above which writers should pause
+};
+
+/// The requests of many clients on their way to one backend, and the order of the replies that are owed.
+///
+///   append ──> [ out: unsent bytes ] ──gather/on_written──> socket
+///              [ slots: sent … | unsent … ] <──on_received── replies, oldest first
+///
+/// It sees no socket: a connection moves the bytes and says when it comes and goes. Nothing is written twice.
+/// When the connection is lost, requests of which any byte was written end as bus_lost; the others stay and
+/// wait for the next connection, for at most reconnect_wait. A request nobody waits for keeps its slot: its
+/// reply must still be taken off the connection. Sinks may append to this pipeline from within their
+/// callbacks.
+class pipeline {
+ public:
+  /// All outlive the pipeline. `settings` may change between calls.
+  pipeline(base::chunk_pool& pool, const pipeline_settings& settings, metrics::bus_metrics& metrics);
+
+  // --- for requests
+  // -----------------------------------------------------------------------------------------
+
+  /// True if a request may be appended; otherwise it is to end as bus_down.
+  bool accepts() const { return connected_ || out_.size() < settings_.reconnect_wait_bytes; }
+  /// Where the one request that end() announces is to be encoded.
+  base::chunk_queue& begin() { return out_; }
+  void end(reply_sink& sink, std::uint32_t part, base::time_point now);
+  /// True if unsent bytes pile up.
+  bool congested() const { return out_.size() > settings_.congestion_bytes; }
+
+  // --- for the connection
+  // -----------------------------------------------------------------------------------
+
+  void on_connected() { connected_ = true; }
+  void on_disconnected(base::time_point now);
+  bool connected() const { return connected_; }
+
+  std::size_t unsent_bytes() const { return out_.size(); }
+  int gather(iovec* vectors, int count) const { return out_.gather(vectors, count); }
+  void on_written(std::size_t bytes, base::time_point now);
+
+  /// Where received bytes go; then on_received().
+  base::read_buffer& input() { return input_; }
+  enum class verdict : std::uint8_t {
+    ok,
+    garbage,  ///< not RESP
+    unasked   ///< a reply that no request waits for
+  };
+  /// Hands the complete replies in the input to their sinks. After anything but ok the connection must be
+  /// closed.
+  verdict on_received(base::time_point now);
+
+  /// Ends everything that is left, when there will be no other connection.
+  void give_up();
+
+  /// Ends what has waited too long; call it every few ten milliseconds.
+  void tick(base::time_point now);
+
+  // --- for observers
+  // ----------------------------------------------------------------------------------------
+
+  std::size_t in_flight() const { return sent_; }
+  std::size_t waiting() const { return slots_.size() - sent_; }
+  std::size_t abandoned() const;
+  bool idle() const { return slots_.empty(); }
+
+ private:
+  struct slot {
+    reply_sink* sink = nullptr;  // null once it has been told of a time-out
+    std::uint32_t part = 0;
+    std::uint64_t end = 0;  // offset of its last byte in all that was ever appended, plus one
+    base::time_point queued{}, sent{};
+  };
+
+  slot pop();
+  void drop_front_bytes(std::uint64_t up_to);
+
+  const pipeline_settings& settings_;
+  metrics::bus_metrics& metrics_;
+  base::chunk_queue out_;
+  base::read_buffer input_;
+  resp::reply_scanner scanner_;
+  base::ring<slot> slots_;
+  std::size_t sent_ = 0;       // slots at the front that are wholly written
+  std::uint64_t written_ = 0;  // offset of the first byte in out_
+  std::uint64_t begin_ = 0;    // offset where the front slot begins
+  bool connected_ = false;
+};
+
+}  // namespace dualbus::backend

@@ -1,0 +1,321 @@
+#include <dualbus/backend/connection.hpp>
+#include <dualbus/base/socket.hpp>
+#include <dualbus/resp/reply_reader.hpp>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <sys/socket.h>
+
+#include <boost/asio/ip/address.hpp>
+
+namespace dualbus::backend {
+namespace {
+
+namespace asio = boost::asio;
+
+// One read takes what a turn's worth of replies needs; a larger reply grows the buffer.
+constexpr std::size_t read_bytes = std::size_t{256} << 10;
+// A buffer that a huge reply has grown is given back.
+constexpr std::size_t keep_bytes = std::size_t{1} << 20;
+constexpr int max_vectors = 64;
+// A connection that did not last this long counts as a failed attempt, so that a peer which accepts and
+// closes is not dialled in a tight loop.
+constexpr std::chrono::seconds lasting{1};
+
+std::string bulk(std::string_view text) {
+  return "$" + std::to_string(text.size()) + "\r\n" + std::string(text) + "\r\n";
+}
+
+}  // namespace
+
+connection::connection(asio::io_context& io, base::poller& poller, const config::backend_settings& settings,
+                       const config::bus_settings& target, std::string bus_name, resp::protocol version,
+                       pipeline& requests, metrics::bus_metrics& metrics)
+    : resolver_(io),
+      poller_(poller),
+      settings_(settings),
+      target_(target),
+      bus_name_(std::move(bus_name)),
+      version_(version),
+      requests_(requests),
+      metrics_(metrics),
+      random_(std::random_device{}()) {}
+
+connection::~connection() {
+  *alive_ = false;
+  if (fd_) poller_.remove(fd_.get(), *this);
+}
+
+void connection::start(base::time_point now) {
+  stopped_ = false;
+  attempt(now);
+}
+
+void connection::stop(base::time_point now) {
+  if (stopped_) return;
+  stopped_ = true;
+  fail("stopped", now);
+  requests_.give_up();
+}
+
+void connection::attempt(base::time_point now) {
+  state_ = phase::connecting;
+  deadline_ = now + settings_.connect_timeout;
+  if (!target_.unix_socket.empty()) {
+    begin(base::start_connect_unix(target_.unix_socket), now);
+    return;
+  }
+  boost::system::error_code not_numeric;
+  const auto address = asio::ip::make_address(target_.host, not_numeric);
+  if (not_numeric) {
+    resolve();
+    return;
+  }
+  const asio::ip::tcp::endpoint endpoint(address, target_.port);
+  begin(base::start_connect(endpoint.data(), static_cast<unsigned>(endpoint.size())), now);
+}
+
+void connection::resolve() {
+  resolver_.async_resolve(
+      target_.host, std::to_string(target_.port),
+      [this, alive = alive_](const boost::system::error_code& error, const auto& results) {
+        if (!*alive || stopped_ || state_ != phase::connecting || fd_) return;
+        const auto now = base::clock::now();
+        if (error || results.empty()) {
+          fail("cannot resolve '" + target_.host + "': " + error.message(), now);
+          return;
+        }
+        // Another address each time, so that one dead address of several does not keep the bus down.
+        const auto chosen = std::next(results.begin(), failures_ % static_cast<int>(results.size()));
+        const asio::ip::tcp::endpoint endpoint = chosen->endpoint();
+        begin(base::start_connect(endpoint.data(), static_cast<unsigned>(endpoint.size())), now);
+      });
+}
+
+void connection::begin(base::unique_fd fd, base::time_point now) {
+  if (!fd) {
+    fail(std::strerror(errno), now);
+    return;
+  }
+  fd_ = std::move(fd);
+  read_armed_ = false;
+  write_armed_ = true;
+  poller_.add(fd_.get(), *this, false, true);
+}
+
+void connection::connected(base::time_point now) {
+  if (target_.unix_socket.empty()) {
+    base::set_no_delay(fd_.get());
+    base::set_keepalive(fd_.get(), settings_.keepalive);
+  }
+  state_ = phase::handshake;
+  handshake_scanner_.reset();
+  requests_.input().release();
+  const bool with_password = !target_.password.empty();
+  handshake_ = with_password ? "*7\r\n" : "*4\r\n";
+  handshake_ += bulk("HELLO") + bulk(version_ == resp::protocol::resp3 ? "3" : "2");
+  if (with_password) {
+    handshake_ +=
+        bulk("AUTH") + bulk(target_.username.empty() ? "default" : target_.username) + bulk(target_.password);
+  }
+  handshake_ += bulk("SETNAME") + bulk("dualbusd");
+  handshake_replies_ = 1;
+  if (target_.database != 0) {
+    handshake_ += "*2\r\n" + bulk("SELECT") + bulk(std::to_string(target_.database));
+    ++handshake_replies_;
+  }
+  last_received_ = now;
+  on_writable();
+}
+
+bool connection::accept_handshake_reply(std::string_view reply, char type) {
+  resp::reply_reader reader(reply);
+  const resp::reply_value head = reader.next();
+  if (type == '-') {
+    last_error_ = "refused the handshake: " + std::string(head.text);
+    return false;
+  }
+  if (!head.is_aggregate()) return true;  // SELECT's OK
+  const std::int64_t values = head.type == '%' ? 2 * head.number : head.number;
+  for (std::int64_t i = 0; i + 1 < values; i += 2) {
+    const resp::reply_value name = reader.next();
+    resp::reply_reader value(reader.skip());
+    if (name.text == "version") redis_version_ = std::string(value.next().text);
+  }
+  return true;
+}
+
+void connection::read_handshake(base::time_point now) {
+  base::read_buffer& input = requests_.input();
+  while (handshake_replies_ > 0) {
+    const resp::scan_status status = handshake_scanner_.scan(input.data());
+    if (status == resp::scan_status::incomplete) return;
+    if (status == resp::scan_status::error) return fail("answered something that is not RESP", now);
+    const std::string_view reply = input.data().substr(0, handshake_scanner_.consumed());
+    if (!accept_handshake_reply(reply, handshake_scanner_.type())) return fail(std::string(last_error_), now);
+    input.consume(reply.size());
+    handshake_scanner_.reset();
+    --handshake_replies_;
+  }
+  if (!input.empty()) return fail("sent more than was asked for", now);
+  up(now);
+}
+
+void connection::up(base::time_point now) {
+  state_ = phase::up;
+  up_since_ = now;
+  last_error_.clear();
+  ++metrics_.connects;
+  spdlog::info("bus '{}': connected to {} (RESP{}, Redis {})", bus_name_, target_.endpoint,
+               static_cast<int>(version_), redis_version_.empty() ? "?" : redis_version_);
+  requests_.on_connected();
+  flush(now);
+}
+
+// The only way out of every other state.
+void connection::fail(const std::string& why, base::time_point now) {
+  const bool was_up = state_ == phase::up;
+  if (fd_) {
+    poller_.remove(fd_.get(), *this);
+    fd_.reset();
+  }
+  resolver_.cancel();
+  state_ = phase::disconnected;
+  handshake_.clear();
+  if (was_up) {
+    ++metrics_.connections_lost;
+  } else if (!stopped_) {
+    ++metrics_.connect_failures;
+  }
+  if (!stopped_) {
+    const bool lasted = was_up && now - up_since_ >= lasting;
+    failures_ = lasted ? 0 : failures_ + 1;
+    std::chrono::nanoseconds delay{0};
+    if (!lasted) {
+      const int doublings = std::min(failures_ - 1, 16);
+      delay =
+          std::min<std::chrono::nanoseconds>(settings_.backoff_max, settings_.backoff_min * (1 << doublings));
+      delay = delay / 2 + std::chrono::nanoseconds(
+                              std::uniform_int_distribution<std::int64_t>(0, delay.count() / 2)(random_));
+    }
+    next_attempt_ = now + delay;
+    // The same failure again and again is one event.
+    if (was_up || why != last_error_) {
+      spdlog::warn("bus '{}': {}: {}; {} requests were in flight, {} wait; reconnecting", bus_name_,
+                   target_.endpoint, why, requests_.in_flight(), requests_.waiting());
+    }
+    last_error_ = why;
+  }
+  if (was_up) requests_.on_disconnected(now);
+  requests_.input().release();
+}
+
+void connection::update_interest() {
+  const bool read = state_ == phase::handshake || state_ == phase::up;
+  const bool write = state_ == phase::connecting || !handshake_.empty() ||
+                     (state_ == phase::up && requests_.unsent_bytes() > 0);
+  if (read == read_armed_ && write == write_armed_) return;
+  read_armed_ = read;
+  write_armed_ = write;
+  poller_.modify(fd_.get(), *this, read, write);
+}
+
+void connection::flush(base::time_point) {
+  if (state_ != phase::up) return;
+  while (requests_.unsent_bytes() > 0) {
+    iovec vectors[max_vectors];
+    msghdr message{};
+    message.msg_iov = vectors;
+    message.msg_iovlen = static_cast<std::size_t>(requests_.gather(vectors, max_vectors));
+    const ssize_t written = ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    // Read anew: it is what the bus's share of a request's time is counted from.
+    const auto now = base::clock::now();
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      if (errno == EAGAIN || errno == EWOULDBLOCK) break;
+      return fail(std::strerror(errno), now);
+    }
+    requests_.on_written(static_cast<std::size_t>(written), now);
+  }
+  update_interest();
+}
+
+void connection::on_writable() {
+  const auto now = base::clock::now();
+  if (state_ == phase::connecting) {
+    if (const int error = base::connect_error(fd_.get()); error != 0) return fail(std::strerror(error), now);
+    return connected(now);
+  }
+  while (!handshake_.empty()) {
+    const ssize_t written =
+        ::send(fd_.get(), handshake_.data(), handshake_.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      if (errno == EAGAIN || errno == EWOULDBLOCK) break;
+      return fail(std::strerror(errno), now);
+    }
+    handshake_.erase(0, static_cast<std::size_t>(written));
+  }
+  if (state_ == phase::up) return flush(now);
+  update_interest();
+}
+
+void connection::on_hangup() {
+  fail("connection closed", base::clock::now());
+}
+
+void connection::on_readable() {
+  base::read_buffer& input = requests_.input();
+  const std::span<char> room = input.prepare(read_bytes);
+  const ssize_t received = ::recv(fd_.get(), room.data(), room.size(), MSG_DONTWAIT);
+  const auto now = base::clock::now();
+  if (received < 0) {
+    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return;
+    return fail(std::strerror(errno), now);
+  }
+  if (received == 0) return fail("connection closed by Redis", now);
+  input.commit(static_cast<std::size_t>(received));
+  last_received_ = now;
+  if (state_ == phase::handshake) return read_handshake(now);
+  metrics_.received_bytes += static_cast<std::uint64_t>(received);
+  switch (requests_.on_received(now)) {
+    case pipeline::verdict::ok:
+      break;
+    case pipeline::verdict::garbage:
+      ++metrics_.unexpected_replies;
+      return fail("answered something that is not RESP", now);
+    case pipeline::verdict::unasked:
+      ++metrics_.unexpected_replies;
+      return fail("answered a request that was never sent", now);
+  }
+  if (input.empty() && input.capacity() > keep_bytes) input.release();
+}
+
+void connection::tick(base::time_point now) {
+  if (stopped_) return;
+  switch (state_) {
+    case phase::disconnected:
+      if (now >= next_attempt_) attempt(now);
+      break;
+    case phase::connecting:
+    case phase::handshake:
+      if (now >= deadline_) fail("did not answer the connection in time", now);
+      break;
+    case phase::up:
+      // Silence counts only while an answer is owed.
+      if (!requests_.idle() && now - last_received_ >= settings_.health_timeout) {
+        return fail("has been silent for " + std::to_string(settings_.health_timeout.count()) + " ms", now);
+      }
+      if (requests_.idle() && !ping_.waiting && now - last_received_ >= settings_.health_interval) {
+        last_received_ = now;
+        ping_.waiting = true;
+        requests_.begin().append("*1\r\n$4\r\nPING\r\n");
+        requests_.end(ping_, 0, now);
+        flush(now);
+      }
+      break;
+  }
+}
+
+}  // namespace dualbus::backend

@@ -1,0 +1,114 @@
+#include <dualbus/backend/pipeline.hpp>
+
+#include <utility>
+
+namespace dualbus::backend {
+
+pipeline::pipeline(base::chunk_pool& pool, const pipeline_settings& settings, metrics::bus_metrics& metrics)
+    : settings_(settings), metrics_(metrics), out_(pool) {}
+
+void pipeline::end(reply_sink& sink, std::uint32_t part, base::time_point now) {
+  slots_.push_back({&sink, part, written_ + out_.size(), now, {}});
+  ++metrics_.requests;
+}
+
+pipeline::slot pipeline::pop() {
+  const slot front = slots_.front();
+  slots_.pop_front();
+  begin_ = front.end;
+  if (sent_ > 0) --sent_;
+  return front;
+}
+
+void pipeline::on_written(std::size_t bytes, base::time_point now) {
+  out_.consume(bytes);
+  written_ += bytes;
+  metrics_.sent_bytes += bytes;
+  for (; sent_ < slots_.size() && slots_[sent_].end <= written_; ++sent_) slots_[sent_].sent = now;
+}
+
+pipeline::verdict pipeline::on_received(base::time_point now) {
+  for (;;) {
+    switch (scanner_.scan(input_.data())) {
+      case resp::scan_status::incomplete:
+        return verdict::ok;
+      case resp::scan_status::error:
+        return verdict::garbage;
+      case resp::scan_status::complete:
+        break;
+    }
+    const std::string_view bytes = input_.data().substr(0, scanner_.consumed());
+    const char type = scanner_.type();
+    scanner_.reset();
+    if (type == '>') {  // nothing is subscribed to here, so a push is no answer and no news
+      input_.consume(bytes.size());
+      continue;
+    }
+    if (sent_ == 0) return verdict::unasked;
+    const slot front = pop();
+    const base::duration bus_time = now - front.sent;
+    metrics_.bus_duration.observe(bus_time);
+    if (front.sink != nullptr) front.sink->on_reply(front.part, {bytes, type, bus_time});
+    input_.consume(bytes.size());
+  }
+}
+
+void pipeline::drop_front_bytes(std::uint64_t up_to) {
+  out_.consume(up_to - written_);
+  written_ = up_to;
+}
+
+void pipeline::on_disconnected(base::time_point) {
+  connected_ = false;
+  input_.release();
+  scanner_.reset();
+  // Sinks may append while they are told, so what was sent is counted first.
+  std::size_t lost = sent_;
+  if (sent_ < slots_.size() && written_ > (sent_ > 0 ? slots_[sent_ - 1].end : begin_)) {
+    drop_front_bytes(slots_[sent_].end);
+    ++lost;
+  }
+  for (; lost > 0; --lost) {
+    const slot front = pop();
+    if (front.sink != nullptr) front.sink->on_failure(front.part, failure::bus_lost);
+  }
+}
+
+void pipeline::give_up() {
+  while (!slots_.empty()) {
+    drop_front_bytes(slots_.front().end);
+    const slot front = pop();
+    if (front.sink != nullptr) front.sink->on_failure(front.part, failure::bus_down);
+  }
+}
+
+void pipeline::tick(base::time_point now) {
+  if (!connected_) {
+    while (!slots_.empty() && now - slots_.front().queued >= settings_.reconnect_wait) {
+      drop_front_bytes(slots_.front().end);
+      const slot front = pop();
+      front.sink->on_failure(front.part, failure::bus_down);
+    }
+    return;
+  }
+  if (settings_.request_timeout.count() == 0) return;
+  // Those sent first expire first; what has been given up already stands in front of them.
+  for (std::size_t i = 0; i < sent_; ++i) {
+    slot& s = slots_[i];
+    if (s.sink == nullptr) continue;
+    if (now - s.sent < settings_.request_timeout) break;
+    ++metrics_.timeouts;
+    const std::uint32_t part = s.part;
+    std::exchange(s.sink, nullptr)->on_failure(part, failure::bus_timeout);
+  }
+}
+
+std::size_t pipeline::abandoned() const {
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    count += slots_[i].sink == nullptr || slots_[i].sink->abandoned() ? 1 : 0;
+  }
+  return count;
+}
+
+}  // namespace dualbus::backend
