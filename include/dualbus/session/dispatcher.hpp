@@ -1,0 +1,31 @@
+#pragma once
+
+#include <dualbus/command/routing_table.hpp>
+#include <dualbus/resp/request_parser.hpp>
+
+#include <cstdint>
+#include <string_view>
+
+namespace dualbus::session {
+
+class session;
+class worker_context;
+
+/// One parsed request; views live during the dispatch only.
+struct request {
+  resp::arguments args;
+  std::string_view raw;            ///< its bytes as received
+  bool verbatim = false;           ///< whether `raw` may be forwarded as it is
+  std::uint16_t command = 0xffff;  ///< index in the command table
+};
+
+/// Takes one request of a client to where it belongs: a bus, several, or the daemon itself. By the time it
+/// returns, the request has been answered, queued, or handed to an operation. False: it must come again when
+/// the client's earlier requests have been answered; the session has paused for that.
+bool dispatch(worker_context& context, session& client, request what);
+
+/// Sends a request to one bus and its reply back, with `args` instead of the raw bytes if there are any.
+void forward(worker_context& context, session& client, const request& what, command::bus_index bus,
+             bool translate_id, resp::arguments args = {});
+
+}  // namespace dualbus::session

@@ -1,0 +1,88 @@
+#pragma once
+
+#include <dualbus/backend/pipeline.hpp>
+#include <dualbus/base/chunk_queue.hpp>
+#include <dualbus/command/routing_table.hpp>
+#include <dualbus/metrics/worker_metrics.hpp>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace dualbus::session {
+
+class session;
+class worker_context;
+
+/// One request of a client, from when it was parsed until its reply stands in the client's output. It waits
+/// in its session's queue, where replies keep the order of the requests. When the client goes away first, the
+/// operation lives on without an owner until the last reply that it is owed has come.
+class operation : public backend::reply_sink {
+ public:
+  operation(worker_context& context, session& owner, std::uint16_t command);
+  virtual ~operation() = default;
+  operation(const operation&) = delete;
+  operation& operator=(const operation&) = delete;
+
+  bool abandoned() const final { return owner_ == nullptr; }
+
+  /// Frees the operation, where it came from.
+  virtual void destroy() = 0;
+  /// The client is gone. True if nothing is owed to the operation any more, so that it may be destroyed.
+  virtual bool detach() = 0;
+
+ protected:
+  /// Where the reply is to be encoded, whole; then finish(). Only while there is an owner.
+  base::chunk_queue& reply();
+  /// The reply is complete. Destroys the operation, now or when its turn has come.
+  void finish(metrics::outcome outcome);
+  base::time_point arrived() const { return arrived_; }
+
+  worker_context& context_;
+  session* owner_;
+
+ private:
+  friend class session;
+
+  base::chunk_queue stash_;  // the reply, while others come before it
+  operation* next_ = nullptr;
+  base::time_point arrived_;
+  std::uint16_t command_;
+  bool done_ = false;
+  bool muted_;  // CLIENT REPLY OFF or SKIP
+};
+
+/// A request that goes to one bus and whose reply comes back as it is, or with its entry ID translated. This
+/// is the hot path: pooled, one part, one copy.
+class forward_operation final : public operation {
+ public:
+  forward_operation(worker_context& context, session& owner, std::uint16_t command, command::bus_index bus,
+                    bool translate_id)
+      : operation(context, owner, command), bus_(bus), translate_id_(translate_id) {}
+
+  void on_reply(std::uint32_t part, const backend::reply_view& reply) override;
+  void on_failure(std::uint32_t part, backend::failure why) override;
+  void destroy() override;
+  bool detach() override { return false; }
+
+ private:
+  command::bus_index bus_;
+  bool translate_id_;
+};
+
+/// A reply of the daemon's own that has to wait for those before it.
+class local_operation final : public operation {
+ public:
+  using operation::operation;
+
+  void on_reply(std::uint32_t, const backend::reply_view&) override {}
+  void on_failure(std::uint32_t, backend::failure) override {}
+  void destroy() override;
+  bool detach() override { return true; }
+};
+
+/// The error reply for a request without an answer, without '-', and how it counts.
+std::string failure_text(const worker_context& context, command::bus_index bus, backend::failure why);
+metrics::outcome outcome_of(backend::failure why);
+
+}  // namespace dualbus::session

@@ -1,0 +1,173 @@
+#pragma once
+
+#include <dualbus/backend/bus.hpp>
+#include <dualbus/base/chunk_queue.hpp>
+#include <dualbus/base/poller.hpp>
+#include <dualbus/base/unique_fd.hpp>
+#include <dualbus/metrics/worker_metrics.hpp>
+#include <dualbus/resp/encoder.hpp>
+#include <dualbus/resp/request_parser.hpp>
+#include <dualbus/session/operation.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace dualbus::session {
+
+struct partial_input;
+class worker_context;
+
+/// One client's connection: reads requests, has them dispatched, and writes the replies in the requests'
+/// order.
+///
+///   socket ──recv──> parser ──> dispatch() ──> operations ──> buses
+///                                  │ queue: oldest … newest │
+///   socket <──send── out  <── the front one's reply <── replies in any order
+///
+/// Reading pauses for any of the reasons below and goes on when none is left. A quiet client holds no buffer.
+class session final : public base::io_handler, public backend::drain_listener {
+ public:
+  /// Stands for commands that are not in the table.
+  static constexpr std::uint16_t no_command = 0xffff;
+
+  session(worker_context& context, base::unique_fd fd, std::uint64_t id, bool tcp);
+  ~session() override;
+
+  // --- for the dispatcher and commands
+  // ----------------------------------------------------------------------
+
+  std::uint64_t id() const { return id_; }
+  resp::protocol protocol() const { return protocol_; }
+  void set_protocol(resp::protocol version) { protocol_ = version; }
+
+  /// Puts an operation at the end of the queue. It must be so before anything can finish it.
+  void enqueue(operation& op);
+  /// Encodes the daemon's own reply to the current request: `write(resp::encoder&)`. Returns nothing to wait
+  /// for.
+  template <typename Write>
+  void answer(std::uint16_t command, metrics::outcome outcome, Write&& write) {
+    base::chunk_queue* out = begin_answer(command);
+    if (out != nullptr) {
+      resp::encoder encoder(*out, protocol_);
+      write(encoder);
+    }
+    end_answer(command, outcome);
+  }
+  /// Owes the reply to the current request, and holds later ones back, until complete().
+  void defer(std::uint16_t command);
+  template <typename Write>
+  void complete(metrics::outcome outcome, Write&& write) {
+    local_operation* const op = std::exchange(deferred_, nullptr);
+    if (op == nullptr) return;
+    resp::encoder encoder(reply_target(*op), protocol_);
+    write(encoder);
+    release();
+    finish(*op, outcome);
+  }
+  /// An error reply; `text` begins with its code.
+  void refuse(std::uint16_t command, std::string_view text);
+
+  /// Holds later requests back until release(): for commands that take several rounds.
+  void hold() { pause(pause_reason::held); }
+  void release() { unpause(pause_reason::held); }
+  /// Does not read further requests until the bus takes more.
+  void await_drain(backend::bus& congested);
+  /// Holds requests back until all earlier ones are answered; false if they are already.
+  bool await_replies();
+  /// Closes when everything owed so far has been written.
+  void close_after_replies(metrics::close_reason why);
+  void close(metrics::close_reason why);
+
+  // CLIENT REPLY
+  enum class reply_mode : std::uint8_t { on, off, skip_next, skip_this };
+  void set_reply_mode(reply_mode mode) { reply_mode_ = mode; }
+  reply_mode current_reply_mode() const { return reply_mode_; }
+
+  /// A MULTI that was refused: what follows up to EXEC or DISCARD must not be executed.
+  bool in_refused_transaction() const { return refused_transaction_; }
+  void set_refused_transaction(bool value) { refused_transaction_ = value; }
+
+  struct names {
+    std::string client, library, library_version;
+  };
+  names& mutable_names();
+  const names* current_names() const { return names_.get(); }
+  void reset();
+
+  /// This client's line of CLIENT LIST, without the line break.
+  std::string describe() const;
+  std::chrono::seconds age() const;
+  std::string peer_address() const;
+  std::string local_address() const;
+
+  // --- for operations
+  // ---------------------------------------------------------------------------------------
+
+  base::chunk_queue& reply_target(operation& op);
+  void finish(operation& op, metrics::outcome outcome);
+  /// True if the reply to the request being dispatched is not to be sent.
+  bool mutes_reply() const { return reply_mode_ == reply_mode::off || reply_mode_ == reply_mode::skip_this; }
+
+  // --- for the worker
+  // ---------------------------------------------------------------------------------------
+
+  void flush();
+  /// Goes on with requests that were read before a pause.
+  void resume();
+  void check_idle(std::chrono::seconds limit);
+  bool closed() const { return !fd_; }
+
+  void on_readable() override;
+  void on_writable() override;
+  void on_hangup() override;
+  void on_drained() override { unpause(pause_reason::congestion); }
+
+ private:
+  enum class pause_reason : std::uint8_t {
+    held = 1,
+    congestion = 2,
+    in_flight = 4,
+    closing = 8,
+    barrier = 16
+  };
+
+  void process();
+  bool process_one();
+  void keep_rest();
+  void pause(pause_reason reason) { paused_ |= static_cast<std::uint8_t>(reason); }
+  void unpause(pause_reason reason);
+  bool is_paused(pause_reason reason) const { return (paused_ & static_cast<std::uint8_t>(reason)) != 0; }
+  base::chunk_queue* begin_answer(std::uint16_t command);
+  void end_answer(std::uint16_t command, metrics::outcome outcome);
+  void pop_finished();
+  void count(std::uint16_t command, metrics::outcome outcome);
+  void read_ended();
+  void queue_flush();
+
+  worker_context& context_;
+  base::chunk_queue out_;
+  std::unique_ptr<partial_input> partial_;
+  std::unique_ptr<names> names_;
+  operation* head_ = nullptr;
+  operation* tail_ = nullptr;
+  local_operation* answering_ = nullptr;
+  local_operation* deferred_ = nullptr;
+  backend::bus* congested_bus_ = nullptr;
+  const std::uint64_t id_;
+  base::time_point created_, last_active_;
+  std::size_t stashed_bytes_ = 0;
+  std::uint32_t in_flight_ = 0;
+  base::unique_fd fd_;
+  std::uint16_t last_command_ = no_command;
+  std::uint8_t paused_ = 0;
+  resp::protocol protocol_ = resp::protocol::resp2;
+  reply_mode reply_mode_ = reply_mode::on;
+  metrics::close_reason close_reason_ = metrics::close_reason::client;
+  bool tcp_, reading_ = true, writing_ = false, flush_queued_ = false, resume_queued_ = false;
+  bool refused_transaction_ = false;
+};
+
+}  // namespace dualbus::session

@@ -1,0 +1,155 @@
+#pragma once
+
+#include <dualbus/backend/bus.hpp>
+#include <dualbus/base/chunk_queue.hpp>
+#include <dualbus/base/log.hpp>
+#include <dualbus/base/object_pool.hpp>
+#include <dualbus/base/poller.hpp>
+#include <dualbus/command/router.hpp>
+#include <dualbus/config/configuration.hpp>
+#include <dualbus/metrics/worker_metrics.hpp>
+#include <dualbus/resp/request_parser.hpp>
+#include <dualbus/session/client_directory.hpp>
+#include <dualbus/session/operation.hpp>
+#include <dualbus/session/timer_queue.hpp>
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+
+namespace dualbus::session {
+
+class session;
+
+/// What all workers share: counted per connection, never per request.
+struct daemon_state {
+  std::atomic<std::uint64_t> last_client_id{0};
+  std::atomic<std::uint64_t> clients{0};
+  std::chrono::system_clock::time_point started = std::chrono::system_clock::now();
+  std::string run_id;  ///< 40 hexadecimal digits, as Redis's INFO has
+};
+
+/// A part of a request that came without its end: its bytes and how far they were parsed.
+struct partial_input {
+  base::read_buffer buffer;
+  resp::request_parser parser;
+};
+
+/// Everything that the sessions of one worker have in common. All of it belongs to the worker's thread.
+class worker_context {
+ public:
+  /// Asks every worker something on its own thread, and hands the answers, in the order of the workers, to
+  /// `done` on this worker's thread.
+  using question = std::function<std::string(worker_context&)>;
+  using answers = std::function<void(std::vector<std::string>)>;
+  using ask_all_function = std::function<void(question, answers)>;
+
+  worker_context(boost::asio::io_context& io, std::shared_ptr<const config::configuration> configuration,
+                 daemon_state& daemon, ask_all_function ask_all);
+  ~worker_context();
+  worker_context(const worker_context&) = delete;
+  worker_context& operator=(const worker_context&) = delete;
+
+  // --- configuration
+  // ----------------------------------------------------------------------------------------
+
+  const config::configuration& configuration() const { return *routing_->configuration; }
+  command::router& router() { return routing_->router; }
+  /// Takes over what can change at run time. Between requests only; those in flight are not touched.
+  void reload(std::shared_ptr<const config::configuration> configuration);
+
+  // --- buses
+  // ------------------------------------------------------------------------------------------------
+
+  std::size_t bus_count() const { return buses_.size(); }
+  backend::bus& bus(command::bus_index index) { return *buses_[index]; }
+  const std::string& bus_name(command::bus_index index) const { return buses_[index]->name(); }
+  int slot_of(command::bus_index index) const { return slots_[index]; }
+  /// The version that clients are told: the default bus's, or the oldest supported while it is not known.
+  std::string redis_version() const;
+
+  // --- the turn
+  // ---------------------------------------------------------------------------------------------
+
+  /// Enters the worker's turn: sets `now`.
+  void begin_turn();
+  /// Lets held-back sessions go on, then writes everything that this turn has brought about, one system call
+  /// per connection, and frees what has ended.
+  void end_turn();
+  /// Called every few ten milliseconds, inside a turn.
+  void tick();
+
+  void flush_later(session& client);
+  void resume_later(session& client);
+  /// Counts a finished request's time; `bus_time` is the bus's share of it.
+  void observe(command::bus_index bus, base::time_point arrived, base::duration bus_time);
+
+  // --- clients
+  // ----------------------------------------------------------------------------------------------
+
+  /// Takes a connection that was accepted; refuses it as Redis does if there are too many.
+  void accept(base::unique_fd fd, bool tcp);
+  /// Removes an ended session; it is freed at the end of the turn.
+  void retire(session& client);
+  /// Stops reading from clients; each is closed when what it is owed has been written.
+  void drain_clients();
+  void close_clients();
+
+  std::unique_ptr<partial_input> take_partial();
+  void give_partial(std::unique_ptr<partial_input> partial);
+
+  /// Fills in the gauges and copies the counters.
+  metrics::worker_snapshot snapshot() const;
+
+  base::time_point now = base::clock::now();
+  base::poller poller;
+  base::chunk_pool client_chunks;
+  base::chunk_pool bus_chunks;
+  base::object_pool<forward_operation> forwards;
+  base::object_pool<local_operation> locals;
+  base::read_buffer shared_input;      ///< for reads of clients that have no partial input
+  resp::request_parser shared_parser;  ///< likewise
+  command::plan plan;                  ///< of the request being dispatched
+  metrics::worker_metrics metrics;
+  timer_queue timers;
+  client_directory clients;
+  base::log_limiter client_log;  ///< for lines that clients can cause
+  daemon_state& daemon;
+  const ask_all_function ask_all;
+
+ private:
+  /// A configuration and what is derived from it, swapped as one.
+  struct routing_snapshot {
+    routing_snapshot(std::shared_ptr<const config::configuration> c, command::message_counters& counters)
+        : configuration(std::move(c)), table(configuration->routing), router(table, counters) {}
+    std::shared_ptr<const config::configuration> configuration;
+    command::routing_table table;
+    command::router router;
+  };
+  struct observation {
+    base::time_point arrived_plus_bus_time;
+    command::bus_index bus;
+  };
+
+  void apply_settings();
+
+  boost::asio::io_context& io_;
+  command::message_counters messages_;
+  std::unique_ptr<routing_snapshot> routing_;
+  config::backend_settings backend_settings_;
+  std::vector<config::bus_settings> bus_settings_;
+  backend::pipeline_settings pipeline_settings_;
+  std::vector<int> slots_;
+  std::vector<std::unique_ptr<backend::bus>> buses_;
+  std::vector<session*> to_flush_, to_resume_;
+  std::vector<std::unique_ptr<session>> retired_;
+  std::vector<std::unique_ptr<partial_input>> spare_partials_;
+  std::vector<observation> observations_;
+  base::time_point next_client_check_{};
+};
+
+}  // namespace dualbus::session

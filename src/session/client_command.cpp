@@ -1,0 +1,271 @@
+#include <dualbus/base/numbers.hpp>
+#include <dualbus/session/local_commands.hpp>
+#include <dualbus/session/session.hpp>
+#include <dualbus/session/worker_context.hpp>
+
+#include <algorithm>
+#include <functional>
+#include <numeric>
+#include <optional>
+#include <string>
+#include <vector>
+
+// CLIENT: answers about and for the daemon's own clients. Those of all workers are asked through ask_all.
+namespace dualbus::session {
+namespace {
+
+using base::equals_ignoring_case;
+using metrics::outcome;
+
+void answer_ok(session& client, const request& what) {
+  client.answer(what.command, outcome::ok, [](resp::encoder& out) { out.status("OK"); });
+}
+
+bool is_printable_word(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c >= '!' && c <= '~'; });
+}
+
+void set_name(session& client, const request& what) {
+  if (!is_printable_word(what.args[2])) {
+    return client.refuse(what.command,
+                         "ERR Client names cannot contain spaces, newlines or special characters.");
+  }
+  client.mutable_names().client = what.args[2];
+  answer_ok(client, what);
+}
+
+void get_name(session& client, const request& what) {
+  client.answer(what.command, outcome::ok, [&client](resp::encoder& out) {
+    const session::names* names = client.current_names();
+    if (names == nullptr || names->client.empty()) return out.null();
+    out.bulk(names->client);
+  });
+}
+
+void set_info(session& client, const request& what) {
+  const std::string_view option = what.args[2];
+  const bool library = equals_ignoring_case(option, "lib-name");
+  if (!library && !equals_ignoring_case(option, "lib-ver")) {
+    return client.refuse(what.command, "ERR Unrecognized option '" + std::string(option) + "'");
+  }
+  if (!is_printable_word(what.args[3])) {
+    return client.refuse(what.command, "ERR " + std::string(library ? "lib-name" : "lib-ver") +
+                                           " cannot contain spaces, newlines or special characters.");
+  }
+  session::names& names = client.mutable_names();
+  (library ? names.library : names.library_version) = what.args[3];
+  answer_ok(client, what);
+}
+
+void set_switch(session& client, const request& what) {
+  if (!equals_ignoring_case(what.args[2], "on") && !equals_ignoring_case(what.args[2], "off")) {
+    return client.refuse(what.command, "ERR syntax error");
+  }
+  answer_ok(client, what);
+}
+
+void set_reply_mode(session& client, const request& what) {
+  using mode = session::reply_mode;
+  if (equals_ignoring_case(what.args[2], "on")) {
+    client.set_reply_mode(mode::on);
+    answer_ok(client, what);
+  } else if (equals_ignoring_case(what.args[2], "off")) {
+    client.set_reply_mode(mode::off);
+  } else if (equals_ignoring_case(what.args[2], "skip")) {
+    if (client.current_reply_mode() != mode::off) client.set_reply_mode(mode::skip_next);
+  } else {
+    client.refuse(what.command, "ERR syntax error");
+  }
+}
+
+/// Answers of all workers, put together by `write` when they are there, if the client still is.
+template <typename Write>
+void answer_from_all(worker_context& context, session& client, const request& what,
+                     worker_context::question question, Write write) {
+  client.defer(what.command);
+  context.ask_all(std::move(question), [&context, id = client.id(), write](std::vector<std::string> answers) {
+    session* const waiting = context.clients.find(id);
+    if (waiting == nullptr) return;
+    waiting->complete(outcome::ok, [&](resp::encoder& out) { write(out, answers); });
+  });
+}
+
+std::optional<std::vector<std::uint64_t>> parse_ids(resp::arguments texts) {
+  std::vector<std::uint64_t> ids;
+  for (const std::string_view text : texts) {
+    const auto id = base::parse_int64(text);
+    if (!id || *id < 1) return std::nullopt;
+    ids.push_back(static_cast<std::uint64_t>(*id));
+  }
+  return ids;
+}
+
+bool is_client_type(std::string_view text) {
+  for (const std::string_view type : {"normal", "master", "replica", "slave", "pubsub"}) {
+    if (equals_ignoring_case(text, type)) return true;
+  }
+  return false;
+}
+
+void list(worker_context& context, session& client, const request& what) {
+  std::vector<std::uint64_t> ids;
+  bool none = false;
+  if (what.args.size() == 4 && equals_ignoring_case(what.args[2], "type")) {
+    if (!is_client_type(what.args[3])) {
+      return client.refuse(what.command, "ERR Unknown client type '" + std::string(what.args[3]) + "'");
+    }
+    none = !equals_ignoring_case(what.args[3], "normal");
+  } else if (what.args.size() > 3 && equals_ignoring_case(what.args[2], "id")) {
+    const auto parsed = parse_ids(what.args.subspan(3));
+    if (!parsed) return client.refuse(what.command, "ERR Invalid client ID");
+    ids = *parsed;
+  } else if (what.args.size() != 2) {
+    return client.refuse(what.command, "ERR syntax error");
+  }
+  const auto question = [ids, none](worker_context& worker) {
+    std::string text;
+    worker.clients.for_each([&](const session& s) {
+      if (none || (!ids.empty() && std::find(ids.begin(), ids.end(), s.id()) == ids.end())) return;
+      text += s.describe() + "\n";
+    });
+    return text;
+  };
+  answer_from_all(context, client, what, question,
+                  [](resp::encoder& out, const std::vector<std::string>& answers) {
+                    out.verbatim(std::accumulate(answers.begin(), answers.end(), std::string()));
+                  });
+}
+
+struct kill_filter {
+  std::optional<std::uint64_t> id;
+  std::optional<std::string> address, local_address;
+  std::optional<std::int64_t> max_age_seconds;
+  bool skip_me = true, none = false;
+};
+
+/// Reads the filters of the newer form; the fault found, or nothing.
+std::string parse_filter(resp::arguments args, kill_filter& filter) {
+  for (std::size_t i = 2; i < args.size(); i += 2) {
+    if (i + 1 == args.size()) return "ERR syntax error";
+    const std::string_view value = args[i + 1];
+    if (equals_ignoring_case(args[i], "id")) {
+      const auto id = base::parse_int64(value);
+      if (!id || *id < 1) return "ERR client-id should be greater than 0";
+      filter.id = static_cast<std::uint64_t>(*id);
+    } else if (equals_ignoring_case(args[i], "type")) {
+      if (!is_client_type(value)) return "ERR Unknown client type '" + std::string(value) + "'";
+      filter.none |= !equals_ignoring_case(value, "normal");
+    } else if (equals_ignoring_case(args[i], "addr")) {
+      filter.address = value;
+    } else if (equals_ignoring_case(args[i], "laddr")) {
+      filter.local_address = value;
+    } else if (equals_ignoring_case(args[i], "user")) {
+      if (value != "default") return "ERR No such user '" + std::string(value) + "'";
+    } else if (equals_ignoring_case(args[i], "maxage")) {
+      filter.max_age_seconds = base::parse_int64(value);
+      if (!filter.max_age_seconds || *filter.max_age_seconds < 1)
+        return "ERR maxage should be greater than 0";
+    } else if (equals_ignoring_case(args[i], "skipme")) {
+      if (!equals_ignoring_case(value, "yes") && !equals_ignoring_case(value, "no"))
+        return "ERR syntax error";
+      filter.skip_me = equals_ignoring_case(value, "yes");
+    } else {
+      return "ERR syntax error";
+    }
+  }
+  return {};
+}
+
+bool matches(const kill_filter& filter, const session& s, std::uint64_t asking) {
+  if (filter.none || (filter.skip_me && s.id() == asking)) return false;
+  if (filter.id && *filter.id != s.id()) return false;
+  if (filter.address && *filter.address != s.peer_address()) return false;
+  if (filter.local_address && *filter.local_address != s.local_address()) return false;
+  return !filter.max_age_seconds || s.age().count() >= *filter.max_age_seconds;
+}
+
+void kill(worker_context& context, session& client, const request& what) {
+  kill_filter filter;
+  const bool old_form = what.args.size() == 3;
+  if (old_form) {
+    filter.address = what.args[2];
+    filter.skip_me = false;
+  } else if (const std::string fault = parse_filter(what.args, filter); !fault.empty()) {
+    return client.refuse(what.command, fault);
+  }
+  const auto question = [filter, asking = client.id()](worker_context& worker) {
+    std::vector<session*> chosen;
+    worker.clients.for_each([&](session& s) {
+      if (matches(filter, s, asking)) chosen.push_back(&s);
+    });
+    for (session* s : chosen) {
+      // Who kills itself still gets the answer.
+      if (s->id() == asking) {
+        s->close_after_replies(metrics::close_reason::killed);
+      } else {
+        s->close(metrics::close_reason::killed);
+      }
+    }
+    return std::to_string(chosen.size());
+  };
+  answer_from_all(context, client, what, question,
+                  [old_form](resp::encoder& out, const std::vector<std::string>& a) {
+                    std::int64_t killed = 0;
+                    for (const std::string& count : a) killed += std::stoll(count);
+                    if (!old_form) return out.integer(killed);
+                    if (killed > 0) return out.status("OK");
+                    out.error("ERR No such client");
+                  });
+}
+
+struct subcommand {
+  std::string_view name;
+  int arity;  // with CLIENT and the name; negative: at least
+  void (*run)(worker_context&, session&, const request&);
+};
+
+constexpr subcommand subcommands[] = {
+    {"getname", 2, [](worker_context&, session& c, const request& w) { get_name(c, w); }},
+    {"id", 2,
+     [](worker_context&, session& c, const request& w) {
+       c.answer(w.command, outcome::ok,
+                [&c](resp::encoder& out) { out.integer(static_cast<std::int64_t>(c.id())); });
+     }},
+    {"info", 2,
+     [](worker_context&, session& c, const request& w) {
+       c.answer(w.command, outcome::ok, [&c](resp::encoder& out) { out.verbatim(c.describe() + "\n"); });
+     }},
+    {"kill", -3, kill},
+    {"list", -2, list},
+    {"no-evict", 3, [](worker_context&, session& c, const request& w) { set_switch(c, w); }},
+    {"no-touch", 3, [](worker_context&, session& c, const request& w) { set_switch(c, w); }},
+    {"reply", 3, [](worker_context&, session& c, const request& w) { set_reply_mode(c, w); }},
+    {"setinfo", 4, [](worker_context&, session& c, const request& w) { set_info(c, w); }},
+    {"setname", 3, [](worker_context&, session& c, const request& w) { set_name(c, w); }},
+};
+
+constexpr std::string_view not_available[] = {"caching", "getredir", "help",         "maint_notifications",
+                                              "pause",   "tracking", "trackinginfo", "unblock",
+                                              "unpause"};
+
+}  // namespace
+
+void run_client(worker_context& context, session& client, const request& what) {
+  for (const subcommand& s : subcommands) {
+    if (!equals_ignoring_case(what.args[1], s.name)) continue;
+    const auto count = static_cast<int>(what.args.size());
+    if (s.arity >= 0 ? count != s.arity : count < -s.arity) {
+      return refuse_arity(client, what, "client|" + std::string(s.name));
+    }
+    return s.run(context, client, what);
+  }
+  for (const std::string_view name : not_available) {
+    if (equals_ignoring_case(what.args[1], name)) {
+      return client.refuse(what.command, "NOTSUPPORTED subcommand '" + std::string(name) +
+                                             "' of CLIENT is not available in this version");
+    }
+  }
+  refuse_subcommand(client, what);
+}
+
+}  // namespace dualbus::session

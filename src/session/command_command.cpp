@@ -1,0 +1,206 @@
+#include <dualbus/base/glob.hpp>
+#include <dualbus/base/numbers.hpp>
+#include <dualbus/command/command_table.hpp>
+#include <dualbus/command/key_positions.hpp>
+#include <dualbus/session/local_commands.hpp>
+#include <dualbus/session/session.hpp>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+// COMMAND: Redis's facts about each command, from the command table.
+namespace dualbus::session {
+namespace {
+
+using command::command_spec;
+using metrics::outcome;
+
+std::vector<std::string> acl_categories(const command_spec& spec) {
+  std::vector<std::string> result;
+  const auto has = [&spec](char flag) { return spec.flags.find(flag) != std::string_view::npos; };
+  if (has('w')) result.push_back("@write");
+  if (has('r')) result.push_back("@read");
+  switch (spec.group) {
+    case command::group::generic:
+      result.push_back("@keyspace");
+      break;
+    case command::group::transactions:
+      result.push_back("@transaction");
+      break;
+    case command::group::sorted_set:
+      result.push_back("@sortedset");
+      break;
+    case command::group::server:
+    case command::group::cluster:
+      break;
+    default:
+      result.push_back("@" + std::string(command::group_name(spec.group)));
+  }
+  if (has('a')) result.insert(result.end(), {"@admin", "@dangerous"});
+  result.push_back(has('F') ? "@fast" : "@slow");
+  if (has('b')) result.push_back("@blocking");
+  return result;
+}
+
+void write_info(resp::encoder& out, const command_spec& spec) {
+  out.array(10);
+  out.bulk(spec.name);
+  out.integer(spec.arity);
+  out.set(spec.flags.size());
+  for (const char letter : spec.flags) {
+    for (const command::command_flag& flag : command::command_flags()) {
+      if (flag.letter == letter) out.status(flag.name);
+    }
+  }
+  out.integer(spec.first_key);
+  out.integer(spec.last_key);
+  out.integer(spec.key_step);
+  const std::vector<std::string> categories = acl_categories(spec);
+  out.set(categories.size());
+  for (const std::string& category : categories) out.status(category);
+  out.array(0);  // tips
+  out.array(0);  // key specifications
+  out.array(0);  // subcommands
+}
+
+std::string_view summary_of(command::route way) {
+  using command::route;
+  switch (way) {
+    case route::local:
+      return "Answered by dualbusd.";
+    case route::keys:
+      return "Sent to the bus of its keys.";
+    case route::mget:
+    case route::mset:
+      return "Split by the keys' buses, answers merged.";
+    case route::remove:
+    case route::count:
+    case route::type:
+    case route::expire:
+    case route::ttl:
+    case route::object:
+    case route::memory:
+      return "Asked on every bus that may hold a part of the key, answers merged.";
+    case route::whole:
+      return "For keys that are pinned to one bus.";
+    case route::xadd:
+      return "Sent to the bus of the message's type.";
+    case route::xlen:
+    case route::xrange:
+    case route::xdel:
+      return "Over all buses; answers merged in the order of the IDs.";
+    case route::xread:
+    case route::xsub:
+    case route::xother:
+      return "For streams that are pinned to one bus.";
+    default:
+      return "Not available behind dualbusd.";
+  }
+}
+
+void write_docs(resp::encoder& out, const command_spec& spec) {
+  out.bulk(spec.name);
+  out.map(4);
+  out.bulk("summary");
+  out.bulk(summary_of(spec.route));
+  out.bulk("since");
+  out.bulk(spec.since);
+  out.bulk("group");
+  out.bulk(command::group_name(spec.group));
+  out.bulk("complexity");
+  out.bulk("as in Redis");
+}
+
+void write_keys(session& client, const request& what) {
+  const resp::arguments inner = what.args.subspan(2);
+  const int index = command::find_command(inner[0]);
+  if (index < 0) return client.refuse(what.command, "ERR Invalid command specified");
+  const command_spec& spec = command::command_table()[index];
+  if (!command::arity_matches(spec, inner.size())) {
+    return client.refuse(what.command, "ERR Invalid number of arguments specified for command");
+  }
+  std::vector<std::uint32_t> positions;
+  if (!command::find_keys(spec, inner, positions)) {
+    return client.refuse(what.command, "ERR Invalid arguments specified for command");
+  }
+  if (positions.empty()) return client.refuse(what.command, "ERR The command has no key arguments");
+  client.answer(what.command, outcome::ok, [&](resp::encoder& out) {
+    out.array(positions.size());
+    for (const std::uint32_t position : positions) out.bulk(inner[position]);
+  });
+}
+
+std::vector<const command_spec*> chosen(resp::arguments names) {
+  std::vector<const command_spec*> result;
+  if (names.empty()) {
+    for (const command_spec& spec : command::command_table()) result.push_back(&spec);
+  }
+  for (const std::string_view name : names) {
+    const int index = command::find_command(name);
+    result.push_back(index < 0 ? nullptr : &command::command_table()[index]);
+  }
+  return result;
+}
+
+void list(session& client, const request& what) {
+  std::string_view pattern = "*";
+  if (what.args.size() == 5 && base::equals_ignoring_case(what.args[2], "filterby") &&
+      base::equals_ignoring_case(what.args[3], "pattern")) {
+    pattern = what.args[4];
+  } else if (what.args.size() != 2) {
+    return client.refuse(what.command, "ERR syntax error");
+  }
+  client.answer(what.command, outcome::ok, [pattern](resp::encoder& out) {
+    std::vector<std::string_view> names;
+    for (const command_spec& spec : command::command_table()) {
+      if (base::glob_match(pattern, spec.name, true)) names.push_back(spec.name);
+    }
+    out.array(names.size());
+    for (const std::string_view name : names) out.bulk(name);
+  });
+}
+
+void write_infos(session& client, const request& what, resp::arguments names) {
+  client.answer(what.command, outcome::ok, [&](resp::encoder& out) {
+    const auto specs = chosen(names);
+    out.array(specs.size());
+    for (const command_spec* spec : specs) {
+      if (spec == nullptr) {
+        out.null_array();
+      } else {
+        write_info(out, *spec);
+      }
+    }
+  });
+}
+
+}  // namespace
+
+void run_command(worker_context&, session& client, const request& what) {
+  const resp::arguments args = what.args;
+  if (args.size() == 1) return write_infos(client, what, {});
+  if (base::equals_ignoring_case(args[1], "info")) return write_infos(client, what, args.subspan(2));
+  if (base::equals_ignoring_case(args[1], "count")) {
+    if (args.size() != 2) return refuse_arity(client, what, "command|count");
+    return client.answer(what.command, outcome::ok, [](resp::encoder& out) {
+      out.integer(static_cast<std::int64_t>(command::command_table().size()));
+    });
+  }
+  if (base::equals_ignoring_case(args[1], "docs")) {
+    return client.answer(what.command, outcome::ok, [&](resp::encoder& out) {
+      auto specs = chosen(args.subspan(2));
+      std::erase(specs, nullptr);  // unknown ones are left out
+      out.map(specs.size());
+      for (const command_spec* spec : specs) write_docs(out, *spec);
+    });
+  }
+  if (base::equals_ignoring_case(args[1], "list")) return list(client, what);
+  if (base::equals_ignoring_case(args[1], "getkeys")) {
+    if (args.size() < 3) return refuse_arity(client, what, "command|getkeys");
+    return write_keys(client, what);
+  }
+  refuse_subcommand(client, what);
+}
+
+}  // namespace dualbus::session

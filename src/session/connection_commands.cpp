@@ -1,0 +1,150 @@
+#include <dualbus/base/numbers.hpp>
+#include <dualbus/session/local_commands.hpp>
+#include <dualbus/session/session.hpp>
+#include <dualbus/session/worker_context.hpp>
+
+#include <chrono>
+#include <optional>
+#include <string>
+
+// PING, ECHO, AUTH, HELLO, SELECT, TIME, QUIT, RESET: one connection's matters.
+namespace dualbus::session {
+namespace {
+
+using metrics::outcome;
+
+void answer_ok(session& client, const request& what) {
+  client.answer(what.command, outcome::ok, [](resp::encoder& out) { out.status("OK"); });
+}
+
+void run_ping(session& client, const request& what) {
+  if (what.args.size() > 2) return refuse_arity(client, what, "ping");
+  client.answer(what.command, outcome::ok, [&](resp::encoder& out) {
+    if (what.args.size() == 2) return out.bulk(what.args[1]);
+    out.status("PONG");
+  });
+}
+
+void run_select(session& client, const request& what) {
+  const auto index = base::parse_int64(what.args[1]);
+  if (!index) return client.refuse(what.command, "ERR value is not an integer or out of range");
+  // One database: which one of a bus it is, the configuration says.
+  if (*index != 0) return client.refuse(what.command, "ERR DB index is out of range");
+  answer_ok(client, what);
+}
+
+void run_time(session& client, const request& what) {
+  const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
+  const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(since_epoch).count();
+  client.answer(what.command, outcome::ok, [micros](resp::encoder& out) {
+    out.array(2);
+    out.bulk(std::to_string(micros / 1'000'000));
+    out.bulk(std::to_string(micros % 1'000'000));
+  });
+}
+
+// No users are configured, so there is the one that Redis has then: "default", whom every password fits.
+constexpr std::string_view wrong_pass = "WRONGPASS invalid username-password pair or user is disabled.";
+
+void run_auth(session& client, const request& what) {
+  if (what.args.size() > 3) return client.refuse(what.command, "ERR syntax error");
+  if (what.args.size() == 2) {
+    return client.refuse(
+        what.command,
+        "ERR AUTH <password> called without any password configured for the default user. Are you "
+        "sure your configuration is correct?");
+  }
+  if (what.args[1] != "default") return client.refuse(what.command, wrong_pass);
+  answer_ok(client, what);
+}
+
+}  // namespace
+
+void run_hello(worker_context& context, session& client, const request& what) {
+  const resp::arguments args = what.args;
+  resp::protocol version = client.protocol();
+  std::size_t next = 1;
+  if (args.size() > 1) {
+    const auto number = base::parse_int64(args[1]);
+    if (!number) return client.refuse(what.command, "ERR Protocol version is not an integer or out of range");
+    if (*number != 2 && *number != 3)
+      return client.refuse(what.command, "NOPROTO unsupported protocol version");
+    version = static_cast<resp::protocol>(*number);
+    next = 2;
+  }
+  std::optional<std::string_view> name;
+  for (; next < args.size(); ++next) {
+    const std::size_t more = args.size() - 1 - next;
+    if (base::equals_ignoring_case(args[next], "auth") && more >= 2) {
+      if (args[next + 1] != "default") return client.refuse(what.command, wrong_pass);
+      next += 2;
+    } else if (base::equals_ignoring_case(args[next], "setname") && more >= 1) {
+      name = args[++next];
+      for (const char c : *name) {
+        if (c < '!' || c > '~') {
+          return client.refuse(what.command,
+                               "ERR Client names cannot contain spaces, newlines or special characters.");
+        }
+      }
+    } else {
+      return client.refuse(what.command,
+                           "ERR Syntax error in HELLO option '" + std::string(args[next]) + "'");
+    }
+  }
+  if (name) client.mutable_names().client = *name;
+  client.set_protocol(version);
+  client.answer(what.command, outcome::ok, [&](resp::encoder& out) {
+    out.map(7);
+    out.bulk("server");
+    out.bulk("redis");
+    out.bulk("version");
+    out.bulk(context.redis_version());
+    out.bulk("proto");
+    out.integer(static_cast<int>(version));
+    out.bulk("id");
+    out.integer(static_cast<std::int64_t>(client.id()));
+    out.bulk("mode");
+    out.bulk("standalone");
+    out.bulk("role");
+    out.bulk("master");
+    out.bulk("modules");
+    out.array(0);
+  });
+}
+
+void refuse_subcommand(session& client, const request& what) {
+  std::string upper(what.args[0]);
+  for (char& c : upper) c = static_cast<char>(c >= 'a' && c <= 'z' ? c - 32 : c);
+  client.refuse(what.command, "ERR unknown subcommand '" + std::string(what.args[1].substr(0, 128)) +
+                                  "'. Try " + upper + " HELP.");
+}
+
+void refuse_arity(session& client, const request& what, std::string_view full_name) {
+  client.refuse(what.command, "ERR wrong number of arguments for '" + std::string(full_name) + "' command");
+}
+
+void run_local_command(worker_context& context, session& client, const command::command_spec& spec,
+                       const request& what) {
+  if (spec.name == "ping") return run_ping(client, what);
+  if (spec.name == "echo") {
+    return client.answer(what.command, outcome::ok, [&](resp::encoder& out) { out.bulk(what.args[1]); });
+  }
+  if (spec.name == "hello") return run_hello(context, client, what);
+  if (spec.name == "client") return run_client(context, client, what);
+  if (spec.name == "command") return run_command(context, client, what);
+  if (spec.name == "info") return run_info(context, client, what);
+  if (spec.name == "config") return run_config(context, client, what);
+  if (spec.name == "select") return run_select(client, what);
+  if (spec.name == "time") return run_time(client, what);
+  if (spec.name == "auth") return run_auth(client, what);
+  if (spec.name == "reset") {
+    client.reset();
+    return client.answer(what.command, outcome::ok, [](resp::encoder& out) { out.status("RESET"); });
+  }
+  if (spec.name == "quit") {
+    answer_ok(client, what);
+    client.close_after_replies(metrics::close_reason::client);
+  }
+}
+
+}  // namespace dualbus::session

@@ -1,0 +1,153 @@
+#include <dualbus/base/numbers.hpp>
+#include <dualbus/command/command_table.hpp>
+#include <dualbus/session/dispatcher.hpp>
+#include <dualbus/session/key_operations.hpp>
+#include <dualbus/session/local_commands.hpp>
+#include <dualbus/session/session.hpp>
+#include <dualbus/session/stream_operations.hpp>
+#include <dualbus/session/worker_context.hpp>
+
+#include <algorithm>
+#include <string>
+
+namespace dualbus::session {
+namespace {
+
+using command::command_spec;
+using command::plan;
+using command::route;
+
+// Redis's words (server.c, commandCheckExistence): the name and what follows it, 128 bytes of each part at
+// most.
+std::string unknown_command(resp::arguments args) {
+  constexpr std::size_t longest = 128;
+  std::string rest;
+  for (std::size_t i = 1; i < args.size() && rest.size() < longest; ++i) {
+    rest += "'" + std::string(args[i].substr(0, longest - rest.size())) + "' ";
+  }
+  return "ERR unknown command '" + std::string(args[0].substr(0, longest)) +
+         "', with args beginning with: " + rest;
+}
+
+// Somebody speaks HTTP: Redis hangs up without a word, so that a browser cannot be made to issue commands.
+bool is_http(std::string_view name) {
+  return base::equals_ignoring_case(name, "post") || base::equals_ignoring_case(name, "host:");
+}
+
+// MULTI has been refused, so nothing up to EXEC may run: a client that does not wait for MULTI's reply would
+// otherwise see half of its transaction done.
+bool run_transaction_command(session& client, const command_spec& spec, std::uint16_t index) {
+  const bool inside = client.in_refused_transaction();
+  if (spec.name == "exec" && inside) {
+    client.set_refused_transaction(false);
+    client.refuse(index, "EXECABORT Transaction discarded because of previous errors.");
+  } else if (spec.name == "discard" && inside) {
+    client.set_refused_transaction(false);
+    client.answer(index, metrics::outcome::ok, [](resp::encoder& out) { out.status("OK"); });
+  } else if (spec.name == "exec") {
+    client.refuse(index, "ERR EXEC without MULTI");
+  } else if (spec.name == "discard") {
+    client.refuse(index, "ERR DISCARD without MULTI");
+  } else if (spec.name == "unwatch") {  // there never is anything watched
+    client.answer(index, metrics::outcome::ok, [](resp::encoder& out) { out.status("OK"); });
+  } else {
+    return false;
+  }
+  return true;
+}
+
+// What is wrong with the request before anybody looks at its keys; empty if nothing is.
+std::string refusal(const session& client, const command_spec& spec, const request& what) {
+  if (!command::arity_matches(spec, what.args.size())) {
+    return "ERR wrong number of arguments for '" + std::string(spec.name) + "' command";
+  }
+  const bool ends_transaction =
+      spec.route == route::transaction || spec.name == "reset" || spec.name == "quit";
+  if (client.in_refused_transaction() && !ends_transaction) {
+    return "NOTSUPPORTED transactions are not available in this version: not executed";
+  }
+  return {};
+}
+
+void run_spread(worker_context& context, session& client, const command_spec& spec, const request& what,
+                const plan& p) {
+  switch (spec.route) {
+    case route::xlen:
+    case route::xrange:
+    case route::xdel:
+      return start_stream_operation(context, client, what.command, spec, what.args);
+    default:
+      return start_key_operation(context, client, what.command, spec, what.args, p);
+  }
+}
+
+}  // namespace
+
+void forward(worker_context& context, session& client, const request& what, command::bus_index bus,
+             bool translate_id, resp::arguments args) {
+  backend::bus& target = context.bus(bus);
+  backend::pipeline& requests = target.requests(client.protocol(), context.now);
+  auto* const op = context.forwards.create(context, client, what.command, bus, translate_id);
+  client.enqueue(*op);
+  if (!requests.accepts()) return op->on_failure(0, backend::failure::bus_down);
+  base::chunk_queue& out = requests.begin();
+  if (!args.empty()) {
+    resp::encoder(out).request(args);
+  } else if (what.verbatim) {
+    out.append(what.raw);
+  } else {
+    resp::encoder(out).request(what.args);
+  }
+  requests.end(*op, 0, context.now);
+  if (requests.congested()) client.await_drain(target);
+}
+
+bool dispatch(worker_context& context, session& client, request what) {
+  const int index = command::find_command(what.args[0]);
+  if (index < 0) {
+    if (is_http(what.args[0])) {
+      spdlog::warn("client {} {}: possible cross-protocol attack: HTTP on the RESP port; closing",
+                   client.id(), client.peer_address());
+      client.close(metrics::close_reason::protocol_error);
+    } else {
+      client.refuse(session::no_command, unknown_command(what.args));
+    }
+    return true;
+  }
+  const command_spec& spec = command::command_table()[index];
+  what.command = static_cast<std::uint16_t>(index);
+  // They change the protocol, and so the connection that requests take: none may overtake an earlier one.
+  if ((spec.name == "hello" || spec.name == "reset") && client.await_replies()) return false;
+  if (const std::string fault = refusal(client, spec, what); !fault.empty()) {
+    client.refuse(what.command, fault);
+    return true;
+  }
+  if (spec.route == route::transaction && run_transaction_command(client, spec, what.command)) return true;
+  if (spec.name == "multi") client.set_refused_transaction(true);
+
+  plan& p = context.plan;
+  context.router().make_plan(spec, what.args, p);
+  switch (p.what) {
+    case plan::action::forward:
+      forward(context, client, what, p.bus, false);
+      break;
+    case plan::action::add:
+      start_add(context, client, what, p);
+      break;
+    case plan::action::spread:
+      run_spread(context, client, spec, what, p);
+      break;
+    case plan::action::local:
+      run_local_command(context, client, spec, what);
+      break;
+    case plan::action::block:
+      forward(context, client, what, p.bus, false);
+      break;
+    case plan::action::refuse:
+      client.refuse(what.command, p.error);
+      break;
+  }
+  return true;
+}
+
+}  // namespace dualbus::session

@@ -1,0 +1,300 @@
+#include <dualbus/resp/reply_reader.hpp>
+#include <dualbus/session/gather_operation.hpp>
+#include <dualbus/session/key_operations.hpp>
+#include <dualbus/session/session.hpp>
+#include <dualbus/session/worker_context.hpp>
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace dualbus::session {
+namespace {
+
+using command::bus_index;
+
+// The request's own bytes are gone when a later round is sent.
+std::vector<std::string> copy(resp::arguments args) {
+  return {args.begin(), args.end()};
+}
+
+// --- MGET, MSET: each key has one bus; the keys of one bus go together
+// --------------------------------------------
+
+class split_operation : public gather_operation {
+ public:
+  split_operation(worker_context& context, session& owner, std::uint16_t command, resp::arguments args,
+                  const std::vector<std::uint32_t>& keys, std::uint32_t step)
+      : gather_operation(context, owner, command, false), args_(args), keys_(keys), step_(step) {}
+
+ protected:
+  void on_start() override {
+    const command::routing_table& table = context_.router().table();
+    std::vector<std::vector<std::string_view>> requests(context_.bus_count());
+    for (const std::uint32_t position : keys_) {
+      const bus_index bus = table.bus_of_key(args_[position]);
+      auto& request = requests[bus];
+      if (request.empty()) request.push_back(args_[0]);
+      for (std::uint32_t i = 0; i < step_; ++i) request.push_back(args_[position + i]);
+      bus_of_key_.push_back(bus);
+    }
+    for (std::size_t bus = 0; bus < requests.size(); ++bus) {
+      if (!requests[bus].empty()) send(static_cast<bus_index>(bus), requests[bus]);
+    }
+    args_ = {};  // used in the first round only, which is the only one
+  }
+
+  std::vector<bus_index> bus_of_key_;
+
+ private:
+  resp::arguments args_;
+  const std::vector<std::uint32_t>& keys_;
+  std::uint32_t step_;
+};
+
+class mset_operation final : public split_operation {
+  using split_operation::split_operation;
+  void on_round(const std::vector<part>& parts) override {
+    if (answer_error(parts)) return;
+    answer(metrics::outcome::ok, [](resp::encoder& out, base::chunk_queue&) { out.status("OK"); });
+  }
+};
+
+class mget_operation final : public split_operation {
+  using split_operation::split_operation;
+  void on_round(const std::vector<part>& parts) override {
+    if (answer_error(parts)) return;
+    std::vector<resp::reply_reader> readers(context_.bus_count(), resp::reply_reader({}));
+    for (const part& p : parts) {
+      readers[p.bus] = resp::reply_reader(p.reply);
+      readers[p.bus].next();  // the array's header
+    }
+    answer(metrics::outcome::ok, [&](resp::encoder& out, base::chunk_queue& raw) {
+      out.array(bus_of_key_.size());
+      for (const bus_index bus : bus_of_key_) raw.append(readers[bus].skip());
+    });
+  }
+};
+
+// --- DEL, UNLINK: per key, on every bus that may hold a part; groups must vanish where they are looked up
+// last ----
+
+class remove_operation final : public gather_operation {
+ public:
+  remove_operation(worker_context& context, session& owner, std::uint16_t command, resp::arguments args)
+      : gather_operation(context, owner, command, true), args_(copy(args)), removed_(args.size() - 1, false) {
+    // Draining buses, then the anchor, then the others: in another order a poll could bring a group back.
+    const command::routing_table& table = context.router().table();
+    for (std::size_t key = 0; key < removed_.size(); ++key) {
+      if (const bus_index pinned = table.pinned_bus(args_[key + 1]); pinned != command::no_bus) {
+        steps_[1].push_back({key, pinned});
+        continue;
+      }
+      for (std::size_t i = 0; i < table.bus_count(); ++i) {
+        const auto bus = static_cast<bus_index>(i);
+        const std::size_t step = table.bus(bus).draining ? 0 : bus == table.rules().anchor ? 1 : 2;
+        steps_[step].push_back({key, bus});
+      }
+    }
+  }
+
+ protected:
+  void on_start() override { next_step(); }
+
+  void on_round(const std::vector<part>& parts) override {
+    if (answer_error(parts)) return;
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      if (resp::as_integer(parts[i].reply).value_or(0) > 0) removed_[steps_[step_][i].key] = true;
+    }
+    ++step_;
+    next_step();
+  }
+
+ private:
+  struct removal {
+    std::size_t key;
+    bus_index bus;
+  };
+
+  void next_step() {
+    while (step_ < std::size(steps_) && steps_[step_].empty()) ++step_;
+    if (step_ == std::size(steps_)) return answer_integer(std::count(removed_.begin(), removed_.end(), true));
+    for (const removal& r : steps_[step_]) {
+      const std::string_view request[] = {args_[0], args_[r.key + 1]};
+      send(r.bus, request);
+    }
+  }
+
+  std::vector<std::string> args_;
+  std::vector<bool> removed_;
+  std::vector<removal> steps_[3];
+  std::size_t step_ = 0;
+};
+
+// --- one round that asks every bus that may hold a part of a key
+// --------------------------------------------------
+
+class ask_operation : public gather_operation {
+ public:
+  ask_operation(worker_context& context, session& owner, std::uint16_t command, resp::arguments args,
+                const std::vector<std::uint32_t>& keys)
+      : gather_operation(context, owner, command, false), args_(args), key_positions_(keys) {}
+
+ protected:
+  void on_start() override {
+    const command::routing_table& table = context_.router().table();
+    // Several keys are asked for one by one: only so is it known which of them was found.
+    const bool one_by_one = key_positions_.size() > 1;
+    std::vector<std::string_view> request(args_.begin(), args_.end());
+    for (std::size_t key = 0; key < key_positions_.size(); ++key) {
+      if (one_by_one) request = {args_[0], args_[key_positions_[key]]};
+      const bus_index pinned = table.pinned_bus(args_[key_positions_[key]]);
+      for (std::size_t i = 0; i < table.bus_count(); ++i) {
+        const auto bus = static_cast<bus_index>(i);
+        if (pinned != command::no_bus && pinned != bus) continue;
+        keys_.push_back(key);
+        send(bus, request);
+      }
+    }
+    args_ = {};
+  }
+
+  std::vector<std::size_t> keys_;  // by part: which key it asked for
+
+ private:
+  resp::arguments args_;
+  const std::vector<std::uint32_t>& key_positions_;
+};
+
+// EXISTS, TOUCH: a key counts once, wherever it was found.
+class count_operation final : public ask_operation {
+  using ask_operation::ask_operation;
+  void on_round(const std::vector<part>& parts) override {
+    if (answer_error(parts)) return;
+    std::vector<bool> found(keys_.back() + 1, false);
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      if (resp::as_integer(parts[i].reply).value_or(0) > 0) found[keys_[i]] = true;
+    }
+    answer_integer(std::count(found.begin(), found.end(), true));
+  }
+};
+
+// EXPIRE and its kin, PERSIST: 1 if it did something anywhere.
+class expire_operation final : public ask_operation {
+  using ask_operation::ask_operation;
+  void on_round(const std::vector<part>& parts) override {
+    if (answer_error(parts)) return;
+    std::int64_t result = 0;
+    for (const part& p : parts) result = std::max(result, resp::as_integer(p.reply).value_or(0));
+    answer_integer(result);
+  }
+};
+
+// TTL and its kin: -2 if the key is nowhere, -1 if a part of it does not expire, else what lives longest.
+class ttl_operation final : public ask_operation {
+  using ask_operation::ask_operation;
+  void on_round(const std::vector<part>& parts) override {
+    if (answer_error(parts)) return;
+    std::int64_t longest = -2;
+    bool endless = false;
+    for (const part& p : parts) {
+      const std::int64_t value = resp::as_integer(p.reply).value_or(-2);
+      endless |= value == -1;
+      longest = std::max(longest, value);
+    }
+    answer_integer(endless ? -1 : longest);
+  }
+};
+
+// TYPE: a stream if any bus has one, else what the default bus says.
+class type_operation final : public ask_operation {
+  using ask_operation::ask_operation;
+  void on_round(const std::vector<part>& parts) override {
+    if (answer_error(parts)) return;
+    const bus_index fallback = context_.router().table().rules().default_bus;
+    std::string_view type = "+none\r\n";
+    for (const part& p : parts) {
+      if (p.reply == "+stream\r\n") {
+        type = p.reply;
+        break;
+      }
+      if (p.bus == fallback) type = p.reply;
+    }
+    answer(metrics::outcome::ok, [type](resp::encoder&, base::chunk_queue& raw) { raw.append(type); });
+  }
+};
+
+bool is_null(std::string_view reply) {
+  return resp::reply_reader(reply).next().null;
+}
+
+// OBJECT: the default bus if it has the key, else the first bus that has it.
+class object_operation final : public ask_operation {
+  using ask_operation::ask_operation;
+  void on_round(const std::vector<part>& parts) override {
+    const bus_index preferred = context_.router().table().rules().default_bus;
+    const part* best = nullptr;
+    for (const part& p : parts) {
+      if (p.is_error()) continue;
+      if (best == nullptr || (is_null(best->reply) && !is_null(p.reply)) ||
+          (p.bus == preferred && !is_null(p.reply))) {
+        best = &p;
+      }
+    }
+    // A bus that cannot be asked may be the one that has the key.
+    if (best == nullptr || (is_null(best->reply) && answer_error(parts))) {
+      if (best == nullptr) answer_error(parts);
+      return;
+    }
+    answer(metrics::outcome::ok, [best](resp::encoder&, base::chunk_queue& raw) { raw.append(best->reply); });
+  }
+};
+
+// MEMORY USAGE: what all parts take.
+class memory_operation final : public ask_operation {
+  using ask_operation::ask_operation;
+  void on_round(const std::vector<part>& parts) override {
+    if (answer_error(parts)) return;
+    std::int64_t sum = 0;
+    bool found = false;
+    for (const part& p : parts) {
+      const auto bytes = resp::as_integer(p.reply);
+      found |= bytes.has_value();
+      sum += bytes.value_or(0);
+    }
+    if (found) return answer_integer(sum);
+    answer(metrics::outcome::ok, [](resp::encoder& out, base::chunk_queue&) { out.null(); });
+  }
+};
+
+}  // namespace
+
+void start_key_operation(worker_context& context, session& client, std::uint16_t command,
+                         const command::command_spec& spec, resp::arguments args, const command::plan& plan) {
+  const auto ask = [&]<typename Operation>(Operation* op) { op->start(); };
+  switch (spec.route) {
+    case command::route::mget:
+      return ask(new mget_operation(context, client, command, args, plan.keys, 1));
+    case command::route::mset:
+      return ask(new mset_operation(context, client, command, args, plan.keys, 2));
+    case command::route::remove:
+      return ask(new remove_operation(context, client, command, args));
+    case command::route::count:
+      return ask(new count_operation(context, client, command, args, plan.keys));
+    case command::route::type:
+      return ask(new type_operation(context, client, command, args, plan.keys));
+    case command::route::expire:
+      return ask(new expire_operation(context, client, command, args, plan.keys));
+    case command::route::ttl:
+      return ask(new ttl_operation(context, client, command, args, plan.keys));
+    case command::route::object:
+      return ask(new object_operation(context, client, command, args, plan.keys));
+    case command::route::memory:
+      return ask(new memory_operation(context, client, command, args, plan.keys));
+    default:
+      break;
+  }
+}
+
+}  // namespace dualbus::session

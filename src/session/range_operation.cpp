@@ -1,0 +1,153 @@
+#include <dualbus/base/numbers.hpp>
+#include <dualbus/resp/reply_reader.hpp>
+#include <dualbus/session/gather_operation.hpp>
+#include <dualbus/session/session.hpp>
+#include <dualbus/session/stream_operations.hpp>
+#include <dualbus/session/worker_context.hpp>
+#include <dualbus/stream/bounds.hpp>
+#include <dualbus/stream/range_merge.hpp>
+#include <dualbus/stream/stable_read.hpp>
+
+#include <algorithm>
+#include <limits>
+#include <string>
+#include <vector>
+
+namespace dualbus::session {
+namespace {
+
+using command::bus_index;
+using stream::bound;
+using stream::client_id;
+
+struct range_request {
+  bool reverse = false;
+  bound<client_id> start, end;
+  std::optional<std::int64_t> count;  // 0: see Redis, a null array if the key exists
+};
+
+/// XRANGE and XREVRANGE of a logical stream. Each round asks every bus for its time and its part of the
+/// range, see stream/stable_read.hpp.
+class range_operation final : public gather_operation {
+ public:
+  range_operation(worker_context& context, session& owner, std::uint16_t command, std::string_view key,
+                  const range_request& what)
+      : gather_operation(context, owner, command, true), key_(key), what_(what), stable_(context.now) {}
+
+ protected:
+  void on_start() override {
+    bound<client_id> end = what_.end;
+    if (const auto limit = stable_.limit_ms()) {
+      end = std::min(end.id, client_id{*limit, std::numeric_limits<std::uint64_t>::max()}) == end.id
+                ? end
+                : bound<client_id>{{*limit, std::numeric_limits<std::uint64_t>::max()}, false};
+    }
+    asked_.clear();
+    for (std::size_t i = 0; i < context_.bus_count(); ++i) {
+      const auto bus = static_cast<bus_index>(i);
+      const auto from = stream::start_on(context_.slot_of(bus), what_.start);
+      const auto to = stream::end_on(context_.slot_of(bus), end);
+      if (!from || !to) continue;
+      asked_.push_back(bus);
+      const std::string_view time[] = {"TIME"};
+      send(bus, time);
+      const std::string first = stream::to_string(*from), last = stream::to_string(*to);
+      const std::string count = std::to_string(what_.count.value_or(0));
+      std::vector<std::string_view> request = {what_.reverse ? "XREVRANGE" : "XRANGE", key_,
+                                               what_.reverse ? last : first, what_.reverse ? first : last};
+      if (what_.count) request.insert(request.end(), {"COUNT", count});
+      send(bus, request);
+    }
+    if (asked_.empty()) {
+      answer(metrics::outcome::ok, [](resp::encoder& out, base::chunk_queue&) { out.array(0); });
+    }
+  }
+
+  void on_round(const std::vector<part>& parts) override {
+    if (answer_error(parts)) return;
+    if (what_.count && *what_.count == 0) return answer_nothing(parts);
+    std::optional<std::uint64_t> limit;
+    if (what_.count) limit = static_cast<std::uint64_t>(*what_.count);
+    stream::range_merge merged(what_.reverse, limit);
+    std::uint64_t horizon = std::numeric_limits<std::uint64_t>::max();
+    for (std::size_t i = 0; i < asked_.size(); ++i) {
+      horizon = std::min(horizon, milliseconds_of(parts[2 * i].reply));
+      merged.add(parts[2 * i + 1].reply, context_.slot_of(asked_[i]));
+    }
+    merged.merge();
+    if (context_.bus_count() > 1) {
+      const auto decision = stable_.judge(horizon, merged.latest_ms(), context_.now);
+      if (!decision.reply) return wait_then_restart(decision.wait);
+    }
+    if (merged.omitted() > 0) {
+      spdlog::error(
+          "stream '{}': {} entries left out of a range: their IDs were not made by Redis's clock and have "
+          "no client form",
+          key_, merged.omitted());
+    }
+    answer(metrics::outcome::ok,
+           [&merged](resp::encoder& out, base::chunk_queue& raw) { merged.write(out, raw); });
+  }
+
+ private:
+  static std::uint64_t milliseconds_of(std::string_view time_reply) {
+    resp::reply_reader reader(time_reply);
+    reader.next();
+    const std::uint64_t seconds = base::parse_uint64(reader.next().text).value_or(0);
+    const std::uint64_t micros = base::parse_uint64(reader.next().text).value_or(0);
+    return seconds * 1000 + micros / 1000;
+  }
+
+  void answer_nothing(const std::vector<part>& parts) {
+    const bool exists = std::any_of(parts.begin(), parts.end(),
+                                    [](const part& p) { return resp::reply_reader(p.reply).next().null; });
+    answer(metrics::outcome::ok, [exists](resp::encoder& out, base::chunk_queue&) {
+      if (exists) return out.null_array();
+      out.array(0);
+    });
+  }
+
+  std::string key_;
+  range_request what_;
+  stream::stable_read stable_;
+  std::vector<bus_index> asked_;  // each has two parts: TIME and its range
+};
+
+/// The error that Redis gives for a bound, or nothing.
+std::string_view bound_problem(const stream::parsed_bound& parsed, bool start) {
+  if (!parsed.error) return {};
+  if (*parsed.error == stream::bound_error::invalid_id) {
+    return "ERR Invalid stream ID specified as stream command argument";
+  }
+  return start ? "ERR invalid start ID for the interval" : "ERR invalid end ID for the interval";
+}
+
+/// Reads the arguments in the order in which Redis finds fault with them; the fault, or nothing.
+std::string_view parse_range(resp::arguments args, bool reverse, range_request& out) {
+  const stream::parsed_bound start = stream::parse_start(args[reverse ? 3 : 2]);
+  if (const auto problem = bound_problem(start, true); !problem.empty()) return problem;
+  const stream::parsed_bound end = stream::parse_end(args[reverse ? 2 : 3]);
+  if (const auto problem = bound_problem(end, false); !problem.empty()) return problem;
+  for (std::size_t i = 4; i < args.size(); i += 2) {
+    if (!base::equals_ignoring_case(args[i], "count") || i + 1 == args.size()) return "ERR syntax error";
+    const auto count = base::parse_int64(args[i + 1]);
+    if (!count) return "ERR value is not an integer or out of range";
+    out.count = std::max<std::int64_t>(*count, 0);
+  }
+  out.reverse = reverse;
+  out.start = start.value;
+  out.end = end.value;
+  return {};
+}
+
+}  // namespace
+
+void start_range(worker_context& context, session& client, std::uint16_t command, bool reverse,
+                 resp::arguments args) {
+  range_request what;
+  if (const auto problem = parse_range(args, reverse, what); !problem.empty())
+    return client.refuse(command, problem);
+  (new range_operation(context, client, command, args[1], what))->start();
+}
+
+}  // namespace dualbus::session

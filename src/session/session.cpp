@@ -1,0 +1,372 @@
+#include <dualbus/base/numbers.hpp>
+#include <dualbus/base/socket.hpp>
+#include <dualbus/command/command_table.hpp>
+#include <dualbus/session/dispatcher.hpp>
+#include <dualbus/session/session.hpp>
+#include <dualbus/session/worker_context.hpp>
+
+#include <algorithm>
+#include <cerrno>
+#include <sys/socket.h>
+#include <utility>
+
+namespace dualbus::session {
+namespace {
+
+// What one read takes in the buffer that all quiet clients share.
+constexpr std::size_t shared_read_bytes = std::size_t{128} << 10;
+// What one read adds to a client's own buffer: at least this, at most what the request is known to lack or
+// the cap.
+constexpr std::size_t own_read_bytes = std::size_t{16} << 10;
+constexpr std::size_t own_read_cap = std::size_t{1} << 20;
+constexpr int max_vectors = 64;
+
+}  // namespace
+
+session::session(worker_context& context, base::unique_fd fd, std::uint64_t id, bool tcp)
+    : context_(context),
+      out_(context.client_chunks),
+      id_(id),
+      created_(context.now),
+      last_active_(context.now),
+      fd_(std::move(fd)),
+      tcp_(tcp) {
+  context_.poller.add(fd_.get(), *this, true, false);
+}
+
+session::~session() = default;
+
+// ----------------------------------------------------------------------------------------------------
+// requests
+
+void session::on_readable() {
+  if (paused_ != 0) {
+    // Taken out of the poller only now: most pauses end before more bytes come.
+    reading_ = false;
+    context_.poller.modify(fd_.get(), *this, false, writing_);
+    return;
+  }
+  base::read_buffer& buffer = partial_ ? partial_->buffer : context_.shared_input;
+  const std::size_t wanted =
+      partial_ ? std::clamp(partial_->parser.missing(), own_read_bytes, own_read_cap) : shared_read_bytes;
+  const std::span<char> room = buffer.prepare(wanted);
+  const ssize_t received = ::recv(fd_.get(), room.data(), room.size(), 0);
+  if (received <= 0) {
+    if (received < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return;
+    if (received < 0) return close(metrics::close_reason::client);
+    return read_ended();
+  }
+  buffer.commit(static_cast<std::size_t>(received));
+  context_.metrics.received_bytes += static_cast<std::uint64_t>(received);
+  last_active_ = context_.now;
+  process();
+}
+
+// The client will send nothing more, but may still read what it is owed.
+void session::read_ended() {
+  if (head_ == nullptr && out_.empty()) return close(metrics::close_reason::client);
+  close_after_replies(metrics::close_reason::client);
+  reading_ = false;
+  context_.poller.modify(fd_.get(), *this, false, writing_);
+}
+
+void session::process() {
+  while (paused_ == 0 && process_one()) {
+  }
+  keep_rest();
+}
+
+bool session::process_one() {
+  base::read_buffer& buffer = partial_ ? partial_->buffer : context_.shared_input;
+  resp::request_parser& parser = partial_ ? partial_->parser : context_.shared_parser;
+  if (buffer.empty()) return false;
+  switch (parser.parse(buffer.data())) {
+    case resp::parse_status::incomplete:
+      return false;
+    case resp::parse_status::error:
+      if (context_.client_log.allow(context_.now)) {
+        spdlog::warn("client {} {}: {}; closing ({} similar lines left out)", id_, peer_address(),
+                     parser.error(), context_.client_log.suppressed());
+      }
+      refuse(no_command, std::string("ERR ") + parser.error());
+      close_after_replies(metrics::close_reason::protocol_error);
+      buffer.consume(buffer.size());
+      parser.reset();
+      return false;
+    case resp::parse_status::complete:
+      break;
+  }
+  if (!parser.args().empty()) {
+    if (!dispatch(context_, *this,
+                  {parser.args(), buffer.data().substr(0, parser.consumed()), parser.verbatim()})) {
+      parser.reset();  // it comes again when earlier replies are there
+      return false;
+    }
+    // CLIENT REPLY SKIP means the next request.
+    if (reply_mode_ == reply_mode::skip_this) reply_mode_ = reply_mode::on;
+    if (reply_mode_ == reply_mode::skip_next) reply_mode_ = reply_mode::skip_this;
+  }
+  buffer.consume(parser.consumed());
+  parser.reset();
+  return true;
+}
+
+// The shared buffer must be empty for the next client: what is left becomes this client's own.
+void session::keep_rest() {
+  base::read_buffer& shared = context_.shared_input;
+  if (partial_) {
+    if (partial_->buffer.empty() || closed()) context_.give_partial(std::move(partial_));
+  } else if (!shared.empty()) {
+    if (!closed()) {
+      partial_ = context_.take_partial();
+      partial_->buffer.append(shared.data());
+      std::swap(partial_->parser, context_.shared_parser);
+    }
+    shared.consume(shared.size());
+    context_.shared_parser.reset();
+  }
+}
+
+void session::resume() {
+  resume_queued_ = false;
+  if (closed() || paused_ != 0) return;
+  process();
+  if (closed() || paused_ != 0 || reading_) return;
+  reading_ = true;
+  context_.poller.modify(fd_.get(), *this, true, writing_);
+}
+
+void session::unpause(pause_reason reason) {
+  paused_ &= static_cast<std::uint8_t>(~static_cast<unsigned>(reason));
+  if (reason == pause_reason::congestion) congested_bus_ = nullptr;
+  if (paused_ != 0 || resume_queued_ || closed()) return;
+  resume_queued_ = true;
+  context_.resume_later(*this);
+}
+
+bool session::await_replies() {
+  if (head_ == nullptr) return false;
+  pause(pause_reason::barrier);
+  return true;
+}
+
+void session::defer(std::uint16_t command) {
+  deferred_ = context_.locals.create(context_, *this, command);
+  enqueue(*deferred_);
+  hold();
+}
+
+void session::await_drain(backend::bus& congested) {
+  if (congested_bus_ != nullptr) return;
+  congested_bus_ = &congested;
+  pause(pause_reason::congestion);
+  congested.await_drain(*this);
+}
+
+// -----------------------------------------------------------------------------------------------------
+// replies
+
+void session::enqueue(operation& op) {
+  (tail_ != nullptr ? tail_->next_ : head_) = &op;
+  tail_ = &op;
+  last_command_ = op.command_;
+  if (++in_flight_ >= context_.configuration().limits.client_in_flight) pause(pause_reason::in_flight);
+}
+
+base::chunk_queue& session::reply_target(operation& op) {
+  return &op == head_ && !op.muted_ ? out_ : op.stash_;
+}
+
+void session::finish(operation& op, metrics::outcome outcome) {
+  count(op.command_, outcome);
+  op.done_ = true;
+  if (op.muted_) op.stash_.clear();
+  if (&op == head_) {
+    pop_finished();
+  } else {
+    stashed_bytes_ += op.stash_.size();
+  }
+  queue_flush();
+}
+
+void session::pop_finished() {
+  while (head_ != nullptr && head_->done_) {
+    operation* const op = head_;
+    head_ = op->next_;
+    if (head_ == nullptr) tail_ = nullptr;
+    stashed_bytes_ -= op->stash_.size();
+    out_.splice(op->stash_);
+    --in_flight_;
+    op->destroy();
+  }
+  if (is_paused(pause_reason::in_flight) &&
+      in_flight_ <= context_.configuration().limits.client_in_flight / 2) {
+    unpause(pause_reason::in_flight);
+  }
+  if (is_paused(pause_reason::barrier) && head_ == nullptr) unpause(pause_reason::barrier);
+}
+
+base::chunk_queue* session::begin_answer(std::uint16_t command) {
+  last_command_ = command;
+  if (closed() || mutes_reply()) return nullptr;
+  if (head_ == nullptr) return &out_;
+  answering_ = context_.locals.create(context_, *this, command);
+  enqueue(*answering_);
+  return &answering_->stash_;
+}
+
+void session::end_answer(std::uint16_t command, metrics::outcome outcome) {
+  count(command, outcome);
+  if (answering_ != nullptr) {
+    answering_->done_ = true;
+    stashed_bytes_ += answering_->stash_.size();
+    answering_ = nullptr;
+  }
+  if (!closed()) queue_flush();
+}
+
+void session::refuse(std::uint16_t command, std::string_view text) {
+  answer(command, metrics::outcome::refused, [text](resp::encoder& out) { out.error(text); });
+}
+
+void session::count(std::uint16_t command, metrics::outcome outcome) {
+  if (command == no_command) {
+    ++context_.metrics.unknown_commands;
+  } else {
+    ++context_.metrics.commands[command][static_cast<std::size_t>(outcome)];
+  }
+}
+
+void session::queue_flush() {
+  if (std::exchange(flush_queued_, true)) return;
+  context_.flush_later(*this);
+}
+
+void session::flush() {
+  flush_queued_ = false;
+  if (closed()) return;
+  if (out_.size() + stashed_bytes_ > context_.configuration().limits.client_output_buffer) {
+    if (context_.client_log.allow(context_.now)) {
+      spdlog::warn(
+          "client {} {}: {} bytes of replies wait to be read, more than client_output_buffer; closing", id_,
+          peer_address(), out_.size() + stashed_bytes_);
+    }
+    return close(metrics::close_reason::output_limit);
+  }
+  while (!out_.empty()) {
+    iovec vectors[max_vectors];
+    const int count = out_.gather(vectors, max_vectors);
+    ssize_t sent;
+    if (count == 1) {
+      sent = ::send(fd_.get(), vectors[0].iov_base, vectors[0].iov_len, MSG_NOSIGNAL);
+    } else {
+      msghdr message{};
+      message.msg_iov = vectors;
+      message.msg_iovlen = static_cast<std::size_t>(count);
+      sent = ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL);
+    }
+    if (sent < 0) {
+      if (errno == EINTR) continue;
+      if (errno == EAGAIN || errno == EWOULDBLOCK) break;
+      return close(metrics::close_reason::client);
+    }
+    out_.consume(static_cast<std::size_t>(sent));
+    context_.metrics.sent_bytes += static_cast<std::uint64_t>(sent);
+  }
+  if (writing_ == out_.empty()) {
+    writing_ = !out_.empty();
+    context_.poller.modify(fd_.get(), *this, reading_, writing_);
+  }
+  if (is_paused(pause_reason::closing) && out_.empty() && head_ == nullptr) close(close_reason_);
+}
+
+void session::on_writable() {
+  last_active_ = context_.now;
+  flush();
+}
+
+// ------------------------------------------------------------------------------------------------------- the
+// end
+
+void session::on_hangup() {
+  close(metrics::close_reason::client);
+}
+
+void session::close_after_replies(metrics::close_reason why) {
+  if (is_paused(pause_reason::closing)) return;
+  close_reason_ = why;
+  pause(pause_reason::closing);
+  queue_flush();
+}
+
+void session::close(metrics::close_reason why) {
+  if (closed()) return;
+  context_.poller.remove(fd_.get(), *this);
+  fd_.reset();
+  if (congested_bus_ != nullptr) congested_bus_->forget(*this);
+  for (operation* op = std::exchange(head_, nullptr); op != nullptr;) {
+    operation* const next = op->next_;
+    op->owner_ = nullptr;
+    if (op->done_ || op->detach()) op->destroy();
+    op = next;
+  }
+  tail_ = nullptr;
+  deferred_ = nullptr;
+  out_.clear();
+  ++context_.metrics.clients_closed[static_cast<std::size_t>(why)];
+  context_.retire(*this);
+}
+
+void session::check_idle(std::chrono::seconds limit) {
+  if (head_ == nullptr && context_.now - last_active_ > limit) close(metrics::close_reason::idle);
+}
+
+// -------------------------------------------------------------------------------------------------------
+// CLIENT
+
+session::names& session::mutable_names() {
+  if (!names_) names_ = std::make_unique<names>();
+  return *names_;
+}
+
+void session::reset() {
+  protocol_ = resp::protocol::resp2;
+  reply_mode_ = reply_mode::on;
+  refused_transaction_ = false;
+  if (names_) names_->client.clear();
+}
+
+std::chrono::seconds session::age() const {
+  return std::chrono::duration_cast<std::chrono::seconds>(context_.now - created_);
+}
+
+std::string session::peer_address() const {
+  return fd_ ? base::peer_name(fd_.get()) : "?:0";
+}
+
+std::string session::local_address() const {
+  return fd_ ? base::local_name(fd_.get()) : "?:0";
+}
+
+std::string session::describe() const {
+  const auto seconds_since = [this](base::time_point then) {
+    return std::chrono::duration_cast<std::chrono::seconds>(context_.now - then).count();
+  };
+  const std::string_view last =
+      last_command_ == no_command ? "NULL" : command::command_table()[last_command_].name;
+  const std::size_t input = partial_ ? partial_->buffer.size() : 0;
+  static const names none;
+  const names& n = names_ ? *names_ : none;
+  return fmt::format(
+      "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db=0 sub=0 psub=0 ssub=0 multi=-1 "
+      "watch=0 qbuf={} "
+      "qbuf-free=0 argv-mem=0 multi-mem=0 obl=0 oll={} omem={} tot-mem={} events=r{} cmd={} user=default "
+      "redir=-1 "
+      "resp={} lib-name={} lib-ver={}",
+      id_, peer_address(), local_address(), fd_.get(), n.client, seconds_since(created_),
+      seconds_since(last_active_), tcp_ ? "N" : "U", input, in_flight_, out_.size() + stashed_bytes_,
+      sizeof(session) + input + out_.size() + stashed_bytes_, writing_ ? "w" : "", last,
+      static_cast<int>(protocol_), n.library, n.library_version);
+}
+
+}  // namespace dualbus::session

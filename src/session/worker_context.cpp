@@ -1,0 +1,191 @@
+#include <dualbus/base/socket.hpp>
+#include <dualbus/session/session.hpp>
+#include <dualbus/session/worker_context.hpp>
+
+#include <algorithm>
+#include <string_view>
+#include <sys/socket.h>
+#include <utility>
+
+namespace dualbus::session {
+namespace {
+
+// Replies are short; a larger one gets chunks of its own size.
+constexpr std::size_t client_chunk_bytes = 4096;
+constexpr std::size_t spare_client_chunks = 4096;
+// A turn's requests for one bus, in few pieces.
+constexpr std::size_t bus_chunk_bytes = std::size_t{64} << 10;
+constexpr std::size_t spare_bus_chunks = 64;
+constexpr std::size_t spare_partials = 64;
+constexpr std::size_t spare_partial_bytes = std::size_t{64} << 10;
+constexpr std::chrono::seconds client_check_interval{1};
+constexpr std::chrono::seconds log_interval{1};
+
+std::vector<int> slots_of(const config::configuration& c) {
+  std::vector<int> slots;
+  for (const command::bus_rules& bus : c.routing.buses) slots.push_back(bus.id_slot);
+  return slots;
+}
+
+}  // namespace
+
+worker_context::worker_context(boost::asio::io_context& io, std::shared_ptr<const config::configuration> c,
+                               daemon_state& state, ask_all_function ask)
+    : client_chunks(client_chunk_bytes, spare_client_chunks),
+      bus_chunks(bus_chunk_bytes, spare_bus_chunks),
+      client_log(log_interval),
+      daemon(state),
+      ask_all(std::move(ask)),
+      io_(io),
+      messages_(c->buses.size(), c->routing.max_type_names),
+      routing_(std::make_unique<routing_snapshot>(std::move(c), messages_)),
+      slots_(slots_of(*routing_->configuration)) {
+  metrics.buses.resize(configuration().buses.size());
+  bus_settings_ = configuration().buses;
+  apply_settings();
+  for (std::size_t i = 0; i < bus_settings_.size(); ++i) {
+    buses_.push_back(std::make_unique<backend::bus>(io_, poller, bus_chunks, backend_settings_,
+                                                    bus_settings_[i], pipeline_settings_,
+                                                    configuration().routing.buses[i].name, metrics.buses[i]));
+  }
+}
+
+worker_context::~worker_context() {
+  // Sessions refer to buses, buses to operations: end the clients first, then what is still owed.
+  close_clients();
+  for (auto& b : buses_) b->stop(now);
+  end_turn();
+}
+
+void worker_context::apply_settings() {
+  backend_settings_ = configuration().backend;
+  pipeline_settings_ = {backend_settings_.reconnect_wait, backend_settings_.reconnect_wait_bytes,
+                        backend_settings_.request_timeout, configuration().limits.bus_output_buffer};
+  shared_parser.set_limits({.max_request = configuration().limits.max_request});
+}
+
+void worker_context::reload(std::shared_ptr<const config::configuration> c) {
+  routing_ = std::make_unique<routing_snapshot>(std::move(c), messages_);
+  apply_settings();
+}
+
+std::string worker_context::redis_version() const {
+  const std::string& known = buses_[routing_->table.rules().default_bus]->redis_version();
+  return known.empty() ? "7.0.0" : known;
+}
+
+void worker_context::begin_turn() {
+  now = base::clock::now();
+}
+
+void worker_context::end_turn() {
+  // Flushing may let sessions go on, and these may have more to flush; each round takes input in or is the
+  // last.
+  do {
+    for (session* client : std::exchange(to_resume_, {})) client->resume();
+    for (auto& b : buses_) b->flush(now);
+  } while (!to_resume_.empty());
+  for (std::size_t i = 0; i < to_flush_.size(); ++i) to_flush_[i]->flush();
+  to_flush_.clear();
+  retired_.clear();
+  if (observations_.empty()) return;
+  const base::time_point end = base::clock::now();
+  for (const observation& o : observations_) {
+    metrics.buses[o.bus].daemon_duration.observe(
+        std::max(base::duration::zero(), end - o.arrived_plus_bus_time));
+  }
+  observations_.clear();
+}
+
+void worker_context::tick() {
+  for (auto& b : buses_) b->tick(now);
+  timers.run_due(now);
+  const auto idle = configuration().limits.idle_timeout;
+  if (idle.count() > 0 && now >= next_client_check_) {
+    next_client_check_ = now + client_check_interval;
+    std::vector<session*> open;
+    clients.for_each([&open](session& client) { open.push_back(&client); });
+    for (session* client : open) client->check_idle(idle);
+  }
+}
+
+void worker_context::flush_later(session& client) {
+  to_flush_.push_back(&client);
+}
+
+void worker_context::resume_later(session& client) {
+  to_resume_.push_back(&client);
+}
+
+void worker_context::observe(command::bus_index bus, base::time_point arrived, base::duration bus_time) {
+  observations_.push_back({arrived + bus_time, bus});
+  const auto target = bus_settings_[bus].latency_target;
+  if (target.count() > 0 && bus_time > target) ++metrics.buses[bus].latency_target_missed;
+}
+
+void worker_context::accept(base::unique_fd fd, bool tcp) {
+  const config::limit_settings& limits = configuration().limits;
+  if (daemon.clients.fetch_add(1) >= limits.max_clients) {
+    daemon.clients.fetch_sub(1);
+    ++metrics.clients_rejected;
+    constexpr std::string_view text = "-ERR max number of clients reached\r\n";
+    (void)!::send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (client_log.allow(now))
+      spdlog::warn("a client was refused: max_clients ({}) reached", limits.max_clients);
+    return;
+  }
+  if (tcp) {
+    base::set_no_delay(fd.get());
+    base::set_keepalive(fd.get(), limits.client_keepalive);
+  }
+  ++metrics.clients_accepted;
+  clients.add(std::make_unique<session>(*this, std::move(fd), daemon.last_client_id.fetch_add(1) + 1, tcp));
+}
+
+void worker_context::retire(session& client) {
+  daemon.clients.fetch_sub(1);
+  retired_.push_back(clients.remove(client.id()));
+}
+
+void worker_context::drain_clients() {
+  std::vector<session*> open;
+  clients.for_each([&open](session& client) { open.push_back(&client); });
+  for (session* client : open) client->close_after_replies(metrics::close_reason::shutdown);
+}
+
+void worker_context::close_clients() {
+  std::vector<session*> open;
+  clients.for_each([&open](session& client) { open.push_back(&client); });
+  for (session* client : open) client->close(metrics::close_reason::shutdown);
+}
+
+std::unique_ptr<partial_input> worker_context::take_partial() {
+  std::unique_ptr<partial_input> partial;
+  if (spare_partials_.empty()) {
+    partial = std::make_unique<partial_input>();
+  } else {
+    partial = std::move(spare_partials_.back());
+    spare_partials_.pop_back();
+  }
+  partial->parser.set_limits({.max_request = configuration().limits.max_request});
+  return partial;
+}
+
+void worker_context::give_partial(std::unique_ptr<partial_input> partial) {
+  partial->parser.reset();
+  partial->buffer.consume(partial->buffer.size());
+  if (partial->buffer.capacity() > spare_partial_bytes) partial->buffer.release();
+  if (spare_partials_.size() < spare_partials) spare_partials_.push_back(std::move(partial));
+}
+
+metrics::worker_snapshot worker_context::snapshot() const {
+  metrics::worker_snapshot result{metrics, {}};
+  result.metrics.clients = clients.size();
+  for (std::size_t i = 0; i < buses_.size(); ++i) buses_[i]->observe(result.metrics.buses[i]);
+  messages_.visit([&result](std::string_view type, const command::message_counters::row& row) {
+    result.messages.emplace(type, row);
+  });
+  return result;
+}
+
+}  // namespace dualbus::session
