@@ -212,7 +212,7 @@ constexpr command_spec commands[] = {
     {"type", 2, "rF", 1, 1, 1, group::generic, "1.0.0", key_form::range, route::type},
     {"unlink", -2, "wF", 1, -1, 1, group::generic, "4.0.0", key_form::range, route::remove},
     {"unsubscribe", -1, "pslt", 0, 0, 0, group::pubsub, "2.0.0", key_form::range, route::pubsub},
-    {"unwatch", 1, "sltFB", 0, 0, 0, group::transactions, "2.2.0", key_form::range, route::local},
+    {"unwatch", 1, "sltFB", 0, 0, 0, group::transactions, "2.2.0", key_form::range, route::transaction},
     {"wait", 3, "s", 0, 0, 0, group::generic, "3.0.0", key_form::range, route::blocking},
     {"waitaof", 4, "s", 0, 0, 0, group::generic, "7.2.0", key_form::range, route::blocking},
     {"watch", -2, "sltFB", 1, -1, 1, group::transactions, "2.2.0", key_form::range, route::transaction},

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <dualbus/command/classifier.hpp>
+#include <dualbus/command/command_table.hpp>
+#include <dualbus/command/routing_table.hpp>
+#include <dualbus/command/xadd_arguments.hpp>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace dualbus::command {
+
+/// What to do with a request.
+struct plan {
+  enum class action : std::uint8_t {
+    local,      ///< the daemon answers
+    forward,    ///< as it is to `bus`, the reply as it is back
+    block,      ///< the same, but the reply may take long: needs a connection of its own
+    add,        ///< XADD of a logical stream: to `bus`, as `xadd` says
+    spread,     ///< over several buses, as the command's route says; `keys` are the keys' positions
+    refuse      ///< answer `error`
+  };
+  action what = action::refuse;
+  bus_index bus = no_bus;
+  command::rule rule = rule::default_bus;
+  xadd_arguments xadd;
+  std::vector<std::uint32_t> keys;
+  std::string error;  ///< code and text, without '-'
+};
+
+/// Turns requests into plans, by the command table and one routing table. Counts each XADD it plans (see
+/// classifier). One per worker and routing table; a plan object is reused, so that planning allocates nothing.
+class router {
+ public:
+  router(const routing_table& table, message_counters& counters);
+
+  /// `args` has an arity that the command takes.
+  void make_plan(const command_spec& spec, resp::arguments args, plan& out);
+
+  const routing_table& table() const { return table_; }
+  /// True if the key's entries all live on one bus and IDs are not translated: pinned, or the only bus has slot 0.
+  bool is_whole(std::string_view key) const { return transparent_ || table_.pinned_bus(key) != no_bus; }
+
+ private:
+  void plan_keys(const command_spec& spec, resp::arguments args, plan& out);
+  void plan_xadd(resp::arguments args, plan& out);
+  void plan_spread(const command_spec& spec, resp::arguments args, plan& out);
+  void plan_stream(const command_spec& spec, resp::arguments args, plan& out);
+  void forward(bus_index bus, plan& out) const;
+
+  const routing_table& table_;
+  classifier classifier_;
+  bool single_;       // one bus: nothing to split
+  bool transparent_;  // and its IDs are the clients'
+};
+
+}  // namespace dualbus::command

@@ -1,0 +1,80 @@
+#include <dualbus/app/server.hpp>
+#include <dualbus/base/log.hpp>
+#include <dualbus/base/version.hpp>
+#include <dualbus/config/loader.hpp>
+#include <dualbus/config/reference.hpp>
+
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <functional>
+#include <string>
+
+#include <CLI/CLI.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+
+namespace {
+
+using dualbus::config::load_result;
+
+int check(const std::string& path) {
+  const load_result loaded = dualbus::config::load(path);
+  for (const std::string& warning : loaded.warnings) std::fprintf(stderr, "warning: %s\n", warning.c_str());
+  for (const std::string& mistake : loaded.mistakes) std::fprintf(stderr, "%s\n", mistake.c_str());
+  if (!loaded.value) return 1;
+  std::printf("%s: ok\n", path.c_str());
+  return 0;
+}
+
+// Serves until SIGTERM or SIGINT; SIGHUP reloads.
+void serve(dualbus::app::server& server, const std::string& path) {
+  boost::asio::io_context io(1);
+  boost::asio::signal_set signals(io, SIGTERM, SIGINT, SIGHUP);
+  server.start();
+  std::function<void(const boost::system::error_code&, int)> on_signal = [&](const auto& error, int signal) {
+    if (error) return;
+    if (signal != SIGHUP) return server.stop();
+    server.reload(path);
+    signals.async_wait(on_signal);
+  };
+  signals.async_wait(on_signal);
+  io.run();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App options("dualbusd: one Redis for its clients, several buses behind it");
+  std::string path = "/etc/dualbus/dualbus.yaml";
+  bool check_only = false, reference = false;
+  options.add_option("-c,--config", path, "YAML configuration file")->capture_default_str();
+  options.add_flag("--check-config", check_only, "check the configuration, report every mistake, and leave");
+  options.add_flag("--config-reference", reference,
+                   "print the documentation of every configuration key, and leave");
+  options.set_version_flag("-v,--version", std::string("dualbusd ") + dualbus::base::version);
+  CLI11_PARSE(options, argc, argv);
+
+  if (reference) {
+    std::fputs(dualbus::config::reference_markdown().c_str(), stdout);
+    return 0;
+  }
+  if (check_only) return check(path);
+
+  try {
+    dualbus::base::init_log("info");
+    const load_result loaded = dualbus::config::load(path);
+    for (const std::string& warning : loaded.warnings) spdlog::warn("{}", warning);
+    for (const std::string& mistake : loaded.mistakes) spdlog::error("{}", mistake);
+    if (!loaded.value) return 1;
+    dualbus::base::set_log_level(loaded.value->log_level);
+    std::signal(SIGPIPE, SIG_IGN);
+    spdlog::info("dualbusd {} starting, configuration {}", dualbus::base::version, path);
+    dualbus::app::server server(loaded.value);
+    serve(server, path);
+    return 0;
+  } catch (const std::exception& error) {
+    spdlog::error("cannot start: {}", error.what());
+    return 1;
+  }
+}

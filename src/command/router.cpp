@@ -1,0 +1,177 @@
+#include <dualbus/command/router.hpp>
+
+#include <dualbus/base/numbers.hpp>
+#include <dualbus/command/key_positions.hpp>
+
+namespace dualbus::command {
+namespace {
+
+std::string upper(std::string_view name) {
+  std::string result(name);
+  for (char& c : result) {
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 32);
+  }
+  return result;
+}
+
+void refuse(plan& out, std::string text) {
+  out.what = plan::action::refuse;
+  out.error = std::move(text);
+}
+
+void refuse_unsupported(const command_spec& spec, plan& out, std::string_view reason) {
+  refuse(out, "NOTSUPPORTED command '" + upper(spec.name) + "' " + std::string(reason));
+}
+
+void refuse_crossing(const command_spec& spec, plan& out) {
+  refuse(out, "CROSSBUS command '" + upper(spec.name) +
+                  "' has keys on different buses and cannot be split: pin them to one bus with routing.keys");
+}
+
+bool has_block_option(resp::arguments args) {
+  for (std::size_t i = 1; i + 1 < args.size(); ++i) {
+    if (base::equals_ignoring_case(args[i], "group")) {
+      i += 2;
+    } else if (base::equals_ignoring_case(args[i], "streams")) {
+      return false;
+    } else if (base::equals_ignoring_case(args[i], "block")) {
+      return true;
+    } else if (base::equals_ignoring_case(args[i], "count")) {
+      ++i;
+    }
+  }
+  return false;
+}
+
+std::string_view reason_of(route r) {
+  switch (r) {
+    case route::blocking: return "is not available in this version: it would hold a connection shared by all clients";
+    case route::pubsub: return "is not available in this version: connect to a bus directly for Pub/Sub";
+    case route::scripting: return "is not available in this version: run scripts on a bus directly";
+    case route::transaction: return "is not available in this version: send the commands without MULTI";
+    case route::keyspace: return "is not available in this version: ask each bus directly";
+    default: return "has no meaning behind dualbusd: send it to the bus it is meant for";
+  }
+}
+
+}  // namespace
+
+router::router(const routing_table& table, message_counters& counters)
+    : table_(table),
+      classifier_(table, counters),
+      single_(table.bus_count() == 1),
+      transparent_(single_ && table.bus(0).id_slot == 0) {}
+
+void router::forward(bus_index bus, plan& out) const {
+  out.what = plan::action::forward;
+  out.bus = bus;
+}
+
+void router::make_plan(const command_spec& spec, resp::arguments args, plan& out) {
+  switch (spec.route) {
+    case route::local: out.what = plan::action::local; return;
+    case route::keys:
+      if (spec.keys == key_form::range && spec.first_key == 1 && spec.last_key == 1) {
+        return forward(table_.bus_of_key(args[1]), out);
+      }
+      return plan_keys(spec, args, out);
+    case route::xadd: return plan_xadd(args, out);
+    case route::mget:
+    case route::mset:
+    case route::remove:
+    case route::count:
+    case route::type:
+    case route::expire:
+    case route::ttl:
+    case route::object:
+    case route::memory: return plan_spread(spec, args, out);
+    case route::xlen:
+    case route::xrange:
+    case route::xdel:
+    case route::xread:
+    case route::xsub:
+    case route::xother:
+    case route::whole: return plan_stream(spec, args, out);
+    case route::blocking:
+    case route::pubsub:
+    case route::scripting:
+    case route::transaction:
+    case route::keyspace:
+    case route::refused: return refuse_unsupported(spec, out, reason_of(spec.route));
+  }
+}
+
+void router::plan_keys(const command_spec& spec, resp::arguments args, plan& out) {
+  // Without keys Redis refuses the request: any bus may say so.
+  if (!find_keys(spec, args, out.keys) || out.keys.empty()) return forward(table_.rules().default_bus, out);
+  const bus_index bus = table_.bus_of_key(args[out.keys[0]]);
+  for (const std::uint32_t position : out.keys) {
+    if (table_.bus_of_key(args[position]) != bus) return refuse_crossing(spec, out);
+  }
+  forward(bus, out);
+}
+
+void router::plan_xadd(resp::arguments args, plan& out) {
+  out.xadd = parse_xadd(args);
+  if (out.xadd.result != xadd_arguments::verdict::ok) {
+    const bus_index pinned = table_.pinned_bus(args[1]);
+    if (out.xadd.result == xadd_arguments::verdict::unsupported && pinned == no_bus && !transparent_) {
+      return refuse(out, "ERR dualbus: option '" + upper(args[out.xadd.option]) +
+                             "' not supported on logical stream '" + std::string(args[1]) + "'");
+    }
+    // Redis refuses it on any bus, in its own words.
+    return forward(pinned == no_bus ? table_.rules().default_bus : pinned, out);
+  }
+  const classification where = classifier_.classify(args, out.xadd);
+  out.bus = where.bus;
+  out.rule = where.rule;
+  out.what = where.rule == rule::key || transparent_ ? plan::action::forward : plan::action::add;
+}
+
+void router::plan_spread(const command_spec& spec, resp::arguments args, plan& out) {
+  if (spec.route == route::memory && !base::equals_ignoring_case(args[1], "usage")) {
+    return refuse_unsupported(spec, out, "has only the subcommand USAGE here: ask each bus directly");
+  }
+  const bool odd_pairs = spec.route == route::mset && args.size() % 2 == 0;  // Redis refuses it
+  if (!find_keys(spec, args, out.keys) || out.keys.empty() || single_ || odd_pairs) {
+    return forward(table_.rules().default_bus, out);
+  }
+  // MGET and MSET never touch streams, so their keys have one bus each; what the other commands touch may have
+  // parts on every bus unless it is pinned.
+  const bool one_bus_keys = spec.route == route::mget || spec.route == route::mset;
+  const bus_index bus = table_.bus_of_key(args[out.keys[0]]);
+  bool together = true;
+  for (const std::uint32_t position : out.keys) {
+    const bus_index pinned = table_.pinned_bus(args[position]);
+    together &= pinned == no_bus ? one_bus_keys && table_.rules().default_bus == bus : pinned == bus;
+  }
+  if (together) return forward(bus, out);
+  out.what = plan::action::spread;
+}
+
+void router::plan_stream(const command_spec& spec, resp::arguments args, plan& out) {
+  if (!find_keys(spec, args, out.keys) || out.keys.empty()) return forward(table_.rules().default_bus, out);
+  std::size_t whole = 0;
+  for (const std::uint32_t position : out.keys) whole += is_whole(args[position]) ? 1 : 0;
+  if (whole == out.keys.size()) {
+    plan_keys(spec, args, out);
+    if (out.what == plan::action::forward && spec.route == route::xread && has_block_option(args)) {
+      out.what = plan::action::block;
+    }
+    return;
+  }
+  if (spec.route == route::xlen || spec.route == route::xrange || spec.route == route::xdel) {
+    out.what = plan::action::spread;
+    return;
+  }
+  if (spec.route == route::whole) {
+    if (single_) return forward(0, out);
+    return refuse_unsupported(spec, out, "needs keys that are pinned to one bus: pin them with routing.keys");
+  }
+  if (whole > 0) return refuse_crossing(spec, out);
+  refuse_unsupported(spec, out,
+                     "does not work on logical streams in this version: pin the key with routing.keys, or use the "
+                     "buses directly");
+}
+
+}  // namespace dualbus::command
