@@ -29,25 +29,28 @@ struct admin_settings {
 
 /// One backend. name, id_slot and state stand in routing.buses at the same index.
 struct bus_settings {
-  std::string host;                    ///< name or numeric address; empty for a Unix socket
+  std::string host;  ///< name or numeric address; empty for a Unix socket
   std::uint16_t port = 0;
-  std::string unix_socket;             ///< path; empty for TCP
-  std::string endpoint;                ///< as written, for messages
-  std::string username, password;      ///< password is read from its file or environment when loaded
+  std::string unix_socket;         ///< path; empty for TCP
+  std::string endpoint;            ///< as written, for messages
+  std::string username, password;  ///< password is read from its file or environment when loaded
+  std::string password_file;       ///< where the password came from, as written; at most one of the two
+  std::string password_env;
   int database = 0;
-  microseconds latency_target{0};      ///< 0: none
+  microseconds latency_target{0};  ///< 0: none
 };
 
 struct backend_settings {
   milliseconds connect_timeout{1000};
-  milliseconds reconnect_wait{1000};        ///< how long unsent requests wait for their bus to come back
+  milliseconds reconnect_wait{1000};            ///< how long unsent requests wait for their bus to come back
   std::size_t reconnect_wait_bytes = 64 << 20;  ///< how many bytes of them, per bus and worker
-  milliseconds backoff_min{50};             ///< delay before the second attempt; doubles, with jitter
+  milliseconds backoff_min{50};                 ///< delay before the second attempt; doubles, with jitter
   milliseconds backoff_max{2000};
-  milliseconds request_timeout{5000};       ///< answer to a sent request; 0: none
-  milliseconds health_interval{1000};       ///< PING on a connection that has nothing to answer
-  milliseconds health_timeout{10000};       ///< silence after which a connection is given up
-  seconds keepalive{60};                    ///< TCP keepalive; 0: off
+  milliseconds request_timeout{5000};  ///< answer to a sent request; 0: none
+  milliseconds health_interval{1000};  ///< PING on a connection that has nothing to answer
+  milliseconds health_timeout{10000};  ///< silence after which a connection is given up
+  seconds keepalive{60};               ///< TCP keepalive; 0: off
+  std::size_t dedicated_connections = 64;  ///< per bus and worker, for requests that block
 };
 
 struct limit_settings {
@@ -69,8 +72,8 @@ struct configuration {
   listen_settings listen;
   admin_settings admin;
   unsigned workers = 1;
-  std::vector<bus_settings> buses;   ///< same order as routing.buses
-  command::routing_rules routing;    ///< buses, anchor, types, keys
+  std::vector<bus_settings> buses;  ///< same order as routing.buses
+  command::routing_rules routing;   ///< buses, anchor, types, keys
   backend_settings backend;
   limit_settings limits;
   missing_group_action missing_group = missing_group_action::error;

@@ -1,0 +1,286 @@
+#include "assembler.hpp"
+
+#include "files.hpp"
+#include "nearest.hpp"
+
+#include <dualbus/base/glob.hpp>
+
+#include <algorithm>
+#include <cstdlib>
+#include <utility>
+#include <vector>
+
+namespace dualbus::config {
+namespace {
+
+// Where connections to `address` arrive too if something listens on `listener`.
+bool reaches(std::string_view host, std::string_view listener) {
+  if (host == listener) return true;
+  const bool local = host == "localhost" || is_loopback_address(host) || is_any_address(host);
+  return local && (is_any_address(listener) || (host == "localhost" && is_loopback_address(listener)));
+}
+
+std::string endpoint_text(const bus_settings& bus) {
+  std::string text = bus.endpoint;
+  if (bus.database != 0) text += ", database " + std::to_string(bus.database);
+  return text;
+}
+
+}  // namespace
+
+assembler::assembler(draft& from, const table_reader& places, report& findings, std::string directory)
+    : draft_(from), config_(from.config), at_(places), report_(findings), directory_(std::move(directory)) {}
+
+void assembler::run() {
+  const auto& buses = config_.routing.buses;
+  for (std::size_t i = 0; i < buses.size(); ++i) bus_of_name_.emplace(buses[i].name, i);
+  check_listeners();
+  check_backend();
+  check_buses();
+  // Without buses every name would be unknown, which says nothing new.
+  if (buses.empty()) return;
+  resolve_default_bus_and_anchor();
+  resolve_types();
+  resolve_keys();
+}
+
+void assembler::check_listeners() {
+  const listen_settings& listen = config_.listen;
+  const admin_settings& admin = config_.admin;
+  if (listen.port == 0 && at_.accepted("listen.port") && listen.unix_socket.empty()) {
+    mistake("listen.port", "0 opens no port, and there is no listen.unix_socket: no client could connect");
+  }
+  if (listen.port != 0 && !is_loopback_address(listen.address)) {
+    warning("listen.address", "clients need no password, so everybody who reaches " + listen.address +
+                                  " port " + std::to_string(listen.port) + " can use every bus");
+  }
+  if (admin.port != 0 && !is_loopback_address(admin.address)) {
+    warning("admin.address", "there is no authentication, so everybody who reaches " + admin.address +
+                                 " port " + std::to_string(admin.port) + " can administer the daemon");
+  }
+  const bool same_address =
+      admin.address == listen.address || is_any_address(admin.address) || is_any_address(listen.address);
+  if (admin.port != 0 && admin.port == listen.port && same_address) {
+    mistake(at_.accepted("admin.port") ? "admin.port" : "listen.port",
+            "listen and admin cannot share port " + std::to_string(admin.port));
+  }
+}
+
+void assembler::check_backend() {
+  const backend_settings& backend = config_.backend;
+  if (backend.backoff_max < backend.backoff_min) {
+    mistake(at_.accepted("backend.backoff_max") ? "backend.backoff_max" : "backend.backoff_min",
+            "backend.backoff_max (" + format_duration(backend.backoff_max) +
+                ") must not be below backend.backoff_min (" + format_duration(backend.backoff_min) + ")");
+  }
+  if (backend.health_timeout <= backend.health_interval) {
+    mistake(at_.accepted("backend.health_timeout") ? "backend.health_timeout" : "backend.health_interval",
+            "backend.health_timeout (" + format_duration(backend.health_timeout) +
+                ") must be longer than backend.health_interval (" + format_duration(backend.health_interval) +
+                ")");
+  }
+}
+
+std::string assembler::bus_path(std::size_t bus, std::string_view key) const {
+  return "buses." + config_.routing.buses[bus].name + (key.empty() ? "" : "." + std::string(key));
+}
+
+void assembler::check_bus_name(const std::string& name) {
+  const bool plain = name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_-") == std::string::npos;
+  if (name.empty() || !plain || name.size() > max_bus_name) {
+    mistake("buses." + name, "the name of a bus has 1 to " + std::to_string(max_bus_name) +
+                                 " characters of a-z, 0-9, _ and -, unlike " + quoted(name));
+  }
+}
+
+void assembler::check_buses() {
+  const auto& rules = config_.routing.buses;
+  if (rules.empty()) {
+    if (!at_.refused("buses")) mistake("buses", at_.accepted("buses") ? "names no bus" : "is required");
+    return;
+  }
+  if (rules.size() > max_buses) {
+    mistake("buses", "at most " + std::to_string(max_buses) + " buses, not " + std::to_string(rules.size()));
+  }
+  std::unordered_map<int, std::size_t> of_slot;
+  std::unordered_map<std::string, std::size_t> of_endpoint;
+  bool any_active = false;
+  for (std::size_t i = 0; i < rules.size(); ++i) {
+    check_bus_name(rules[i].name);
+    any_active |= !rules[i].draining;
+    if (at_.accepted(bus_path(i, "id_slot"))) {
+      const auto [first, is_new] = of_slot.emplace(rules[i].id_slot, i);
+      if (!is_new) {
+        mistake(bus_path(i, "id_slot"), std::to_string(rules[i].id_slot) + " is the slot of " +
+                                            quoted(rules[first->second].name) + " already");
+      }
+    }
+    if (at_.accepted(bus_path(i, "endpoint"))) {
+      const bus_settings& bus = config_.buses[i];
+      const std::string where =
+          bus.unix_socket.empty() ? bus.host + ":" + std::to_string(bus.port) : bus.unix_socket;
+      const auto [first, is_new] = of_endpoint.emplace(where + " " + std::to_string(bus.database), i);
+      if (!is_new) {
+        mistake(bus_path(i, "endpoint"), quoted(endpoint_text(bus)) + " is the endpoint of " +
+                                             quoted(rules[first->second].name) + " already");
+      }
+      check_own_address(i);
+    }
+    read_password(i);
+  }
+  if (!any_active) mistake("buses", "all buses are draining, one must be active");
+}
+
+void assembler::check_own_address(std::size_t bus) {
+  const bus_settings& settings = config_.buses[bus];
+  const bool own_socket = !settings.unix_socket.empty() && settings.unix_socket == config_.listen.unix_socket;
+  const bool own_port =
+      settings.port != 0 && ((settings.port == config_.listen.port && !at_.refused("listen.port") &&
+                              reaches(settings.host, config_.listen.address)) ||
+                             (settings.port == config_.admin.port && !at_.refused("admin.port") &&
+                              reaches(settings.host, config_.admin.address)));
+  if (own_socket || own_port) {
+    mistake(bus_path(bus, "endpoint"), quoted(settings.endpoint) + " is where this daemon listens itself");
+  }
+}
+
+void assembler::read_password(std::size_t bus) {
+  bus_settings& settings = config_.buses[bus];
+  if (!settings.password_file.empty() && !settings.password_env.empty()) {
+    mistake(bus_path(bus, "password_env"), "stands beside password_file; give only one of them");
+    return;
+  }
+  std::optional<std::string> password;
+  if (!settings.password_file.empty()) {
+    password = password_from_file(bus);
+  } else if (!settings.password_env.empty()) {
+    password = password_from_environment(bus);
+  } else if (!settings.username.empty() && !at_.refused(bus_path(bus, "password_file")) &&
+             !at_.refused(bus_path(bus, "password_env"))) {
+    mistake(bus_path(bus, "username"), "needs a password_file or password_env");
+  }
+  if (password) settings.password = std::move(*password);
+}
+
+std::optional<std::string> assembler::password_from_file(std::size_t bus) {
+  const std::string& name = config_.buses[bus].password_file;
+  const std::string key = bus_path(bus, "password_file");
+  const bool relative = name.front() != '/' && !directory_.empty();
+  file_content content = read_file(relative ? directory_ + "/" + name : name, max_password_bytes);
+  if (!content.problem.empty()) {
+    mistake(key, quoted(name) + " " + content.problem);
+    return std::nullopt;
+  }
+  while (content.text.ends_with('\n') || content.text.ends_with('\r')) content.text.pop_back();
+  if (content.text.empty()) {
+    mistake(key, quoted(name) + " is empty");
+    return std::nullopt;
+  }
+  if (content.world_readable) warning(key, quoted(name) + " can be read by everybody on this machine");
+  return std::move(content.text);
+}
+
+std::optional<std::string> assembler::password_from_environment(std::size_t bus) {
+  const std::string& name = config_.buses[bus].password_env;
+  const char* password = std::getenv(name.c_str());
+  if (password == nullptr || *password == '\0') {
+    mistake(bus_path(bus, "password_env"),
+            "the environment variable " + quoted(name) + (password == nullptr ? " is not set" : " is empty"));
+    return std::nullopt;
+  }
+  return std::string(password);
+}
+
+std::optional<command::bus_index> assembler::bus_called(const std::string& name, std::string_view path,
+                                                        position at) {
+  const auto& buses = config_.routing.buses;
+  if (const auto found = bus_of_name_.find(name); found != bus_of_name_.end()) {
+    return static_cast<command::bus_index>(found->second);
+  }
+  std::vector<std::string_view> names;
+  for (std::size_t i = 0; i < std::min(buses.size(), max_buses); ++i) names.push_back(buses[i].name);
+  report_.mistake(at, path, unknown_name("bus", name, names));
+  return std::nullopt;
+}
+
+std::optional<command::bus_index> assembler::active_bus_called(const std::string& name,
+                                                               const std::string& path) {
+  const auto bus = bus_called(name, path, at_.where(path));
+  if (!bus || !config_.routing.buses[*bus].draining) return bus;
+  mistake(path, quoted(name) + " is draining, this must be an active bus");
+  return std::nullopt;
+}
+
+void assembler::resolve_default_bus_and_anchor() {
+  command::routing_rules& routing = config_.routing;
+  if (at_.accepted("routing.default_bus")) {
+    if (const auto bus = active_bus_called(draft_.default_bus, "routing.default_bus"))
+      routing.default_bus = *bus;
+  } else if (!at_.refused("routing.default_bus")) {
+    const auto active = [](const command::bus_rules& bus) { return !bus.draining; };
+    const auto count = std::count_if(routing.buses.begin(), routing.buses.end(), active);
+    const auto first = std::find_if(routing.buses.begin(), routing.buses.end(), active);
+    if (count > 0) routing.default_bus = static_cast<command::bus_index>(first - routing.buses.begin());
+    bool state_unclear = false;
+    for (std::size_t i = 0; i < routing.buses.size(); ++i) state_unclear |= at_.refused(bus_path(i, "state"));
+    if (count > 1 && !state_unclear)
+      mistake("routing.default_bus", "is required, as several buses are active");
+  }
+  routing.anchor = routing.default_bus;
+  if (at_.accepted("anchor")) {
+    if (const auto bus = active_bus_called(draft_.anchor, "anchor")) routing.anchor = *bus;
+  }
+}
+
+void assembler::resolve_types() {
+  struct place_of_name {
+    std::string_view bus;
+    position at;
+  };
+  std::unordered_map<std::string, place_of_name> known;
+  std::vector<command::match_rule> globs;
+  for (const draft::type_list& list : draft_.types) {
+    const std::string path = "routing.types." + list.bus;
+    const auto bus = bus_called(list.bus, path, at_.where(path));
+    if (bus && config_.routing.buses[*bus].draining) {
+      mistake(path, quoted(list.bus) + " is draining and gets no messages; list its types for an active bus");
+    }
+    for (std::size_t i = 0; i < list.names.size(); ++i) {
+      const std::string element = path + "[" + std::to_string(i) + "]";
+      const std::string& name = list.names[i];
+      if (name.empty()) continue;  // refused by the reader
+      const auto [first, is_new] = known.emplace(name, place_of_name{list.bus, at_.where(element)});
+      if (!is_new) {
+        mistake(element, quoted(name) + " is listed for " + quoted(first->second.bus) + " already, on line " +
+                             std::to_string(first->second.at.line));
+      } else if (bus) {
+        (base::is_glob(name) ? globs : config_.routing.types).push_back({name, *bus});
+      }
+    }
+  }
+  config_.routing.types.insert(config_.routing.types.end(), globs.begin(), globs.end());
+}
+
+void assembler::resolve_keys() {
+  std::unordered_map<std::string, std::size_t> known;
+  std::optional<std::size_t> everything;
+  for (std::size_t i = 0; i < draft_.keys.size(); ++i) {
+    const draft::key_rule& rule = draft_.keys[i];
+    const std::string path = "routing.keys[" + std::to_string(i) + "]";
+    if (at_.accepted(path + ".match")) {
+      const auto [first, is_new] = known.emplace(rule.match, i);
+      if (everything || !is_new) {
+        warning(path + ".match", quoted(rule.match) + " is never reached: routing.keys[" +
+                                     std::to_string(everything.value_or(first->second)) +
+                                     "] matches the same keys");
+      }
+      if (rule.match == "*" && !everything) everything = i;
+    }
+    if (!at_.accepted(path + ".bus")) continue;
+    if (const auto bus = bus_called(rule.bus, path + ".bus", at_.where(path + ".bus"))) {
+      config_.routing.keys.push_back({rule.match, *bus});
+    }
+  }
+}
+
+}  // namespace dualbus::config

@@ -1,0 +1,57 @@
+#pragma once
+
+#include "key_table.hpp"
+#include "report.hpp"
+#include "table_reader.hpp"
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+namespace dualbus::config {
+
+inline constexpr std::size_t max_buses = 16;
+inline constexpr std::size_t max_bus_name = 32;
+inline constexpr std::size_t max_password_bytes = 4096;
+
+/// Turns a draft into the finished configuration: resolves names of buses, reads passwords, and checks what
+/// keys must fulfil together. Says nothing about keys that the reader has refused, so that one mistake is
+/// reported once.
+class assembler {
+ public:
+  /// All three outlive the assembler; relative password files start from `directory`.
+  assembler(draft& from, const table_reader& places, report& findings, std::string directory);
+
+  void run();
+
+ private:
+  void check_listeners();
+  void check_buses();
+  void check_bus_name(const std::string& name);
+  void check_own_address(std::size_t bus);
+  void read_password(std::size_t bus);
+  std::optional<std::string> password_from_file(std::size_t bus);
+  std::optional<std::string> password_from_environment(std::size_t bus);
+  void check_backend();
+  void resolve_default_bus_and_anchor();
+  void resolve_types();
+  void resolve_keys();
+
+  /// Reports an unknown name and gives nothing.
+  std::optional<command::bus_index> bus_called(const std::string& name, std::string_view path, position at);
+  std::optional<command::bus_index> active_bus_called(const std::string& name, const std::string& path);
+  std::string bus_path(std::size_t bus, std::string_view key) const;
+  void mistake(std::string_view path, std::string_view text) { report_.mistake(at_.where(path), path, text); }
+  void warning(std::string_view path, std::string_view text) { report_.warning(at_.where(path), path, text); }
+
+  draft& draft_;
+  configuration& config_;
+  const table_reader& at_;
+  report& report_;
+  std::string directory_;
+  std::unordered_map<std::string, std::size_t> bus_of_name_;
+};
+
+}  // namespace dualbus::config

@@ -1,0 +1,102 @@
+#pragma once
+
+#include "key_table.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+// Makes the bindings of key rows from pointers to members, so that a row says where its value lives and the
+// conversion follows from the member's type.
+
+namespace dualbus::config {
+
+using command::bus_rules;
+using command::routing_rules;
+
+template <typename T>
+inline constexpr bool is_duration = false;
+template <typename Count, typename Period>
+inline constexpr bool is_duration<std::chrono::duration<Count, Period>> = true;
+
+template <typename T>
+void assign(T& target, value&& v) {
+  if constexpr (is_duration<T>) {
+    target = std::chrono::duration_cast<T>(microseconds(v.number));
+  } else if constexpr (std::is_same_v<T, std::string>) {
+    target = std::move(v.text);
+  } else if constexpr (std::is_same_v<T, std::vector<std::string>>) {
+    target = std::move(v.list);
+  } else {
+    target = static_cast<T>(v.number);
+  }
+}
+
+template <typename T>
+value value_of(const T& source) {
+  if constexpr (is_duration<T>) {
+    return {.number = std::chrono::duration_cast<microseconds>(source).count(), .text = {}, .list = {}};
+  } else if constexpr (std::is_same_v<T, std::string>) {
+    return {.number = 0, .text = source, .list = {}};
+  } else if constexpr (std::is_same_v<T, std::vector<std::string>>) {
+    return {.number = 0, .text = {}, .list = source};
+  } else {
+    return {.number = static_cast<std::int64_t>(source), .text = {}, .list = {}};
+  }
+}
+
+template <auto Member>
+constexpr binding top() {
+  return {[](draft& d, place, value&& v) { assign(d.config.*Member, std::move(v)); },
+          [](const configuration& c, std::size_t) { return value_of(c.*Member); }};
+}
+
+template <auto Group, auto Member>
+constexpr binding in() {
+  return {[](draft& d, place, value&& v) { assign(d.config.*Group.*Member, std::move(v)); },
+          [](const configuration& c, std::size_t) { return value_of(c.*Group.*Member); }};
+}
+
+template <auto Member>
+constexpr binding of_bus() {
+  return {[](draft& d, place at, value&& v) { assign(d.config.buses[at.index].*Member, std::move(v)); },
+          [](const configuration& c, std::size_t bus) { return value_of(c.buses[bus].*Member); }};
+}
+
+template <auto Member>
+constexpr binding of_bus_rules() {
+  return {
+      [](draft& d, place at, value&& v) { assign(d.config.routing.buses[at.index].*Member, std::move(v)); },
+      [](const configuration& c, std::size_t bus) { return value_of(c.routing.buses[bus].*Member); }};
+}
+
+// A changed password is a change of the key it came from, even if that says the same.
+template <auto Source>
+constexpr binding of_password() {
+  return {of_bus<Source>().store, [](const configuration& c, std::size_t bus) {
+            value v = value_of(c.buses[bus].*Source);
+            if (!v.text.empty()) v.list.push_back(c.buses[bus].password);
+            return v;
+          }};
+}
+
+inline void store_endpoint(draft& d, place at, value&& v) {
+  endpoint where;
+  parse_endpoint(v.text, where);
+  bus_settings& bus = d.config.buses[at.index];
+  bus.host = std::move(where.host);
+  bus.port = where.port;
+  bus.unix_socket = std::move(where.unix_socket);
+  bus.endpoint = std::move(v.text);
+}
+
+// By name: indexes of two configurations need not mean the same.
+inline value fetch_anchor(const configuration& c, std::size_t) {
+  return c.routing.buses.empty() ? value{} : value_of(c.routing.buses[c.routing.anchor].name);
+}
+
+}  // namespace dualbus::config

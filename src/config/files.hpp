@@ -1,0 +1,17 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+namespace dualbus::config {
+
+struct file_content {
+  std::string problem;  ///< why it could not be read; empty if it was
+  std::string text;
+  bool world_readable = false;
+};
+
+/// Reads a regular file of at most `max_bytes`. Never waits for a writer, as a pipe would make it.
+file_content read_file(const std::string& path, std::size_t max_bytes);
+
+}  // namespace dualbus::config

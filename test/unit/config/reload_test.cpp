@@ -1,0 +1,120 @@
+#include "support.hpp"
+
+#include <dualbus/config/reload.hpp>
+
+#include <string>
+
+#include <gmock/gmock.h>
+
+namespace dualbus::config::test {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::UnorderedElementsAre;
+
+const std::string base_text =
+    "listen: {address: 127.0.0.1, port: 7000, backlog: 100}\n"
+    "admin: {port: 7001}\n"
+    "workers: 2\n"
+    "buses:\n"
+    "  a: {id_slot: 1, endpoint: \"h:1\", latency_target: 1ms}\n"
+    "  b: {id_slot: 2, endpoint: \"h:2\"}\n"
+    "anchor: a\n"
+    "routing: {default_bus: a, types: {a: [x]}}\n";
+
+std::vector<std::string> after(const std::string& from, const std::string& to) {
+  std::string text = base_text;
+  const std::size_t at = text.find(from);
+  EXPECT_NE(at, std::string::npos) << from;
+  text.replace(at, from.size(), to);
+  return restart_needed(good(base_text), good(text));
+}
+
+TEST(RestartNeededTest, NothingChangedNeedsNothing) {
+  EXPECT_THAT(restart_needed(good(base_text), good(base_text)), ElementsAre());
+  EXPECT_THAT(restart_needed(good(base_text), good("# again\n" + base_text)), ElementsAre());
+  EXPECT_THAT(restart_needed(configuration{}, configuration{}), ElementsAre());
+}
+
+TEST(RestartNeededTest, ListenersWorkersAndAnchorNeedIt) {
+  EXPECT_THAT(after("address: 127.0.0.1", "address: 127.0.0.2"), ElementsAre("listen.address"));
+  EXPECT_THAT(after("port: 7000", "port: 7002"), ElementsAre("listen.port"));
+  EXPECT_THAT(after("backlog: 100", "backlog: 101"), ElementsAre("listen.backlog"));
+  EXPECT_THAT(after("backlog: 100", "backlog: 100, unix_socket: /s, unix_socket_mode: 0770"),
+              ElementsAre("listen.unix_socket", "listen.unix_socket_mode"));
+  EXPECT_THAT(after("{port: 7001", "{address: \"::1\", port: 7003"),
+              ElementsAre("admin.address", "admin.port"));
+  EXPECT_THAT(after("workers: 2", "workers: 3"), ElementsAre("workers"));
+  EXPECT_THAT(after("anchor: a", "anchor: b"), ElementsAre("anchor"));
+}
+
+TEST(RestartNeededTest, ABusNeedsItForAllButItsLatencyTarget) {
+  EXPECT_THAT(after("id_slot: 2", "id_slot: 3"), ElementsAre("buses.b.id_slot"));
+  EXPECT_THAT(after("\"h:2\"", "\"h:3\""), ElementsAre("buses.b.endpoint"));
+  EXPECT_THAT(after("\"h:2\"", "\"h:2\", state: draining"), ElementsAre("buses.b.state"));
+  EXPECT_THAT(after("\"h:2\"", "\"h:2\", database: 1"), ElementsAre("buses.b.database"));
+  EXPECT_THAT(after("latency_target: 1ms", "latency_target: 2ms"), ElementsAre());
+}
+
+TEST(RestartNeededTest, AChangedPasswordIsNamedByItsSource) {
+  const temporary_directory directory;
+  const std::string file = directory.write("secret", "old");
+  std::string text = base_text;
+  text.replace(text.find("\"h:2\""), 5, "\"h:2\", password_file: " + file);
+  const configuration before = good(text);
+  EXPECT_EQ(restart_needed(before, good(text)), lines{});
+  directory.write("secret", "new");
+  EXPECT_THAT(restart_needed(before, good(text)), ElementsAre("buses.b.password_file"));
+  EXPECT_THAT(restart_needed(before, good(base_text)), ElementsAre("buses.b.password_file"));
+  ::setenv("DUALBUS_TEST_PASSWORD", "old", 1);
+  text = base_text;
+  text.replace(text.find("\"h:2\""), 5, "\"h:2\", username: u, password_env: DUALBUS_TEST_PASSWORD");
+  const configuration with_env = good(text);
+  EXPECT_THAT(restart_needed(good(base_text), with_env),
+              ElementsAre("buses.b.username", "buses.b.password_env"));
+  ::setenv("DUALBUS_TEST_PASSWORD", "new", 1);
+  EXPECT_THAT(restart_needed(with_env, good(text)), ElementsAre("buses.b.password_env"));
+  ::unsetenv("DUALBUS_TEST_PASSWORD");
+}
+
+TEST(RestartNeededTest, AddedAndRemovedBusesAreNamed) {
+  EXPECT_THAT(after("  b: {id_slot: 2, endpoint: \"h:2\"}\n", ""), ElementsAre("buses.b"));
+  EXPECT_THAT(after("anchor: a", "  c: {id_slot: 3, endpoint: \"h:3\"}\nanchor: a"), ElementsAre("buses.c"));
+  EXPECT_THAT(after("  b: {id_slot: 2", "  c: {id_slot: 2"), UnorderedElementsAre("buses.b", "buses.c"));
+}
+
+TEST(RestartNeededTest, AnotherOrderOfTheBusesNeedsIt) {
+  EXPECT_THAT(after("  a: {id_slot: 1, endpoint: \"h:1\", latency_target: 1ms}\n"
+                    "  b: {id_slot: 2, endpoint: \"h:2\"}\n",
+                    "  b: {id_slot: 2, endpoint: \"h:2\"}\n"
+                    "  a: {id_slot: 1, endpoint: \"h:1\", latency_target: 1ms}\n"),
+              ElementsAre("buses"));
+}
+
+TEST(RestartNeededTest, AnAnchorThatFollowsTheDefaultBusMovesWithIt) {
+  std::string text = base_text;
+  text.erase(text.find("anchor: a\n"), 10);
+  std::string moved = text;
+  moved.replace(moved.find("default_bus: a"), 14, "default_bus: b");
+  EXPECT_THAT(restart_needed(good(text), good(moved)), ElementsAre("anchor"));
+}
+
+TEST(RestartNeededTest, RoutingLimitsTimingsAndLoggingDoNotNeedIt) {
+  EXPECT_THAT(
+      after(
+          "routing: {default_bus: a, types: {a: [x]}}\n",
+          "routing: {default_bus: b, field: f, json_fields: [j], json_pointer: /p, max_type_names: 3,\n"
+          "          types: {b: [x, \"y*\"]}, keys: [{match: k, bus: b}]}\n"
+          "backend: {connect_timeout: 2s, reconnect_wait: 2s, reconnect_wait_bytes: 1mb, backoff_min: 1ms,\n"
+          "          backoff_max: 1s, request_timeout: 1s, health_interval: 2s, health_timeout: 3s,\n"
+          "          keepalive: 2s}\n"
+          "limits: {max_clients: 5, max_request: 1mb, client_output_buffer: 1mb, client_in_flight: 5,\n"
+          "         bus_output_buffer: 1mb, idle_timeout: 5s, client_keepalive: 5s, shutdown_timeout: 5s}\n"
+          "missing_group: {action: create, start: $}\n"
+          "absorb: strict\n"
+          "log: {level: debug}\n"),
+      ElementsAre());
+}
+
+}  // namespace
+}  // namespace dualbus::config::test
