@@ -1,0 +1,59 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace dualbus::admin {
+
+struct http_reply {
+  unsigned status = 200;
+  std::string content_type = "text/plain; charset=utf-8";
+  std::string body;
+};
+
+/// One page: GET and HEAD of `path` get what `make` returns. It runs on the server's thread, and all requests
+/// wait for it; an exception becomes status 500.
+struct http_page {
+  std::string path;
+  std::function<http_reply()> make;
+};
+
+/// A small HTTP/1.1 server with a thread of its own, for trusted readers but against careless ones: what a
+/// peer sends, how long it takes and how many connections there are is limited. A new connection beyond the
+/// limit ends the one that asked for nothing for the longest time, so silent peers never lock out a scraper.
+class http_server {
+ public:
+  struct limits {
+    std::size_t connections = 64;
+    std::size_t header_bytes = 8 * 1024;                ///< request line and fields
+    std::size_t body_bytes = 64 * 1024;                 ///< bodies are read and ignored
+    std::chrono::milliseconds request_timeout{10'000};  ///< first byte to last, and a new connection's first
+    std::chrono::milliseconds idle_timeout{90'000};     ///< between requests: longer than scrape intervals
+    std::chrono::milliseconds write_timeout{10'000};
+  };
+
+  /// `address` is numeric; port 0 takes any free one.
+  http_server(std::string address, std::uint16_t port, std::vector<http_page> pages, limits allowed);
+  ~http_server();  ///< stops
+  http_server(const http_server&) = delete;
+  http_server& operator=(const http_server&) = delete;
+
+  /// Once. Throws std::system_error, whose text names the address, if it cannot listen there.
+  void start();
+  /// Ends all connections and the thread; any number of times.
+  void stop();
+
+  std::uint16_t port() const;       ///< the one it listens on; 0 before start()
+  std::size_t connections() const;  ///< from any thread
+
+ private:
+  class loop;
+  std::unique_ptr<loop> loop_;
+};
+
+}  // namespace dualbus::admin

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <dualbus/config/configuration.hpp>
+#include <dualbus/metrics/worker_metrics.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+namespace dualbus::admin {
+
+/// What the admin layer sees of the workers.
+struct daemon_view {
+  /// One snapshot per worker, within a bounded time. Called on the admin thread, for every request that needs
+  /// figures. A worker that does not answer in time is represented by its last snapshot: were it left out,
+  /// its counters would seem to fall and rise again, and Prometheus would count them twice.
+  std::function<std::vector<metrics::worker_snapshot>()> snapshots;
+};
+
+/// The HTTP listener with /, /metrics, /healthz and /readyz, and the INFO poller behind it, all on threads of
+/// their own. With admin.port 0 in the configuration there is neither.
+class service {
+ public:
+  service(std::shared_ptr<const config::configuration> configuration, daemon_view view);
+  ~service();  ///< stops
+  service(const service&) = delete;
+  service& operator=(const service&) = delete;
+
+  /// Once. Throws std::system_error, whose text names the address, if it cannot listen there.
+  void start();
+  /// Within a second; any number of times. `view` is not called any more when it returns.
+  void stop();
+
+  /// Counts a reload of the configuration. From any thread.
+  void note_reload(bool success);
+  /// What is shown from now on: names, states and latency targets of the buses. The listener's address and
+  /// the poller's endpoints stay those of the start. From any thread.
+  void set_configuration(std::shared_ptr<const config::configuration> configuration);
+
+  /// The port listened on; 0 without a listener.
+  std::uint16_t port() const;
+
+ private:
+  struct parts;
+  std::unique_ptr<parts> parts_;
+};
+
+}  // namespace dualbus::admin

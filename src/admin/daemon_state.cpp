@@ -1,0 +1,84 @@
+#include <dualbus/admin/daemon_state.hpp>
+
+#include <algorithm>
+
+namespace dualbus::admin {
+namespace {
+
+void add(metrics::bus_metrics& sum, const metrics::bus_metrics& bus) {
+  sum.sent_bytes += bus.sent_bytes;
+  sum.received_bytes += bus.received_bytes;
+  sum.requests += bus.requests;
+  sum.connects += bus.connects;
+  sum.connect_failures += bus.connect_failures;
+  sum.connections_lost += bus.connections_lost;
+  sum.timeouts += bus.timeouts;
+  sum.unexpected_replies += bus.unexpected_replies;
+  sum.latency_target_missed += bus.latency_target_missed;
+  sum.daemon_duration.merge(bus.daemon_duration);
+  sum.bus_duration.merge(bus.bus_duration);
+  for (std::size_t i = 0; i < sum.connections.size(); ++i) sum.connections[i] += bus.connections[i];
+  sum.waiting += bus.waiting;
+  sum.in_flight += bus.in_flight;
+  sum.abandoned += bus.abandoned;
+}
+
+void add(metrics::worker_metrics& sum, const metrics::worker_metrics& worker) {
+  sum.clients += worker.clients;
+  sum.clients_accepted += worker.clients_accepted;
+  sum.clients_rejected += worker.clients_rejected;
+  for (std::size_t i = 0; i < sum.clients_closed.size(); ++i)
+    sum.clients_closed[i] += worker.clients_closed[i];
+  sum.received_bytes += worker.received_bytes;
+  sum.sent_bytes += worker.sent_bytes;
+  sum.unknown_commands += worker.unknown_commands;
+  for (std::size_t i = 0; i < std::min(sum.commands.size(), worker.commands.size()); ++i) {
+    for (std::size_t o = 0; o < metrics::outcome_count; ++o) sum.commands[i][o] += worker.commands[i][o];
+  }
+  if (sum.buses.size() < worker.buses.size()) sum.buses.resize(worker.buses.size());
+  for (std::size_t i = 0; i < worker.buses.size(); ++i) add(sum.buses[i], worker.buses[i]);
+}
+
+void add(command::message_counters::row& sum, const command::message_counters::row& row) {
+  if (sum.size() < row.size()) sum.resize(row.size());
+  for (std::size_t bus = 0; bus < row.size(); ++bus) {
+    for (std::size_t rule = 0; rule < command::rule_count; ++rule) sum[bus][rule] += row[bus][rule];
+  }
+}
+
+}  // namespace
+
+daemon_totals add_up(const std::vector<metrics::worker_snapshot>& workers) {
+  daemon_totals totals;
+  totals.workers = workers.size();
+  for (const metrics::worker_snapshot& worker : workers) {
+    add(totals.metrics, worker.metrics);
+    for (const auto& [type, row] : worker.messages) {
+      add(totals.messages[type.empty() ? "none" : printable_name(type)], row);
+    }
+  }
+  return totals;
+}
+
+const metrics::bus_metrics& daemon_state::bus_totals(std::size_t bus) const {
+  static const metrics::bus_metrics none;
+  return bus < totals.metrics.buses.size() ? totals.metrics.buses[bus] : none;
+}
+
+const bus_status& daemon_state::status_of(std::size_t bus) const {
+  static const bus_status unknown;
+  return bus < buses.size() ? buses[bus] : unknown;
+}
+
+std::vector<std::string> buses_not_ready(const daemon_state& state) {
+  constexpr auto up = static_cast<std::size_t>(metrics::connection_state::up);
+  std::vector<std::string> names;
+  for (std::size_t bus = 0; bus < state.bus_count(); ++bus) {
+    if (state.configuration->routing.buses[bus].draining || state.bus_totals(bus).connections[up] > 0)
+      continue;
+    names.push_back(state.bus_name(bus));
+  }
+  return names;
+}
+
+}  // namespace dualbus::admin

@@ -1,0 +1,183 @@
+#include "family_set.hpp"
+#include "process_figures.hpp"
+
+#include <dualbus/admin/exporter.hpp>
+#include <dualbus/base/version.hpp>
+#include <dualbus/command/command_table.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+namespace dualbus::admin {
+namespace {
+
+double number(std::uint64_t value) {
+  return static_cast<double>(value);
+}
+
+void add_daemon(family_set& out, const daemon_state& state) {
+  const metrics::worker_metrics& all = state.totals.metrics;
+  out.add(metric::build_info, {base::version}, 1);
+  out.add(metric::workers, {}, number(state.totals.workers));
+  out.add(metric::clients, {}, number(all.clients));
+  out.add(metric::clients_accepted, {}, number(all.clients_accepted));
+  out.add(metric::clients_rejected, {}, number(all.clients_rejected));
+  for (std::size_t i = 0; i < metrics::close_reason_count; ++i) {
+    const auto reason = static_cast<metrics::close_reason>(i);
+    out.add(metric::clients_closed, {metrics::close_reason_name(reason)}, number(all.clients_closed[i]));
+  }
+  out.add(metric::client_received_bytes, {}, number(all.received_bytes));
+  out.add(metric::client_sent_bytes, {}, number(all.sent_bytes));
+
+  out.add(metric::config_reloads, {"success"}, number(state.reloads.succeeded));
+  out.add(metric::config_reloads, {"failure"}, number(state.reloads.failed));
+  out.add(metric::config_last_reload_successful, {}, state.reloads.last_succeeded ? 1 : 0);
+  out.add(metric::config_last_reload_success_timestamp, {}, state.reloads.last_success_unix_seconds);
+}
+
+// Only what happened: commands times outcomes are many, and most stay at zero for ever.
+void add_requests(family_set& out, const daemon_state& state) {
+  const metrics::worker_metrics& all = state.totals.metrics;
+  const auto table = command::command_table();
+  for (std::size_t i = 0; i < std::min(table.size(), all.commands.size()); ++i) {
+    for (std::size_t o = 0; o < metrics::outcome_count; ++o) {
+      if (all.commands[i][o] == 0) continue;
+      const std::string_view outcome = metrics::outcome_name(static_cast<metrics::outcome>(o));
+      out.add(metric::requests, {table[i].name, outcome}, number(all.commands[i][o]));
+    }
+  }
+  if (all.unknown_commands > 0) {
+    const std::string_view refused = metrics::outcome_name(metrics::outcome::refused);
+    out.add(metric::requests, {"unknown", refused}, number(all.unknown_commands));
+  }
+}
+
+void add_messages(family_set& out, const daemon_state& state) {
+  for (const auto& [type, row] : state.totals.messages) {
+    for (std::size_t bus = 0; bus < std::min(row.size(), state.bus_count()); ++bus) {
+      for (std::size_t r = 0; r < command::rule_count; ++r) {
+        if (row[bus][r] == 0) continue;
+        const std::string_view rule = command::rule_name(static_cast<command::rule>(r));
+        out.add(metric::messages_routed, {state.bus_name(bus), rule, type}, number(row[bus][r]));
+      }
+    }
+  }
+}
+
+void add_bus(family_set& out, const daemon_state& state, std::size_t index) {
+  const std::string_view bus = state.bus_name(index);
+  const metrics::bus_metrics& counted = state.bus_totals(index);
+  out.add(metric::bus_requests, {bus}, number(counted.requests));
+  out.add(metric::bus_sent_bytes, {bus}, number(counted.sent_bytes));
+  out.add(metric::bus_received_bytes, {bus}, number(counted.received_bytes));
+  for (std::size_t i = 0; i < metrics::connection_state_count; ++i) {
+    const std::string_view name = metrics::connection_state_name(static_cast<metrics::connection_state>(i));
+    out.add(metric::backend_connections, {bus, name}, number(counted.connections[i]));
+  }
+  out.add(metric::backend_connects, {bus}, number(counted.connects));
+  out.add(metric::backend_connect_failures, {bus}, number(counted.connect_failures));
+  out.add(metric::backend_connections_lost, {bus}, number(counted.connections_lost));
+  out.add(metric::backend_unexpected_replies, {bus}, number(counted.unexpected_replies));
+  out.add(metric::requests_waiting, {bus}, number(counted.waiting));
+  out.add(metric::requests_in_flight, {bus}, number(counted.in_flight));
+  out.add(metric::requests_abandoned, {bus}, number(counted.abandoned));
+  out.add(metric::request_timeouts, {bus}, number(counted.timeouts));
+  out.add(metric::request_bus_duration, {bus}, counted.bus_duration);
+  out.add(metric::request_daemon_duration, {bus}, counted.daemon_duration);
+  out.add(metric::latency_target_missed, {bus}, number(counted.latency_target_missed));
+  if (index < state.configuration->buses.size()) {
+    const auto target = state.configuration->buses[index].latency_target;
+    if (target.count() > 0)
+      out.add(metric::latency_target, {bus}, std::chrono::duration<double>(target).count());
+  }
+}
+
+void add_redis_commands(family_set& out, std::string_view bus, const redis_info& info) {
+  for (const auto& [cmd, stats] : info.commands) {
+    out.add(metric::redis_commands, {bus, cmd}, stats.calls);
+    out.add(metric::redis_commands_failed_calls, {bus, cmd}, stats.failed_calls);
+    out.add(metric::redis_commands_rejected_calls, {bus, cmd}, stats.rejected_calls);
+    out.add(metric::redis_commands_duration, {bus, cmd}, stats.usec / 1e6);
+  }
+  for (const auto& [err, count] : info.errors) out.add(metric::redis_errors, {bus, err}, count);
+}
+
+std::optional<double> flag(std::optional<bool> value) {
+  if (!value) return {};
+  return *value ? 1 : 0;
+}
+
+void add_redis_info(family_set& out, std::string_view bus, const redis_info& info) {
+  out.add(metric::redis_cpu_sys, {bus}, info.cpu_sys);
+  out.add(metric::redis_cpu_user, {bus}, info.cpu_user);
+  out.add(metric::redis_cpu_sys_main_thread, {bus}, info.cpu_sys_main_thread);
+  out.add(metric::redis_cpu_user_main_thread, {bus}, info.cpu_user_main_thread);
+  out.add(metric::redis_connected_clients, {bus}, info.connected_clients);
+  out.add(metric::redis_blocked_clients, {bus}, info.blocked_clients);
+  out.add(metric::redis_connections_received, {bus}, info.connections_received);
+  out.add(metric::redis_rejected_connections, {bus}, info.rejected_connections);
+  out.add(metric::redis_commands_processed, {bus}, info.commands_processed);
+  out.add(metric::redis_memory_used, {bus}, info.used_memory);
+  out.add(metric::redis_memory_used_rss, {bus}, info.used_memory_rss);
+  out.add(metric::redis_memory_max, {bus}, info.maxmemory);
+  out.add(metric::redis_evicted_keys, {bus}, info.evicted_keys);
+  out.add(metric::redis_expired_keys, {bus}, info.expired_keys);
+  out.add(metric::redis_keyspace_hits, {bus}, info.keyspace_hits);
+  out.add(metric::redis_keyspace_misses, {bus}, info.keyspace_misses);
+  for (const auto& [db, stats] : info.keyspace) {
+    out.add(metric::redis_db_keys, {bus, db}, stats.keys);
+    out.add(metric::redis_db_keys_expiring, {bus, db}, stats.expires);
+  }
+  out.add(metric::redis_net_input_bytes, {bus}, info.net_input_bytes);
+  out.add(metric::redis_net_output_bytes, {bus}, info.net_output_bytes);
+  out.add(metric::redis_loading, {bus}, info.loading);
+  out.add(metric::redis_aof_enabled, {bus}, info.aof_enabled);
+  out.add(metric::redis_aof_last_write_status, {bus}, flag(info.aof_last_write_ok));
+  out.add(metric::redis_rdb_last_save_status, {bus}, flag(info.rdb_last_save_ok));
+  out.add(metric::redis_rdb_changes, {bus}, info.rdb_changes_since_last_save);
+  out.add(metric::redis_uptime, {bus}, info.uptime_seconds);
+  out.add(metric::redis_instance_info, {bus, info.version, info.mode, info.role, info.maxmemory_policy}, 1);
+  add_redis_commands(out, bus, info);
+}
+
+void add_redis(family_set& out, std::string_view bus, const bus_status& status) {
+  out.add(metric::redis_up, {bus}, status.up ? 1 : 0);
+  // The policy is a setting, not a measurement: it is worth a warning while Redis is away, too.
+  if (status.info) out.add(metric::bus_evicts_streams, {bus}, status.info->evicts_streams() ? 1 : 0);
+  if (!status.up || !status.info) return;
+  out.add(metric::redis_cpu_ratio, {bus}, status.cpu_ratio);
+  add_redis_info(out, bus, *status.info);
+}
+
+void add_process(family_set& out) {
+  const process_figures process = read_process_figures();
+  out.add(metric::process_cpu, {}, process.cpu_seconds);
+  out.add(metric::process_resident_memory, {}, process.resident_bytes);
+  out.add(metric::process_open_fds, {}, process.open_fds);
+  out.add(metric::process_max_fds, {}, process.max_fds);
+  out.add(metric::process_start_time, {}, process.start_unix_seconds);
+}
+
+}  // namespace
+
+exporter::exporter(std::function<daemon_state()> observe) : observe_(std::move(observe)) {}
+
+std::vector<prometheus::MetricFamily> exporter::Collect() const {
+  return export_metrics(observe_());
+}
+
+std::vector<prometheus::MetricFamily> export_metrics(const daemon_state& state) {
+  family_set out;
+  add_daemon(out, state);
+  add_requests(out, state);
+  add_messages(out, state);
+  for (std::size_t bus = 0; bus < state.bus_count(); ++bus) {
+    add_bus(out, state, bus);
+    add_redis(out, state.bus_name(bus), state.status_of(bus));
+  }
+  add_process(out);
+  return out.take();
+}
+
+}  // namespace dualbus::admin

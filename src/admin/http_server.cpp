@@ -1,0 +1,268 @@
+#include "thread_setup.hpp"
+
+#include <dualbus/admin/http_server.hpp>
+#include <dualbus/base/log.hpp>
+#include <dualbus/base/socket.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <list>
+#include <string_view>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/core/tcp_stream.hpp>
+#include <boost/beast/http.hpp>
+
+namespace dualbus::admin {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = boost::beast::http;
+using asio::ip::tcp;
+using boost::system::error_code;
+
+constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
+/// How long a peer may take to notice that its connection ends, and what it may send meanwhile.
+constexpr std::chrono::milliseconds linger_time{1000};
+constexpr std::size_t linger_bytes = 64 * 1024;
+constexpr int backlog = 128;
+/// Pause after an accept that failed for want of descriptors or memory: the next one would fail, too.
+constexpr std::chrono::milliseconds accept_pause{100};
+
+using response = http::response<http::string_body>;
+
+response make_response(http_reply reply, unsigned version) {
+  response out{static_cast<http::status>(reply.status), version};
+  out.set(http::field::content_type, reply.content_type);
+  out.set(http::field::cache_control, "no-store");
+  out.set("X-Content-Type-Options", "nosniff");
+  out.set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'");
+  out.body() = std::move(reply.body);
+  out.prepare_payload();
+  return out;
+}
+
+http_reply text(unsigned status, std::string body) {
+  http_reply reply;
+  reply.status = status;
+  reply.body = std::move(body);
+  return reply;
+}
+
+unsigned status_of(error_code error) {
+  if (error == http::error::header_limit || error == http::error::buffer_overflow) return 431;
+  if (error == http::error::body_limit) return 413;
+  return 400;
+}
+
+// True if the peer sent something that is no request, rather than too little or nothing.
+bool is_malformed(error_code error) {
+  return error.category() == make_error_code(http::error::end_of_stream).category() &&
+         error != http::error::end_of_stream && error != http::error::partial_message;
+}
+
+}  // namespace
+
+class http_server::loop {
+ public:
+  loop(std::string address, std::uint16_t port, std::vector<http_page> pages, limits allowed)
+      : address_(std::move(address)), wanted_port_(port), pages_(std::move(pages)), limits_(allowed) {}
+
+  void start() {
+    listen();
+    asio::co_spawn(io_, accept_all(), [](std::exception_ptr) {});
+    thread_ = start_quiet_thread("admin", [this] { io_.run(); });
+  }
+
+  void stop() {
+    if (!thread_.joinable()) return;
+    asio::post(io_, [this] {
+      stopping_ = true;
+      error_code ignored;
+      acceptor_.close(ignored);
+      accept_timer_.cancel();
+      for (connection& peer : connections_) peer.stream.close();
+    });
+    thread_.join();
+  }
+
+  std::uint16_t port() const { return port_; }
+  std::size_t connections() const { return open_; }
+
+ private:
+  struct connection {
+    explicit connection(tcp::socket socket) : stream(std::move(socket)) {}
+    beast::tcp_stream stream;
+    beast::flat_buffer buffer;
+    bool evicted = false;
+  };
+  using connection_list = std::list<connection>;  // the one that asked last comes last
+
+  void listen() {
+    const std::string where = "admin address " + address_ + ":" + std::to_string(wanted_port_);
+    try {
+      base::unique_fd fd = base::listen_tcp(address_, wanted_port_, backlog, false);
+      acceptor_.assign(address_.find(':') == std::string::npos ? tcp::v4() : tcp::v6(), fd.get());
+      fd.release();
+    } catch (const std::system_error& e) {
+      throw std::system_error(e.code(), "cannot listen on " + where);
+    }
+    port_ = acceptor_.local_endpoint().port();
+  }
+
+  asio::awaitable<void> accept_all() {
+    base::log_limiter failures(std::chrono::seconds(10));
+    while (!stopping_) {
+      auto [error, socket] = co_await acceptor_.async_accept(as_result);
+      if (stopping_) break;
+      if (error == asio::error::connection_aborted) continue;  // the peer was gone already
+      if (error) {
+        if (failures.allow(base::clock::now())) spdlog::warn("admin: cannot accept: {}", error.message());
+        accept_timer_.expires_after(accept_pause);
+        co_await accept_timer_.async_wait(as_result);
+        continue;
+      }
+      make_room();
+      const auto peer = connections_.emplace(connections_.end(), std::move(socket));
+      ++open_;
+      asio::co_spawn(io_, serve(peer), [this, peer](std::exception_ptr failure) {
+        if (failure) spdlog::error("admin: a connection ended by an exception");
+        if (!peer->evicted) --open_;
+        connections_.erase(peer);
+      });
+    }
+  }
+
+  void make_room() {
+    if (open_ < limits_.connections) return;
+    const auto oldest = std::find_if(connections_.begin(), connections_.end(),
+                                     [](const connection& c) { return !c.evicted; });
+    oldest->evicted = true;
+    --open_;
+    oldest->stream.close();
+  }
+
+  asio::awaitable<void> serve(connection_list::iterator peer) {
+    beast::tcp_stream& stream = peer->stream;
+    auto first_byte_timeout = limits_.request_timeout;
+    for (;;) {
+      if (peer->buffer.size() == 0) {
+        stream.expires_after(std::exchange(first_byte_timeout, limits_.idle_timeout));
+        auto [error, size] = co_await stream.async_read_some(peer->buffer.prepare(4096), as_result);
+        if (error) co_return;
+        peer->buffer.commit(size);
+      }
+      http::request_parser<http::string_body> parser;
+      parser.header_limit(static_cast<std::uint32_t>(limits_.header_bytes));
+      parser.body_limit(limits_.body_bytes);
+      stream.expires_after(limits_.request_timeout);
+      const auto [error, ignored] = co_await http::async_read(stream, peer->buffer, parser, as_result);
+      if (error && !is_malformed(error)) co_return;
+      connections_.splice(connections_.end(), connections_, peer);
+
+      response out =
+          error ? make_response(text(status_of(error), error.message() + "\n"), 11) : answer(parser.get());
+      const bool keep = !error && parser.get().keep_alive();
+      out.keep_alive(keep);
+      const bool head = !error && parser.get().method() == http::verb::head;
+      stream.expires_after(limits_.write_timeout);
+      if (!co_await send(stream, out, head)) co_return;
+      if (!keep) break;
+    }
+    co_await linger(stream);
+  }
+
+  asio::awaitable<bool> send(beast::tcp_stream& stream, response& out, bool head) {
+    http::response_serializer<http::string_body> serializer(out);
+    if (head) {
+      const auto [error, ignored] = co_await http::async_write_header(stream, serializer, as_result);
+      co_return !error;
+    }
+    const auto [error, ignored] = co_await http::async_write(stream, serializer, as_result);
+    co_return !error;
+  }
+
+  // Closing a socket that still holds unread bytes resets the connection, and the peer may lose the answer.
+  asio::awaitable<void> linger(beast::tcp_stream& stream) {
+    error_code ignored;
+    stream.socket().shutdown(tcp::socket::shutdown_send, ignored);
+    stream.expires_after(linger_time);
+    char dropped[4096];
+    for (std::size_t total = 0; total < linger_bytes;) {
+      const auto [error, size] = co_await stream.async_read_some(asio::buffer(dropped), as_result);
+      if (error) break;
+      total += size;
+    }
+  }
+
+  response answer(const http::request<http::string_body>& request) {
+    const std::string_view target(request.target().data(), request.target().size());
+    const std::string_view path = target.substr(0, target.find('?'));
+    const auto page =
+        std::find_if(pages_.begin(), pages_.end(), [&](const http_page& p) { return p.path == path; });
+    if (page == pages_.end()) return make_response(text(404, "not found\n"), request.version());
+    if (request.method() != http::verb::get && request.method() != http::verb::head) {
+      response out = make_response(text(405, "only GET and HEAD\n"), request.version());
+      out.set(http::field::allow, "GET, HEAD");
+      return out;
+    }
+    try {
+      return make_response(page->make(), request.version());
+    } catch (const std::exception& e) {
+      spdlog::error("admin: {}: {}", page->path, e.what());
+      return make_response(text(500, "internal error\n"), request.version());
+    }
+  }
+
+  const std::string address_;
+  const std::uint16_t wanted_port_;
+  const std::vector<http_page> pages_;
+  const limits limits_;
+  asio::io_context io_{1};
+  tcp::acceptor acceptor_{io_};
+  asio::steady_timer accept_timer_{io_};
+  connection_list connections_;
+  std::atomic<std::size_t> open_ = 0;  // connections that are not evicted
+  std::uint16_t port_ = 0;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+http_server::http_server(std::string address, std::uint16_t port, std::vector<http_page> pages,
+                         limits allowed)
+    : loop_(std::make_unique<loop>(std::move(address), port, std::move(pages), allowed)) {}
+
+http_server::~http_server() {
+  stop();
+}
+
+void http_server::start() {
+  loop_->start();
+}
+
+void http_server::stop() {
+  loop_->stop();
+}
+
+std::uint16_t http_server::port() const {
+  return loop_->port();
+}
+
+std::size_t http_server::connections() const {
+  return loop_->connections();
+}
+
+}  // namespace dualbus::admin

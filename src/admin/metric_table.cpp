@@ -1,0 +1,116 @@
+#include <dualbus/admin/metric_table.hpp>
+
+#include <cstddef>
+#include <iterator>
+
+namespace dualbus::admin {
+namespace {
+
+using enum metric_kind;
+
+// clang-format off
+constexpr metric_description table[] = {
+    {metric::build_info, gauge, "dualbus_build_info", "version", "Always 1; the label tells the version."},
+    {metric::workers, gauge, "dualbus_workers", "", "Worker threads."},
+
+    {metric::clients, gauge, "dualbus_clients", "", "Clients connected now."},
+    {metric::clients_accepted, counter, "dualbus_clients_accepted_total", "", "Clients accepted."},
+    {metric::clients_rejected, counter, "dualbus_clients_rejected_total", "", "Clients turned away because max_clients were connected."},
+    {metric::clients_closed, counter, "dualbus_clients_closed_total", "reason", "Client connections that ended, by reason."},
+    {metric::client_received_bytes, counter, "dualbus_client_received_bytes_total", "", "Bytes received from clients."},
+    {metric::client_sent_bytes, counter, "dualbus_client_sent_bytes_total", "", "Bytes sent to clients."},
+    {metric::requests, counter, "dualbus_requests_total", "cmd, outcome", "Requests of clients, by command and by how they ended."},
+    {metric::messages_routed, counter, "dualbus_messages_routed_total", "bus, rule, message_type", "Messages (XADD) routed, by bus, by the rule that decided and by message type."},
+
+    {metric::bus_requests, counter, "dualbus_bus_requests_total", "bus", "Requests handed to the bus."},
+    {metric::bus_sent_bytes, counter, "dualbus_bus_sent_bytes_total", "bus", "Bytes sent to the bus."},
+    {metric::bus_received_bytes, counter, "dualbus_bus_received_bytes_total", "bus", "Bytes received from the bus."},
+    {metric::backend_connections, gauge, "dualbus_backend_connections", "bus, state", "Connections to the bus now, by state."},
+    {metric::backend_connects, counter, "dualbus_backend_connects_total", "bus", "Connections to the bus that came up."},
+    {metric::backend_connect_failures, counter, "dualbus_backend_connect_failures_total", "bus", "Attempts to connect to the bus that failed."},
+    {metric::backend_connections_lost, counter, "dualbus_backend_connections_lost_total", "bus", "Connections to the bus lost after they had been up."},
+    {metric::backend_unexpected_replies, counter, "dualbus_backend_unexpected_replies_total", "bus", "Connections to the bus closed because of a reply that nobody asked for or that is none."},
+    {metric::requests_waiting, gauge, "dualbus_requests_waiting", "bus", "Requests not yet sent to the bus."},
+    {metric::requests_in_flight, gauge, "dualbus_requests_in_flight", "bus", "Requests sent to the bus and not yet answered."},
+    {metric::requests_abandoned, gauge, "dualbus_requests_abandoned", "bus", "Requests in flight whose answer nobody waits for any more."},
+    {metric::request_timeouts, counter, "dualbus_request_timeouts_total", "bus", "Requests given up because the bus did not answer in time."},
+    {metric::request_bus_duration, histogram, "dualbus_request_bus_duration_seconds", "bus", "Time from sending a request to the bus to its answer."},
+    {metric::request_daemon_duration, histogram, "dualbus_request_daemon_duration_seconds", "bus", "Time that a request spent in the daemon, without the time at the bus."},
+    {metric::latency_target, gauge, "dualbus_latency_target_seconds", "bus", "The configured latency target of the bus."},
+    {metric::latency_target_missed, counter, "dualbus_latency_target_missed_total", "bus", "Requests that the bus answered later than its latency target."},
+    {metric::bus_evicts_streams, gauge, "dualbus_bus_evicts_streams", "bus", "1 if the maxmemory policy of the bus can evict a whole stream."},
+
+    {metric::config_reloads, counter, "dualbus_config_reloads_total", "result", "Reloads of the configuration, by result."},
+    {metric::config_last_reload_successful, gauge, "dualbus_config_last_reload_successful", "", "1 if the last reload of the configuration succeeded."},
+    {metric::config_last_reload_success_timestamp, gauge, "dualbus_config_last_reload_success_timestamp_seconds", "", "When the configuration was last loaded successfully, in Unix time."},
+
+    {metric::redis_up, gauge, "redis_up", "bus", "1 if Redis answered the last INFO."},
+    {metric::redis_cpu_ratio, gauge, "redis_cpu_ratio", "bus", "CPU time that Redis used per time, between the last two INFO; 1 is one core."},
+    {metric::redis_cpu_sys, counter, "redis_cpu_sys_seconds_total", "bus", "System CPU time of Redis."},
+    {metric::redis_cpu_user, counter, "redis_cpu_user_seconds_total", "bus", "User CPU time of Redis."},
+    {metric::redis_cpu_sys_main_thread, counter, "redis_cpu_sys_main_thread_seconds_total", "bus", "System CPU time of the main thread of Redis."},
+    {metric::redis_cpu_user_main_thread, counter, "redis_cpu_user_main_thread_seconds_total", "bus", "User CPU time of the main thread of Redis."},
+    {metric::redis_connected_clients, gauge, "redis_connected_clients", "bus", "Connections that Redis has now."},
+    {metric::redis_blocked_clients, gauge, "redis_blocked_clients", "bus", "Connections that wait in a blocking command of Redis."},
+    {metric::redis_connections_received, counter, "redis_connections_received_total", "bus", "Connections that Redis accepted."},
+    {metric::redis_rejected_connections, counter, "redis_rejected_connections_total", "bus", "Connections that Redis rejected because of maxclients."},
+    {metric::redis_commands_processed, counter, "redis_commands_processed_total", "bus", "Commands that Redis processed."},
+    {metric::redis_commands, counter, "redis_commands_total", "bus, cmd", "Calls of a command."},
+    {metric::redis_commands_failed_calls, counter, "redis_commands_failed_calls_total", "bus, cmd", "Calls of a command that failed while it ran."},
+    {metric::redis_commands_rejected_calls, counter, "redis_commands_rejected_calls_total", "bus, cmd", "Calls of a command that were rejected before it ran."},
+    {metric::redis_commands_duration, counter, "redis_commands_duration_seconds_total", "bus, cmd", "Time that Redis spent in a command."},
+    {metric::redis_errors, counter, "redis_errors_total", "bus, err", "Errors that Redis answered, by the first word."},
+    {metric::redis_memory_used, gauge, "redis_memory_used_bytes", "bus", "Memory that Redis allocated."},
+    {metric::redis_memory_used_rss, gauge, "redis_memory_used_rss_bytes", "bus", "Resident memory of Redis."},
+    {metric::redis_memory_max, gauge, "redis_memory_max_bytes", "bus", "The maxmemory of Redis; 0 is no limit."},
+    {metric::redis_evicted_keys, counter, "redis_evicted_keys_total", "bus", "Keys evicted because of maxmemory."},
+    {metric::redis_expired_keys, counter, "redis_expired_keys_total", "bus", "Keys that expired."},
+    {metric::redis_keyspace_hits, counter, "redis_keyspace_hits_total", "bus", "Lookups that found their key."},
+    {metric::redis_keyspace_misses, counter, "redis_keyspace_misses_total", "bus", "Lookups that did not find their key."},
+    {metric::redis_db_keys, gauge, "redis_db_keys", "bus, db", "Keys in a database."},
+    {metric::redis_db_keys_expiring, gauge, "redis_db_keys_expiring", "bus, db", "Keys in a database that have a time to live."},
+    {metric::redis_net_input_bytes, counter, "redis_net_input_bytes_total", "bus", "Bytes that Redis received."},
+    {metric::redis_net_output_bytes, counter, "redis_net_output_bytes_total", "bus", "Bytes that Redis sent."},
+    {metric::redis_loading, gauge, "redis_loading_dump_file", "bus", "1 while Redis loads its data from disk."},
+    {metric::redis_aof_enabled, gauge, "redis_aof_enabled", "bus", "1 if Redis writes an append-only file."},
+    {metric::redis_aof_last_write_status, gauge, "redis_aof_last_write_status", "bus", "1 if the last write to the append-only file succeeded."},
+    {metric::redis_rdb_last_save_status, gauge, "redis_rdb_last_bgsave_status", "bus", "1 if the last snapshot succeeded."},
+    {metric::redis_rdb_changes, gauge, "redis_rdb_changes_since_last_save", "bus", "Changes that the last snapshot does not hold."},
+    {metric::redis_uptime, gauge, "redis_uptime_in_seconds", "bus", "Time since Redis started."},
+    {metric::redis_instance_info, gauge, "redis_instance_info", "bus, redis_version, redis_mode, role, maxmemory_policy", "Always 1; the labels tell what Redis it is."},
+
+    {metric::process_cpu, counter, "process_cpu_seconds_total", "", "User and system CPU time of the daemon."},
+    {metric::process_resident_memory, gauge, "process_resident_memory_bytes", "", "Resident memory of the daemon."},
+    {metric::process_open_fds, gauge, "process_open_fds", "", "Open file descriptors of the daemon."},
+    {metric::process_max_fds, gauge, "process_max_fds", "", "The most file descriptors that the daemon may open."},
+    {metric::process_start_time, gauge, "process_start_time_seconds", "", "When the daemon started, in Unix time."},
+};
+// clang-format on
+
+constexpr bool stands_in_order() {
+  for (std::size_t i = 0; i < std::size(table); ++i) {
+    if (static_cast<std::size_t>(table[i].id) != i) return false;
+  }
+  return std::size(table) == static_cast<std::size_t>(metric::process_start_time) + 1;
+}
+static_assert(stands_in_order());
+
+}  // namespace
+
+std::string_view kind_name(metric_kind kind) {
+  switch (kind) {
+    case counter:
+      return "counter";
+    case gauge:
+      return "gauge";
+    case histogram:
+      return "histogram";
+  }
+  return {};
+}
+
+std::span<const metric_description> metric_table() {
+  return table;
+}
+
+}  // namespace dualbus::admin

@@ -1,0 +1,140 @@
+#include <dualbus/admin/daemon_state.hpp>
+#include <dualbus/admin/exporter.hpp>
+#include <dualbus/admin/http_server.hpp>
+#include <dualbus/admin/info_poller.hpp>
+#include <dualbus/admin/service.hpp>
+#include <dualbus/admin/status_page.hpp>
+#include <dualbus/base/log.hpp>
+
+#include <chrono>
+#include <mutex>
+#include <sstream>
+#include <string>
+#include <utility>
+
+#include <prometheus/text_serializer.h>
+
+namespace dualbus::admin {
+namespace {
+
+double unix_seconds() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+std::vector<std::string> bus_names(const config::configuration& configuration) {
+  std::vector<std::string> names;
+  for (const command::bus_rules& bus : configuration.routing.buses) names.push_back(bus.name);
+  return names;
+}
+
+info_poller::settings poll_settings(const config::configuration& configuration) {
+  info_poller::settings settings;
+  settings.connect_timeout = configuration.backend.connect_timeout;
+  settings.backoff_min = configuration.backend.backoff_min;
+  settings.backoff_max = configuration.backend.backoff_max;
+  return settings;
+}
+
+http_reply plain(unsigned status, std::string body) {
+  http_reply reply;
+  reply.status = status;
+  reply.body = std::move(body);
+  return reply;
+}
+
+}  // namespace
+
+struct service::parts {
+  parts(std::shared_ptr<const config::configuration> initial, daemon_view workers)
+      : view(std::move(workers)), configuration(std::move(initial)) {
+    reloads.last_success_unix_seconds = unix_seconds();
+  }
+
+  daemon_state observe() const {
+    daemon_state state;
+    state.totals = add_up(view.snapshots());
+    if (poller) state.buses = poller->status();
+    const std::scoped_lock lock(mutex);
+    state.configuration = configuration;
+    state.reloads = reloads;
+    return state;
+  }
+
+  std::vector<http_page> pages() {
+    return {
+        {"/",
+         [this] {
+           return http_reply{200, "text/html; charset=utf-8", render_status_page(observe())};
+         }},
+        {"/metrics", [this] { return metrics_page(); }},
+        {"/healthz", [] { return plain(200, "ok\n"); }},
+        {"/readyz", [this] { return ready_page(); }},
+    };
+  }
+
+  http_reply metrics_page() const {
+    std::ostringstream out;
+    prometheus::TextSerializer().Serialize(out, metrics.Collect());
+    return {200, "text/plain; version=0.0.4; charset=utf-8", std::move(out).str()};
+  }
+
+  http_reply ready_page() const {
+    const std::vector<std::string> missing = buses_not_ready(observe());
+    if (missing.empty()) return plain(200, "ready\n");
+    std::string body = "not ready: no connection to bus";
+    for (const std::string& name : missing) body += " " + name;
+    return plain(503, body + "\n");
+  }
+
+  const daemon_view view;
+  const exporter metrics{[this] { return observe(); }};
+  std::unique_ptr<info_poller> poller;
+  std::unique_ptr<http_server> server;
+
+  mutable std::mutex mutex;  // guards the two below
+  std::shared_ptr<const config::configuration> configuration;
+  reload_figures reloads;
+};
+
+service::service(std::shared_ptr<const config::configuration> configuration, daemon_view view)
+    : parts_(std::make_unique<parts>(std::move(configuration), std::move(view))) {}
+
+service::~service() {
+  stop();
+}
+
+void service::start() {
+  const config::configuration& configuration = *parts_->configuration;
+  if (configuration.admin.port == 0) return;
+  // The poller stands before the first request can come, and runs only once the address is ours.
+  parts_->poller = std::make_unique<info_poller>(bus_names(configuration), configuration.buses,
+                                                 poll_settings(configuration));
+  parts_->server = std::make_unique<http_server>(configuration.admin.address, configuration.admin.port,
+                                                 parts_->pages(), http_server::limits());
+  parts_->server->start();
+  parts_->poller->start();
+  spdlog::info("admin: listening on {}:{}", configuration.admin.address, parts_->server->port());
+}
+
+void service::stop() {
+  if (parts_->server) parts_->server->stop();
+  if (parts_->poller) parts_->poller->stop();
+}
+
+void service::note_reload(bool success) {
+  const std::scoped_lock lock(parts_->mutex);
+  ++(success ? parts_->reloads.succeeded : parts_->reloads.failed);
+  parts_->reloads.last_succeeded = success;
+  if (success) parts_->reloads.last_success_unix_seconds = unix_seconds();
+}
+
+void service::set_configuration(std::shared_ptr<const config::configuration> configuration) {
+  const std::scoped_lock lock(parts_->mutex);
+  parts_->configuration = std::move(configuration);
+}
+
+std::uint16_t service::port() const {
+  return parts_->server ? parts_->server->port() : 0;
+}
+
+}  // namespace dualbus::admin

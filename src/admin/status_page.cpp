@@ -1,0 +1,211 @@
+#include "process_figures.hpp"
+
+#include <dualbus/admin/status_page.hpp>
+#include <dualbus/base/version.hpp>
+
+#include <algorithm>
+#include <numeric>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <spdlog/fmt/fmt.h>
+
+namespace dualbus::admin {
+namespace {
+
+constexpr std::size_t shown_types = 20;
+
+std::string escaped(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    switch (c) {
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      default:
+        out += c;
+    }
+  }
+  return out;
+}
+
+std::string bytes(std::optional<double> value) {
+  if (!value) return "-";
+  constexpr std::string_view units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+  std::size_t unit = 0;
+  double scaled = *value;
+  for (; scaled >= 1024 && unit + 1 < std::size(units); ++unit) scaled /= 1024;
+  return fmt::format("{:.{}f} {}", scaled, unit == 0 ? 0 : 1, units[unit]);
+}
+
+std::string count(std::optional<double> value) {
+  return value ? fmt::format("{:.0f}", *value) : "-";
+}
+
+std::string milliseconds(std::int64_t ns) {
+  return fmt::format("{:g} ms", static_cast<double>(ns) / 1e6);
+}
+
+// The bound of the bucket that holds the 99th percentile.
+std::string percentile_99(const metrics::histogram& values) {
+  const std::uint64_t total = values.total();
+  if (total == 0) return "-";
+  const std::uint64_t rank = total - total / 100;
+  std::uint64_t seen = 0;
+  for (std::size_t i = 0; i < metrics::histogram::bounds_ns.size(); ++i) {
+    seen += values.count(i);
+    if (seen >= rank) return "&le; " + milliseconds(metrics::histogram::bounds_ns[i]);
+  }
+  return "&gt; " + milliseconds(metrics::histogram::bounds_ns.back());
+}
+
+std::string row(std::string_view tag, const std::vector<std::string>& cells) {
+  std::string out = "<tr>";
+  for (const std::string& cell : cells) out += fmt::format("<{0}>{1}</{0}>", tag, cell);
+  return out + "</tr>\n";
+}
+
+std::string redis_cell(const bus_status& status) {
+  if (status.up && status.info) return "up, " + escaped(status.info->version);
+  if (status.error.empty()) return "not asked yet";
+  return "<b class=bad>down</b>: " + escaped(status.error);
+}
+
+std::string memory_cell(const bus_status& status) {
+  if (!status.up || !status.info) return "-";
+  const redis_info& info = *status.info;
+  std::string out = bytes(info.used_memory);
+  if (info.maxmemory.value_or(0) > 0) {
+    out += " of " + bytes(info.maxmemory) + ", " + escaped(info.maxmemory_policy);
+    if (info.evicts_streams()) out += " <b class=bad>can evict whole streams</b>";
+  }
+  return out;
+}
+
+std::string connections_cell(const metrics::bus_metrics& totals) {
+  std::string out;
+  for (std::size_t i = metrics::connection_state_count; i-- > 0;) {
+    if (totals.connections[i] == 0) continue;
+    if (!out.empty()) out += ", ";
+    out += fmt::format("{} {}", totals.connections[i],
+                       metrics::connection_state_name(static_cast<metrics::connection_state>(i)));
+  }
+  return out.empty() ? "none" : out;
+}
+
+std::string bus_table(const daemon_state& state) {
+  std::string out = row("th", {"bus", "endpoint", "Redis", "CPU", "clients of Redis", "memory", "connections",
+                               "requests", "waiting", "in flight", "answered (99&nbsp;%)", "target missed"});
+  for (std::size_t bus = 0; bus < state.bus_count(); ++bus) {
+    const metrics::bus_metrics& totals = state.bus_totals(bus);
+    const bus_status& status = state.status_of(bus);
+    const bool draining = state.configuration->routing.buses[bus].draining;
+    const bool known = bus < state.configuration->buses.size();
+    const auto target = known ? state.configuration->buses[bus].latency_target : config::microseconds(0);
+    out += row("td", {escaped(state.bus_name(bus)) + (draining ? " (draining)" : ""),
+                      known ? escaped(state.configuration->buses[bus].endpoint) : "-", redis_cell(status),
+                      status.cpu_ratio ? fmt::format("{:.1f} %", *status.cpu_ratio * 100) : "-",
+                      status.up && status.info ? count(status.info->connected_clients) : "-",
+                      memory_cell(status), connections_cell(totals), fmt::format("{}", totals.requests),
+                      fmt::format("{}", totals.waiting), fmt::format("{}", totals.in_flight),
+                      percentile_99(totals.bus_duration),
+                      target.count() > 0 ? fmt::format("{} of {} (target {})", totals.latency_target_missed,
+                                                       totals.bus_duration.total(),
+                                                       milliseconds(std::chrono::nanoseconds(target).count()))
+                                         : "-"});
+  }
+  return "<h2>Buses</h2>\n<table>\n" + out + "</table>\n";
+}
+
+std::uint64_t messages_on(const command::message_counters::row& counts, std::size_t bus) {
+  if (bus >= counts.size()) return 0;
+  return std::accumulate(counts[bus].begin(), counts[bus].end(), std::uint64_t{0});
+}
+
+std::string message_table(const daemon_state& state) {
+  struct entry {
+    std::string_view type;
+    const command::message_counters::row* counts;
+    std::uint64_t total;
+  };
+  std::vector<entry> entries;
+  for (const auto& [type, counts] : state.totals.messages) {
+    std::uint64_t total = 0;
+    for (std::size_t bus = 0; bus < counts.size(); ++bus) total += messages_on(counts, bus);
+    if (total > 0) entries.push_back({type, &counts, total});
+  }
+  std::stable_sort(entries.begin(), entries.end(),
+                   [](const entry& a, const entry& b) { return a.total > b.total; });
+  if (entries.empty()) return "<h2>Messages</h2>\n<p>None so far.</p>\n";
+
+  std::vector<std::string> header = {"message type"};
+  for (std::size_t bus = 0; bus < state.bus_count(); ++bus) header.push_back(escaped(state.bus_name(bus)));
+  std::string out = row("th", header);
+  for (std::size_t i = 0; i < std::min(entries.size(), shown_types); ++i) {
+    std::vector<std::string> cells = {escaped(entries[i].type)};
+    for (std::size_t bus = 0; bus < state.bus_count(); ++bus) {
+      cells.push_back(fmt::format("{}", messages_on(*entries[i].counts, bus)));
+    }
+    out += row("td", cells);
+  }
+  out = "<h2>Messages</h2>\n<table>\n" + out + "</table>\n";
+  if (entries.size() > shown_types)
+    out += fmt::format("<p>{} types more.</p>\n", entries.size() - shown_types);
+  return out;
+}
+
+std::string daemon_table(const daemon_state& state) {
+  const metrics::worker_metrics& all = state.totals.metrics;
+  const process_figures process = read_process_figures();
+  const std::vector<std::string> missing = buses_not_ready(state);
+  std::string ready = missing.empty() ? "yes" : "<b class=bad>no</b>, no connection to";
+  for (const std::string& name : missing) ready += " " + escaped(name);
+  std::string out;
+  out += row("td", {"ready", ready});
+  out += row("td", {"workers", fmt::format("{}", state.totals.workers)});
+  out += row("td", {"clients", fmt::format("{} now, {} accepted, {} turned away", all.clients,
+                                           all.clients_accepted, all.clients_rejected)});
+  out += row("td", {"requests", fmt::format("{}", all.requests())});
+  out += row("td", {"from and to clients", bytes(static_cast<double>(all.received_bytes)) + ", " +
+                                               bytes(static_cast<double>(all.sent_bytes))});
+  out += row("td", {"CPU time", process.cpu_seconds ? fmt::format("{:.1f} s", *process.cpu_seconds) : "-"});
+  out += row("td", {"memory", bytes(process.resident_bytes)});
+  out += row("td", {"reloads",
+                    fmt::format("{} succeeded, {} failed{}", state.reloads.succeeded, state.reloads.failed,
+                                state.reloads.last_succeeded ? "" : "; <b class=bad>the last failed</b>")});
+  return "<h2>Daemon</h2>\n<table>\n" + out + "</table>\n";
+}
+
+}  // namespace
+
+std::string render_status_page(const daemon_state& state) {
+  return fmt::format(
+             "<!DOCTYPE html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n<meta http-equiv=refresh "
+             "content=5>\n"
+             "<title>dualbusd</title>\n<style>\n"
+             "body {{font: 15px/1.4 sans-serif; margin: 2em; color: #222; background: #fff}}\n"
+             "table {{border-collapse: collapse}}\n"
+             "th, td {{border: 1px solid #ccc; padding: .2em .6em; text-align: left; vertical-align: top}}\n"
+             "th {{background: #f3f3f3}}\n.bad {{color: #b00}}\n</style>\n</head>\n<body>\n"
+             "<h1>dualbusd {}</h1>\n",
+             base::version) +
+         bus_table(state) + message_table(state) + daemon_table(state) +
+         "<p><a href=\"/metrics\">metrics</a> <a href=\"/healthz\">healthz</a> <a "
+         "href=\"/readyz\">readyz</a></p>\n"
+         "</body>\n</html>\n";
+}
+
+}  // namespace dualbus::admin

@@ -1,0 +1,256 @@
+#include "sample_state.hpp"
+
+#include <dualbus/admin/exporter.hpp>
+#include <dualbus/admin/metric_table.hpp>
+#include <dualbus/base/version.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <set>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <prometheus/text_serializer.h>
+
+namespace dualbus::admin {
+namespace {
+
+using families = std::vector<prometheus::MetricFamily>;
+using labels = std::vector<std::pair<std::string, std::string>>;
+
+std::string page(const families& exported) {
+  std::ostringstream out;
+  prometheus::TextSerializer().Serialize(out, exported);
+  return out.str();
+}
+
+const prometheus::ClientMetric* find(const families& exported, const std::string& name,
+                                     const labels& wanted) {
+  for (const prometheus::MetricFamily& family : exported) {
+    if (family.name != name) continue;
+    for (const prometheus::ClientMetric& row : family.metric) {
+      const auto same = [](const auto& label, const auto& pair) {
+        return label.name == pair.first && label.value == pair.second;
+      };
+      if (std::equal(row.label.begin(), row.label.end(), wanted.begin(), wanted.end(), same)) return &row;
+    }
+  }
+  return nullptr;
+}
+
+std::optional<double> value(const families& exported, const std::string& name, const labels& wanted = {}) {
+  const prometheus::ClientMetric* row = find(exported, name, wanted);
+  if (row == nullptr) return {};
+  return row->gauge.value != 0 ? row->gauge.value : row->counter.value;
+}
+
+// promtool's verdict, empty when it has nothing to say.
+std::string promtool_verdict(const families& exported) {
+  const test::temporary_directory directory;
+  const std::string file = directory.write("metrics", page(exported));
+  const test::command_result result = test::run("promtool check metrics < " + file);
+  return result.status == 0 && result.output.empty() ? ""
+                                                     : std::to_string(result.status) + ": " + result.output;
+}
+
+TEST(ExporterTest, AddsUpTheWorkers) {
+  const families exported = export_metrics(test::sample_state());
+  const labels md = {{"bus", "marketdata"}};
+  EXPECT_EQ(value(exported, "dualbus_build_info", {{"version", base::version}}), 1);
+  EXPECT_EQ(value(exported, "dualbus_workers"), 2);
+  EXPECT_EQ(value(exported, "dualbus_clients"), 42);
+  EXPECT_EQ(value(exported, "dualbus_clients_accepted_total"), 44);
+  EXPECT_EQ(value(exported, "dualbus_clients_rejected_total"), 4);
+  EXPECT_EQ(value(exported, "dualbus_clients_closed_total", {{"reason", "idle"}}), 2);
+  EXPECT_EQ(value(exported, "dualbus_clients_closed_total", {{"reason", "killed"}}), 0);
+  EXPECT_EQ(value(exported, "dualbus_client_received_bytes_total"), 4200);
+  EXPECT_EQ(value(exported, "dualbus_client_sent_bytes_total"), 2100);
+  EXPECT_EQ(value(exported, "dualbus_bus_requests_total", md), 42);
+  EXPECT_EQ(value(exported, "dualbus_bus_sent_bytes_total", md), 420);
+  EXPECT_EQ(value(exported, "dualbus_bus_received_bytes_total", md), 210);
+  EXPECT_EQ(value(exported, "dualbus_backend_connections", {{"bus", "marketdata"}, {"state", "up"}}), 2);
+  EXPECT_EQ(value(exported, "dualbus_backend_connections", {{"bus", "engine_logic"}, {"state", "up"}}), 0);
+  EXPECT_EQ(value(exported, "dualbus_backend_connects_total", md), 6);
+  EXPECT_EQ(value(exported, "dualbus_backend_connect_failures_total", md), 8);
+  EXPECT_EQ(value(exported, "dualbus_backend_connections_lost_total", md), 4);
+  EXPECT_EQ(value(exported, "dualbus_backend_unexpected_replies_total", md), 2);
+  EXPECT_EQ(value(exported, "dualbus_requests_waiting", md), 14);
+  EXPECT_EQ(value(exported, "dualbus_requests_in_flight", md), 12);
+  EXPECT_EQ(value(exported, "dualbus_requests_abandoned", md), 10);
+  EXPECT_EQ(value(exported, "dualbus_request_timeouts_total", md), 2);
+  EXPECT_EQ(value(exported, "dualbus_latency_target_seconds", md), 0.001);
+  EXPECT_EQ(value(exported, "dualbus_latency_target_missed_total", md), 2);
+  EXPECT_EQ(value(exported, "dualbus_config_reloads_total", {{"result", "success"}}), 1);
+  EXPECT_EQ(value(exported, "dualbus_config_reloads_total", {{"result", "failure"}}), 2);
+  EXPECT_EQ(value(exported, "dualbus_config_last_reload_successful"), 0);
+  EXPECT_EQ(value(exported, "dualbus_config_last_reload_success_timestamp_seconds"), 1700000000);
+}
+
+TEST(ExporterTest, ShowsOnlyRequestsThatHappened) {
+  const families exported = export_metrics(test::sample_state());
+  EXPECT_EQ(value(exported, "dualbus_requests_total", {{"cmd", "xadd"}, {"outcome", "ok"}}), 42);
+  EXPECT_EQ(value(exported, "dualbus_requests_total", {{"cmd", "xadd"}, {"outcome", "bus_lost"}}), 2);
+  EXPECT_EQ(value(exported, "dualbus_requests_total", {{"cmd", "unknown"}, {"outcome", "refused"}}), 2);
+  const auto family = std::find_if(exported.begin(), exported.end(),
+                                   [](const auto& f) { return f.name == "dualbus_requests_total"; });
+  EXPECT_EQ(family->metric.size(), 3u);
+}
+
+TEST(ExporterTest, HistogramBucketsAreCumulative) {
+  const families exported = export_metrics(test::sample_state());
+  const prometheus::ClientMetric* row =
+      find(exported, "dualbus_request_bus_duration_seconds", {{"bus", "marketdata"}});
+  ASSERT_NE(row, nullptr);
+  EXPECT_EQ(row->histogram.sample_count, 6u);
+  EXPECT_NEAR(row->histogram.sample_sum, 2 * (30e-6 + 1500e-6 + 9), 1e-9);
+  const auto& buckets = row->histogram.bucket;
+  ASSERT_EQ(buckets.size(), metrics::histogram::bounds_ns.size() + 1);
+  const auto at = [&](double bound) {
+    return std::find_if(buckets.begin(), buckets.end(), [&](const auto& b) { return b.upper_bound >= bound; })
+        ->cumulative_count;
+  };
+  EXPECT_EQ(at(10e-6), 0u);
+  EXPECT_EQ(at(50e-6), 2u);
+  EXPECT_EQ(at(1e-3), 2u);
+  EXPECT_EQ(at(2e-3), 4u);
+  EXPECT_EQ(at(5), 4u);
+  EXPECT_TRUE(std::isinf(buckets.back().upper_bound));
+  EXPECT_EQ(buckets.back().cumulative_count, 6u);
+}
+
+TEST(ExporterTest, ShowsRedisUnderTheNamesOfItsExporter) {
+  const families exported = export_metrics(test::sample_state());
+  const labels bus = {{"bus", "engine_logic"}};
+  EXPECT_EQ(value(exported, "redis_up", bus), 1);
+  EXPECT_EQ(value(exported, "redis_cpu_ratio", bus), 0.25);
+  EXPECT_EQ(value(exported, "redis_cpu_sys_seconds_total", bus), 0.006532);
+  EXPECT_EQ(value(exported, "redis_connected_clients", bus), 1);
+  EXPECT_EQ(value(exported, "redis_commands_total", {bus[0], {"cmd", "xreadgroup"}}), 2);
+  EXPECT_EQ(value(exported, "redis_commands_failed_calls_total", {bus[0], {"cmd", "xreadgroup"}}), 1);
+  EXPECT_EQ(value(exported, "redis_commands_rejected_calls_total", {bus[0], {"cmd", "get"}}), 1);
+  EXPECT_EQ(value(exported, "redis_commands_duration_seconds_total", {bus[0], {"cmd", "xgroup|create"}}),
+            9e-6);
+  EXPECT_EQ(value(exported, "redis_errors_total", {bus[0], {"err", "NOGROUP"}}), 1);
+  EXPECT_EQ(value(exported, "redis_db_keys", {bus[0], {"db", "db0"}}), 3);
+  EXPECT_EQ(value(exported, "redis_instance_info",
+                  {bus[0],
+                   {"redis_version", "7.0.15"},
+                   {"redis_mode", "standalone"},
+                   {"role", "master"},
+                   {"maxmemory_policy", "allkeys-lru"}}),
+            1);
+  EXPECT_EQ(value(exported, "dualbus_bus_evicts_streams", bus), 1);
+}
+
+TEST(ExporterTest, HidesTheOldFiguresOfARedisThatIsDown) {
+  daemon_state state = test::sample_state();
+  state.buses[0].up = false;
+  const families exported = export_metrics(state);
+  EXPECT_EQ(value(exported, "redis_up", {{"bus", "marketdata"}}), 0);
+  EXPECT_FALSE(value(exported, "redis_connected_clients", {{"bus", "marketdata"}}));
+  EXPECT_FALSE(value(exported, "redis_cpu_ratio", {{"bus", "marketdata"}}));
+  EXPECT_EQ(value(exported, "dualbus_bus_evicts_streams", {{"bus", "marketdata"}}), 1)
+      << "a setting, not a figure";
+  EXPECT_EQ(value(exported, "redis_up", {{"bus", "engine_logic"}}), 1);
+}
+
+TEST(ExporterTest, HasNoLatencyTargetWhereNoneIsSet) {
+  daemon_state state = test::sample_state();
+  auto configuration = test::sample_configuration();
+  configuration->buses[0].latency_target = {};
+  state.configuration = configuration;
+  EXPECT_FALSE(value(export_metrics(state), "dualbus_latency_target_seconds", {{"bus", "marketdata"}}));
+}
+
+TEST(ExporterTest, CountsMessagesByBusRuleAndType) {
+  daemon_state state = test::sample_state();
+  state.totals =
+      add_up({test::sample_worker(1, ""), test::sample_worker(2, "none"), test::sample_worker(4, "other")});
+  const families exported = export_metrics(state);
+  const auto routed = [&](const std::string& type) {
+    return value(exported, "dualbus_messages_routed_total",
+                 {{"bus", "marketdata"}, {"rule", "type"}, {"message_type", type}});
+  };
+  EXPECT_EQ(routed("none"), 3);
+  EXPECT_EQ(routed("other"), 4);
+}
+
+// Types are any bytes that clients send. Prometheus refuses a whole page for one bad label or a series twice.
+TEST(ExporterTest, MessageTypesOfAnyBytesKeepThePageValid) {
+  daemon_state state = test::sample_state();
+  std::vector<metrics::worker_snapshot> workers;
+  for (const std::string& type :
+       {std::string("a\0b", 3), std::string("a\\x00b"), std::string("\xff\xfe"), std::string("\"} 1\n#"),
+        std::string("back\\slash"), std::string(1000, 'x'), std::string(1001, 'x'), std::string("価格")}) {
+    workers.push_back(test::sample_worker(1, type));
+  }
+  state.totals = add_up(workers);
+  const families exported = export_metrics(state);
+  EXPECT_EQ(promtool_verdict(exported), "");
+  const labels shared = {
+      {"bus", "marketdata"}, {"rule", "type"}, {"message_type", std::string(125, 'x') + "..."}};
+  EXPECT_EQ(value(exported, "dualbus_messages_routed_total", shared), 2);
+}
+
+TEST(ExporterTest, SurvivesWorkersThatKnowOtherBusesThanTheConfiguration) {
+  daemon_state state = test::sample_state();
+  metrics::worker_snapshot more = test::sample_worker(1, "price_update"), fewer;
+  more.metrics.buses.resize(5);
+  more.messages["price_update"].resize(5);
+  more.messages["price_update"][4][0] = 9;
+  state.totals = add_up({fewer, more});
+  state.buses.clear();
+  const families exported = export_metrics(state);
+  EXPECT_EQ(value(exported, "dualbus_bus_requests_total", {{"bus", "marketdata"}}), 1);
+  EXPECT_EQ(value(exported, "redis_up", {{"bus", "marketdata"}}), 0);
+  EXPECT_EQ(promtool_verdict(exported), "");
+}
+
+TEST(ExporterTest, PromtoolHasNothingToSay) {
+  EXPECT_EQ(promtool_verdict(export_metrics(test::sample_state())), "");
+}
+
+TEST(ExporterTest, PromtoolHasNothingToSayWithoutWorkersAndRedis) {
+  daemon_state state;
+  state.configuration = test::sample_configuration();
+  EXPECT_EQ(promtool_verdict(export_metrics(state)), "");
+}
+
+TEST(ExporterTest, ShowsEveryMetricOfTheTableAndNoOther) {
+  std::set<std::string> described, exported;
+  for (const metric_description& description : metric_table()) described.emplace(description.name);
+  for (const prometheus::MetricFamily& family : export_metrics(test::sample_state())) {
+    EXPECT_FALSE(family.help.empty()) << family.name;
+    exported.insert(family.name);
+  }
+  EXPECT_EQ(exported, described);
+  EXPECT_EQ(described.size(), metric_table().size()) << "a name stands in the table twice";
+}
+
+TEST(ExporterTest, MeasuresItsOwnProcess) {
+  const families exported = export_metrics(test::sample_state());
+  EXPECT_GT(value(exported, "process_cpu_seconds_total"), 0);
+  EXPECT_GT(value(exported, "process_resident_memory_bytes"), 1 << 20);
+  EXPECT_GT(value(exported, "process_open_fds"), 2);
+  EXPECT_GT(value(exported, "process_max_fds"), 2);
+  const auto now = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+  EXPECT_NEAR(value(exported, "process_start_time_seconds").value_or(0), now, 600);
+}
+
+TEST(ExporterTest, AsksWhenItCollects) {
+  int asked = 0;
+  const exporter subject([&] {
+    ++asked;
+    return test::sample_state();
+  });
+  EXPECT_EQ(asked, 0);
+  EXPECT_EQ(value(subject.Collect(), "dualbus_clients"), 42);
+  EXPECT_EQ(asked, 1);
+}
+
+}  // namespace
+}  // namespace dualbus::admin
