@@ -19,6 +19,8 @@ namespace {
 // A reply larger than a chunk gets chunks of its own size up to this, so that it needs few iovecs.
 constexpr std::size_t max_chunk_bytes = std::size_t{1} << 20;
 constexpr std::size_t max_reserve_bytes = 256;
+// An error or an ID, and little more.
+constexpr std::size_t small_bytes = 160;
 
 }  // namespace
 
@@ -26,16 +28,22 @@ chunk_pool::chunk_pool(std::size_t chunk_bytes, std::size_t max_free)
     : chunk_bytes_(std::max(chunk_bytes, max_reserve_bytes)), max_free_(max_free) {}
 
 chunk_pool::~chunk_pool() {
-  while (free_ != nullptr) ::operator delete(std::exchange(free_, free_->next));
+  for (free_list* list : {&regular_, &small_}) {
+    while (list->first != nullptr) ::operator delete(std::exchange(list->first, list->first->next));
+  }
 }
 
-chunk* chunk_pool::take(std::size_t at_least) {
+chunk_pool::free_list& chunk_pool::list_of(std::size_t capacity) { return capacity == small_bytes ? small_ : regular_; }
+
+chunk* chunk_pool::take(std::size_t at_least, bool small) {
+  const std::size_t usual = small && at_least <= small_bytes ? small_bytes : chunk_bytes_;
+  free_list& list = list_of(usual);
   chunk* c;
-  if (at_least <= chunk_bytes_ && free_ != nullptr) {
-    c = std::exchange(free_, free_->next);
-    --free_count_;
+  if (at_least <= usual && list.first != nullptr) {
+    c = std::exchange(list.first, list.first->next);
+    --list.count;
   } else {
-    const std::size_t capacity = std::max(chunk_bytes_, std::min(at_least, max_chunk_bytes));
+    const std::size_t capacity = std::max(usual, std::min(at_least, max_chunk_bytes));
     c = static_cast<chunk*>(::operator new(sizeof(chunk) + capacity));
     c->capacity = capacity;
   }
@@ -45,23 +53,25 @@ chunk* chunk_pool::take(std::size_t at_least) {
 }
 
 void chunk_pool::give(chunk* c) {
-  if (c->capacity != chunk_bytes_ || free_count_ >= max_free_) {
+  free_list& list = list_of(c->capacity);
+  if ((c->capacity != chunk_bytes_ && c->capacity != small_bytes) || list.count >= max_free_) {
     ::operator delete(c);
     return;
   }
-  c->next = free_;
-  free_ = c;
-  ++free_count_;
+  c->next = list.first;
+  list.first = c;
+  ++list.count;
 }
 
 chunk_queue::chunk_queue(chunk_queue&& other) noexcept
     : pool_(other.pool_),
+      small_(other.small_),
       head_(std::exchange(other.head_, nullptr)),
       tail_(std::exchange(other.tail_, nullptr)),
       size_(std::exchange(other.size_, 0)) {}
 
 void chunk_queue::add_chunk(std::size_t at_least) {
-  chunk* c = pool_->take(at_least);
+  chunk* c = pool_->take(at_least, small_ && head_ == nullptr);
   (tail_ != nullptr ? tail_->next : head_) = c;
   tail_ = c;
 }

@@ -25,11 +25,10 @@ bool match_one(std::string_view pattern, std::size_t& p, char c, bool ignore_cas
         ++p;
         found |= fold(pattern[p]) == c;
       } else if (p + 2 < pattern.size() && pattern[p + 1] == '-') {
-        auto low = static_cast<unsigned char>(fold(pattern[p]));
-        auto high = static_cast<unsigned char>(fold(pattern[p + 2]));
+        // Redis compares plain chars, so bytes above 127 come before all others where char is signed.
+        char low = pattern[p], high = pattern[p + 2];
         if (low > high) std::swap(low, high);
-        const auto value = static_cast<unsigned char>(c);
-        found |= low <= value && value <= high;
+        found |= fold(low) <= c && c <= fold(high);
         p += 2;
       } else {
         found |= fold(pattern[p]) == c;

@@ -9,7 +9,9 @@
 namespace dualbus::base {
 namespace {
 
-std::uint32_t event_mask(bool read, bool write) { return (read ? EPOLLIN : 0U) | (write ? EPOLLOUT : 0U); }
+std::uint32_t event_mask(poller::interest what) {
+  return (what.read ? EPOLLIN : what.half_close ? EPOLLRDHUP : 0U) | (what.write ? EPOLLOUT : 0U);
+}
 
 void control(int epoll, int operation, int fd, std::uint32_t events, io_handler& handler) {
   epoll_event event{};
@@ -27,12 +29,12 @@ poller::poller() : epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
   pending_.reserve(batch);
 }
 
-void poller::add(int fd, io_handler& handler, bool read, bool write) {
-  control(epoll_.get(), EPOLL_CTL_ADD, fd, event_mask(read, write), handler);
+void poller::add(int fd, io_handler& handler, interest what) {
+  control(epoll_.get(), EPOLL_CTL_ADD, fd, event_mask(what), handler);
 }
 
-void poller::modify(int fd, io_handler& handler, bool read, bool write) {
-  control(epoll_.get(), EPOLL_CTL_MOD, fd, event_mask(read, write), handler);
+void poller::modify(int fd, io_handler& handler, interest what) {
+  control(epoll_.get(), EPOLL_CTL_MOD, fd, event_mask(what), handler);
 }
 
 void poller::remove(int fd, io_handler& handler) {
@@ -56,8 +58,8 @@ int poller::dispatch() {
     if (pending_[i] == nullptr) continue;
     if (ready & EPOLLIN) {
       pending_[i]->on_readable();  // a hang-up is found by the read that it ends
-    } else if (ready & (EPOLLERR | EPOLLHUP)) {
-      pending_[i]->on_hangup();
+    } else if (ready & (EPOLLERR | EPOLLHUP | EPOLLRDHUP)) {
+      pending_[i]->on_hangup((ready & (EPOLLERR | EPOLLHUP)) != 0);
     }
   }
   pending_.clear();

@@ -118,8 +118,10 @@ unique_fd listen_unix(const std::string& path, unsigned mode, int backlog) {
   if (::lstat(path.c_str(), &status) == 0) {
     if (!S_ISSOCK(status.st_mode)) fail(EEXIST, "Unix socket '" + path + "': a file that is no socket is there");
     unique_fd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-    if (::connect(probe.get(), address.get(), address.length) == 0 || errno == EAGAIN) {
-      fail(EADDRINUSE, "cannot listen on Unix socket '" + path + "'");
+    const int error = ::connect(probe.get(), address.get(), address.length) == 0 ? EADDRINUSE : errno;
+    // Only this says that nobody listens; anything else, a full backlog or no permission, that somebody may.
+    if (error != ECONNREFUSED) {
+      fail(error == EAGAIN ? EADDRINUSE : error, "cannot listen on Unix socket '" + path + "'");
     }
     ::unlink(path.c_str());
   }
@@ -135,6 +137,10 @@ unique_fd listen_unix(const std::string& path, unsigned mode, int backlog) {
 unique_fd start_connect(const sockaddr* address, unsigned length) { return begin_connect(address, length); }
 
 unique_fd start_connect_unix(const std::string& path) {
+  if (path.size() >= sizeof sockaddr_un::sun_path) {
+    errno = ENAMETOOLONG;
+    return {};
+  }
   const socket_address address = unix_address(path);
   return begin_connect(address.get(), address.length);
 }

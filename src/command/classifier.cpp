@@ -37,12 +37,14 @@ message_counters::message_counters(std::size_t buses, std::size_t max_names)
 
 message_counters::row& message_counters::of(std::string_view type) {
   if (const auto found = rows_.find(type); found != rows_.end()) return *found->second;
-  if (full()) return other_;
+  if (full() || type.size() > max_name_bytes || type == other_name) return other_;
   return *rows_.emplace(std::string(type), std::make_unique<row>(buses_)).first->second;
 }
 
 struct classifier::json_reader {
-  simdjson::dom::parser parser;
+  // Larger documents are passed over: the parser would need many times their size, and keep it.
+  static constexpr std::size_t max_document_bytes = std::size_t{4} << 20;
+  simdjson::dom::parser parser{max_document_bytes};
   std::string pointer;
 };
 
@@ -96,7 +98,7 @@ classification classifier::decide(resp::arguments args, const xadd_arguments& wh
   } else {
     result = {table_.rules().default_bus, rule::default_bus};
   }
-  if (known.counts != nullptr) ++(*known.counts)[result.bus][static_cast<std::size_t>(result.rule)];
+  if (count) ++(*known.counts)[result.bus][static_cast<std::size_t>(result.rule)];
   return result;
 }
 

@@ -7,24 +7,31 @@ namespace {
 
 using positions_list = std::vector<std::uint32_t>;
 
-bool add_counted(resp::arguments args, std::size_t count_at, positions_list& positions) {
+bool add_counted(resp::arguments args, std::size_t count_at, bool may_be_none, positions_list& positions) {
   if (count_at >= args.size()) return false;
   const auto count = base::parse_int64(args[count_at]);
-  if (!count || *count <= 0 || static_cast<std::uint64_t>(*count) > args.size() - count_at - 1) return false;
+  if (!count || *count < (may_be_none ? 0 : 1) || static_cast<std::uint64_t>(*count) > args.size() - count_at - 1) return false;
   for (std::size_t i = 1; i <= static_cast<std::size_t>(*count); ++i) {
     positions.push_back(static_cast<std::uint32_t>(count_at + i));
   }
   return true;
 }
 
-void add_behind(resp::arguments args, std::size_t from, std::string_view word, positions_list& positions) {
-  // Where an option is repeated Redis takes the last one; so the earlier ones are no keys.
-  for (std::size_t i = args.size() - 1; i-- > from;) {
-    if (base::equals_ignoring_case(args[i], word)) {
-      positions.push_back(static_cast<std::uint32_t>(i + 1));
-      return;
+// The key behind the last STORE or STOREDIST of SORT or GEORADIUS. Arguments of other options are passed over:
+// they may be called "store" too.
+void add_destination(resp::arguments args, std::size_t from, positions_list& positions) {
+  std::size_t destination = 0;
+  for (std::size_t i = from; i + 1 < args.size(); ++i) {
+    const auto is = [&](std::string_view word) { return base::equals_ignoring_case(args[i], word); };
+    if (is("store") || is("storedist")) {
+      destination = ++i;
+    } else if (is("limit")) {
+      i += 2;
+    } else if (is("by") || is("get") || is("count")) {
+      ++i;
     }
   }
+  if (destination > 0) positions.push_back(static_cast<std::uint32_t>(destination));
 }
 
 bool add_streams(resp::arguments args, positions_list& positions) {
@@ -61,17 +68,18 @@ bool find_keys(const command_spec& spec, resp::arguments args, positions_list& p
     case key_form::second:
       if (args.size() > 2) positions.push_back(2);
       return args.size() > 2;
-    case key_form::numkeys1: return add_counted(args, 1, positions);
-    case key_form::numkeys2: return add_counted(args, 2, positions);
-    case key_form::dest_numkeys: positions.push_back(1); return add_counted(args, 2, positions);
+    case key_form::numkeys1: return add_counted(args, 1, false, positions);
+    case key_form::numkeys2:
+      // Scripts need no keys: 'K' is no_mandatory_keys.
+      return add_counted(args, 2, spec.flags.find('K') != std::string_view::npos, positions);
+    case key_form::dest_numkeys: positions.push_back(1); return add_counted(args, 2, false, positions);
     case key_form::sort:
       positions.push_back(1);
-      add_behind(args, 2, "store", positions);
+      add_destination(args, 2, positions);
       return true;
     case key_form::georadius:
       positions.push_back(1);
-      add_behind(args, 5, "store", positions);
-      add_behind(args, 5, "storedist", positions);
+      add_destination(args, 5, positions);
       return true;
     case key_form::streams: return add_streams(args, positions);
   }

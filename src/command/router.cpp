@@ -43,6 +43,15 @@ bool has_block_option(resp::arguments args) {
   return false;
 }
 
+// SORT with BY or GET patterns that stand for keys.
+bool names_other_keys(resp::arguments args) {
+  for (std::size_t i = 2; i + 1 < args.size(); ++i) {
+    const bool pattern = base::equals_ignoring_case(args[i], "by") || base::equals_ignoring_case(args[i], "get");
+    if (pattern && args[i + 1].find('*') != std::string_view::npos) return true;
+  }
+  return false;
+}
+
 std::string_view reason_of(route r) {
   switch (r) {
     case route::blocking: return "is not available in this version: it would hold a connection shared by all clients";
@@ -107,6 +116,10 @@ void router::plan_keys(const command_spec& spec, resp::arguments args, plan& out
   const bus_index bus = table_.bus_of_key(args[out.keys[0]]);
   for (const std::uint32_t position : out.keys) {
     if (table_.bus_of_key(args[position]) != bus) return refuse_crossing(spec, out);
+  }
+  // Keys that patterns name may lie anywhere once key rules exist.
+  if (spec.keys == key_form::sort && !single_ && !table_.rules().keys.empty() && names_other_keys(args)) {
+    return refuse_crossing(spec, out);
   }
   forward(bus, out);
 }

@@ -2,13 +2,15 @@
 
 #include <dualbus/base/numbers.hpp>
 
+#include <algorithm>
 #include <cstring>
 
 namespace dualbus::resp {
 namespace {
 
-// Far above what Redis sends (512 MB bulks, 2^32 elements), and far below overflow.
-constexpr std::int64_t max_length = std::int64_t{1} << 40;
+// Redis sends strings of up to 512 MB and 2^32 elements; who announces more than this is no Redis.
+constexpr std::int64_t max_length = std::int64_t{1} << 30;
+constexpr std::int64_t max_elements = std::int64_t{1} << 40;
 constexpr std::uint64_t max_outstanding = std::uint64_t{1} << 62;
 // A status, error, number or length line; Redis's errors may quote arguments but stay short.
 constexpr std::size_t max_line = std::size_t{1} << 20;
@@ -28,16 +30,19 @@ scan_status reply_scanner::scan(std::string_view input) {
     if (position_ >= input.size()) return scan_status::incomplete;
 
     const char* const line = input.data() + position_;
-    const auto* cr = static_cast<const char*>(std::memchr(line, '\r', input.size() - position_));
+    const std::size_t from = std::max(position_, searched_);
+    const auto* cr = static_cast<const char*>(std::memchr(input.data() + from, '\r', input.size() - from));
     if (cr == nullptr || cr + 1 == input.data() + input.size()) {
+      searched_ = cr == nullptr ? input.size() : static_cast<std::size_t>(cr - input.data());
       return input.size() - position_ > max_line ? scan_status::error : scan_status::incomplete;
     }
     if (cr[1] != '\n') return scan_status::error;
     const char kind = *line;
     const std::string_view text(line + 1, static_cast<std::size_t>(cr - line - 1));
     position_ = static_cast<std::size_t>(cr + 2 - input.data());
-    // Values of an attribute in front of the reply are counted above the one that is the reply.
-    if (outstanding_ == 1 && kind != '|') type_ = kind;
+    // Values of an attribute in front of the reply are counted above the one that is the reply; so is all of an
+    // aggregate but its last element.
+    if (type_ == 0 && outstanding_ == 1 && kind != '|') type_ = kind;
 
     switch (kind) {
       case '+':
@@ -74,7 +79,7 @@ scan_status reply_scanner::scan(std::string_view input) {
       case '%':
       case '|': {
         const auto count = base::parse_int64(text);
-        if (!count || *count < (kind == '*' ? -1 : 0) || *count > max_length) return scan_status::error;
+        if (!count || *count < (kind == '*' ? -1 : 0) || *count > max_elements) return scan_status::error;
         std::uint64_t values = *count < 0 ? 0 : static_cast<std::uint64_t>(*count);
         if (kind == '%' || kind == '|') values *= 2;
         // An attribute comes before the value that it describes, so it does not count as one.

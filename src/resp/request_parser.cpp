@@ -2,6 +2,7 @@
 
 #include <dualbus/base/numbers.hpp>
 
+#include <algorithm>
 #include <cctype>
 #include <climits>
 #include <cstring>
@@ -10,6 +11,8 @@
 namespace dualbus::resp {
 namespace {
 
+// Room for arguments that is kept from one request to the next.
+constexpr std::size_t keep_args = 4096;
 constexpr std::size_t least_bulk_bytes = 6;  // "$0\r\n\r\n"
 
 int hex_digit(char c) {
@@ -20,6 +23,9 @@ int hex_digit(char c) {
 }
 
 bool is_blank(char c) { return std::isspace(static_cast<unsigned char>(c)) != 0; }
+
+// Of the blanks that separate arguments only these end one that is not quoted.
+bool ends_word(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 
 char unescape(char c) {
   switch (c) {
@@ -36,6 +42,7 @@ char unescape(char c) {
 
 void request_parser::reset() {
   args_.clear();
+  if (args_.capacity() > keep_args) args_.shrink_to_fit();
   unquoted_.clear();
   position_ = searched_ = 0;
   missing_ = 1;
@@ -72,9 +79,11 @@ request_parser::line_result request_parser::read_length(std::string_view input, 
   while (p < end && *p >= '0' && *p <= '9' && p - begin < 18) number = number * 10 + static_cast<unsigned>(*p++ - '0');
   const char* cr = p;
   if (p == end || *p != '\r') {
-    cr = static_cast<const char*>(std::memchr(p, '\r', static_cast<std::size_t>(end - p)));
+    const char* const from = std::max(p, input.data() + searched_);
+    cr = static_cast<const char*>(std::memchr(from, '\r', static_cast<std::size_t>(end - from)));
   }
   if (cr == nullptr || cr + 1 >= end) {
+    searched_ = cr == nullptr ? input.size() : static_cast<std::size_t>(cr - input.data());
     missing_ = cr == nullptr ? 2 : 1;
     return input.size() - position_ > limits_.max_line ? line_result::too_long : line_result::incomplete;
   }
@@ -89,6 +98,34 @@ request_parser::line_result request_parser::read_length(std::string_view input, 
   if (cr[1] != '\n') verbatim_ = false;
   position_ = static_cast<std::size_t>(cr + 2 - input.data());
   return line_result::number;
+}
+
+// Takes as many arguments of up to 999 bytes as stand complete and canonical in the input, which is nearly all of
+// them; what is left to the careful path below is the rest. True if those were the last ones.
+bool request_parser::take_plain_bulks(std::string_view input) {
+  const char* const begin = input.data();
+  const char* const end = begin + input.size();
+  const char* p = begin + position_;
+  constexpr std::ptrdiff_t longest_header = 6;  // "$999\r\n"
+  while (left_ > 0 && end - p > longest_header && *p == '$') {
+    std::size_t length = static_cast<unsigned char>(p[1] - '0');
+    const char* line_end = p + 2;
+    if (length - 1 > 8) break;  // no digit, or a zero: the careful path knows
+    for (unsigned digit; line_end < p + 4 && (digit = static_cast<unsigned char>(*line_end - '0')) <= 9; ++line_end) {
+      length = length * 10 + digit;
+    }
+    const char* const body = line_end + 2;
+    if (line_end[0] != '\r' || line_end[1] != '\n' || static_cast<std::size_t>(end - body) < length + 2 ||
+        body[length] != '\r' || body[length + 1] != '\n' ||
+        static_cast<std::size_t>(body - begin) + length > limits_.max_request) {
+      break;
+    }
+    args_.emplace_back(body, length);
+    p = body + length + 2;
+    --left_;
+  }
+  position_ = static_cast<std::size_t>(p - begin);
+  return left_ == 0;
 }
 
 parse_status request_parser::parse_multibulk(std::string_view input) {
@@ -107,6 +144,7 @@ parse_status request_parser::parse_multibulk(std::string_view input) {
   }
   for (;;) {
     if (stage_ == stage::length) {
+      if (take_plain_bulks(input)) return parse_status::complete;
       if (position_ >= input.size()) return need(static_cast<std::size_t>(left_) * least_bulk_bytes);
       if (input[position_] != '$') {
         return fail(std::string("expected '$', got '") + input[position_] + "'");
@@ -138,9 +176,10 @@ parse_status request_parser::parse_multibulk(std::string_view input) {
 }
 
 parse_status request_parser::parse_inline(std::string_view input) {
-  const std::size_t newline = input.find('\n', searched_);
-  if (newline == std::string_view::npos) {
-    searched_ = input.size();
+  // Redis looks for the line's end with strchr, which finds none behind a NUL.
+  const std::size_t newline = input.find_first_of(std::string_view("\n\0", 2), searched_);
+  if (newline == std::string_view::npos || input[newline] == '\0') {
+    searched_ = std::min(newline, input.size());
     if (input.size() > limits_.max_line) return fail("too big inline request");
     return need(1);
   }
@@ -154,15 +193,13 @@ parse_status request_parser::parse_inline(std::string_view input) {
 
 // The rules of sdssplitargs: blanks separate; "…" knows escapes, '…' only \'; a closing quote ends an argument.
 bool request_parser::split_inline(std::string_view line) {
-  // Redis reads the line as a C string.
-  line = line.substr(0, line.find('\0'));
   std::size_t i = 0;
   for (;;) {
     while (i < line.size() && is_blank(line[i])) ++i;
     if (i == line.size()) break;
     std::string arg;
     char quote = 0;
-    while (i < line.size() && (quote != 0 || !is_blank(line[i]))) {
+    while (i < line.size() && (quote != 0 || !ends_word(line[i]))) {
       const char c = line[i];
       if (quote == '"' && c == '\\' && i + 3 < line.size() && line[i + 1] == 'x' && hex_digit(line[i + 2]) >= 0 &&
           hex_digit(line[i + 3]) >= 0) {

@@ -7,6 +7,8 @@
 namespace dualbus::stream {
 namespace {
 
+constexpr std::size_t slot_digits = 12;  // of slot_span - 1
+
 // Decimal digits only; leading zeros are fine, as they are in Redis.
 std::optional<std::uint64_t> parse_part(std::string_view text) {
   std::uint64_t value = 0;
@@ -37,6 +39,21 @@ char* write_id(char* out, std::uint64_t ms, std::uint64_t seq) {
   out = base::write_int(out, ms);
   *out++ = '-';
   return base::write_int(out, seq);
+}
+
+char* write_client_id(char* out, std::string_view id, int slot) {
+  const std::size_t dash = id.find('-');
+  const std::size_t seq_digits = id.size() - dash - 1;
+  if (dash == std::string_view::npos || slot == 0 || seq_digits > slot_digits || dash > base::max_int_chars || id == "0-0") {
+    const auto parsed = parse_id(id, 0);
+    if (!parsed) return nullptr;
+    const client_id shown = to_client({parsed->ms, parsed->seq}, slot);
+    return write_id(out, shown.ms, shown.seq);
+  }
+  out = std::copy_n(id.data(), dash + 1, out);
+  out = base::write_int(out, slot);
+  out = std::fill_n(out, slot_digits - seq_digits, '0');
+  return std::copy_n(id.data() + dash + 1, seq_digits, out);
 }
 
 }  // namespace dualbus::stream

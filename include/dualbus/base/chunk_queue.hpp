@@ -23,11 +23,17 @@ class chunk_pool {
 
  private:
   friend class chunk_queue;
-  chunk* take(std::size_t at_least);
+  /// A small one, if it need not hold more than that and `small` says so.
+  chunk* take(std::size_t at_least, bool small);
   void give(chunk* c);
 
-  chunk* free_ = nullptr;
-  std::size_t free_count_ = 0;
+  struct free_list {
+    chunk* first = nullptr;
+    std::size_t count = 0;
+  };
+  free_list& list_of(std::size_t capacity);
+
+  free_list regular_, small_;
   const std::size_t chunk_bytes_, max_free_;
 };
 
@@ -35,7 +41,8 @@ class chunk_pool {
 /// An empty queue holds no chunk. Appending copies once; splice() moves chunks without copying.
 class chunk_queue {
  public:
-  explicit chunk_queue(chunk_pool& pool) : pool_(&pool) {}
+  /// `small`: begins with a small chunk, for queues that are many and mostly short.
+  explicit chunk_queue(chunk_pool& pool, bool small = false) : pool_(&pool), small_(small) {}
   ~chunk_queue() { clear(); }
   chunk_queue(chunk_queue&& other) noexcept;
   chunk_queue& operator=(chunk_queue&&) = delete;
@@ -60,6 +67,7 @@ class chunk_queue {
   void add_chunk(std::size_t at_least);
 
   chunk_pool* pool_;
+  bool small_;
   chunk* head_ = nullptr;
   chunk* tail_ = nullptr;
   std::size_t size_ = 0;

@@ -14,8 +14,8 @@ class io_handler {
   virtual ~io_handler() = default;
   virtual void on_readable() = 0;
   virtual void on_writable() = 0;
-  /// The connection is gone in both directions while reading was not asked for.
-  virtual void on_hangup() = 0;
+  /// The peer has closed while reading was not asked for: its own direction only, or both.
+  virtual void on_hangup(bool both_directions) = 0;
 };
 
 /// The descriptors of one worker that carry traffic, level-triggered.
@@ -30,8 +30,13 @@ class poller {
 
   int fd() const { return epoll_.get(); }
 
-  void add(int fd, io_handler& handler, bool read, bool write);
-  void modify(int fd, io_handler& handler, bool read, bool write);
+  /// What a descriptor is watched for. That both directions have closed is always told; that the peer has closed
+  /// its own, only if asked for, and not while reading, which finds it.
+  struct interest {
+    bool read = false, write = false, half_close = true;
+  };
+  void add(int fd, io_handler& handler, interest what);
+  void modify(int fd, io_handler& handler, interest what);
   /// Forgets `fd`; events for its handler that are still to be dispatched are dropped.
   void remove(int fd, io_handler& handler);
   /// A listening descriptor that several pollers share: one of them is woken per connection.

@@ -24,10 +24,12 @@ enum class rule : std::uint8_t {
 inline constexpr std::size_t rule_count = 5;
 std::string_view rule_name(rule r);
 
-/// Messages by type, bus and rule, for one worker. Types beyond the cap count as "other"; a message without
-/// a type counts under "".
+/// Messages by type, bus and rule, for one worker. Types beyond the cap, or too long to be a label, count as
+/// "other"; a message without a type counts under "".
 class message_counters {
  public:
+  static constexpr std::string_view other_name = "other";
+  static constexpr std::size_t max_name_bytes = 128;
   using row = std::vector<std::array<std::uint64_t, rule_count>>;  ///< by bus
 
   message_counters(std::size_t buses, std::size_t max_names);
@@ -40,7 +42,7 @@ class message_counters {
   template <typename Visitor>  // visitor(std::string_view type, const row&)
   void visit(Visitor&& visitor) const {
     for (const auto& [type, counts] : rows_) visitor(std::string_view(type), *counts);
-    visitor(std::string_view("other"), other_);
+    visitor(other_name, other_);
   }
 
  private:

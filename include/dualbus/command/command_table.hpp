@@ -20,7 +20,7 @@ enum class key_form : std::uint8_t {
   numkeys2,      ///< argument 2 says how many follow it
   dest_numkeys,  ///< argument 1 is a key, argument 2 says how many follow it
   sort,          ///< argument 1, and the one behind STORE
-  georadius,     ///< argument 1, and the ones behind STORE and STOREDIST
+  georadius,     ///< argument 1, and the one behind STORE or STOREDIST
   streams        ///< the first half of what follows STREAMS
 };
 

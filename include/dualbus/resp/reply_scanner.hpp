@@ -31,6 +31,7 @@ class reply_scanner {
  private:
   std::uint64_t outstanding_ = 1;
   std::size_t position_ = 0;
+  std::size_t searched_ = 0;  // where the search for a line's end goes on
   std::uint64_t body_ = 0;  // bytes of a bulk and its CRLF that are still to come
   char type_ = 0;
 };

@@ -40,6 +40,8 @@ class request_parser {
 
   parse_status parse(std::string_view input);
   void reset();
+  /// Between requests only.
+  void set_limits(parser_limits limits) { limits_ = limits; }
 
   arguments args() const { return args_; }
   /// Bytes of the input that make up the request.
@@ -55,6 +57,7 @@ class request_parser {
   enum class stage : std::uint8_t { start, count, length, body };
 
   parse_status parse_multibulk(std::string_view input);
+  bool take_plain_bulks(std::string_view input);
   parse_status parse_inline(std::string_view input);
   bool split_inline(std::string_view line);
   parse_status fail(std::string text);

@@ -1,0 +1,187 @@
+#include "arguments.hpp"
+
+#include <dualbus/command/router.hpp>
+
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace dualbus::command {
+namespace {
+
+using action = plan::action;
+using strings = std::vector<std::string>;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+routing_rules two_buses() {
+  routing_rules rules;
+  rules.buses = {{"marketdata", 1, false}, {"engine_logic", 2, false}};
+  rules.default_bus = 1;
+  rules.types = {{"market_data", 0}, {"order_request", 1}};
+  rules.keys = {{"md:*", 0}, {"el:*", 1}};
+  return rules;
+}
+
+class RouterTest : public testing::Test {
+ protected:
+  void use(routing_rules rules) {
+    router_.reset();
+    table_ = std::make_unique<routing_table>(std::move(rules));
+    counters_ = std::make_unique<message_counters>(table_->bus_count(), 10);
+    router_ = std::make_unique<router>(*table_, *counters_);
+  }
+  void SetUp() override { use(two_buses()); }
+
+  // The plan object is reused, as in a worker, so that what an earlier request left in it would show.
+  const plan& plan_for(const strings& request) {
+    const int found = find_command(request[0]);
+    EXPECT_GE(found, 0) << request[0];
+    const command_spec& spec = command_table()[static_cast<std::size_t>(found)];
+    EXPECT_TRUE(arity_matches(spec, request.size())) << request[0];
+    const test::owned_arguments args(request);
+    router_->make_plan(spec, args, plan_);
+    return plan_;
+  }
+  void expect_forward(const strings& request, int bus) {
+    const plan& p = plan_for(request);
+    EXPECT_EQ(p.what, action::forward) << testing::PrintToString(request) << p.error;
+    EXPECT_EQ(p.bus, bus) << testing::PrintToString(request);
+  }
+  void expect_spread(const strings& request) {
+    EXPECT_EQ(plan_for(request).what, action::spread) << testing::PrintToString(request);
+  }
+  std::string refusal(const strings& request) {
+    const plan& p = plan_for(request);
+    EXPECT_EQ(p.what, action::refuse) << testing::PrintToString(request);
+    return p.error;
+  }
+
+  std::unique_ptr<routing_table> table_;
+  std::unique_ptr<message_counters> counters_;
+  std::unique_ptr<router> router_;
+  plan plan_;
+};
+
+TEST_F(RouterTest, SingleKeyCommandsGoToTheKeysBus) {
+  expect_forward({"GET", "md:1"}, 0);
+  expect_forward({"GET", "anything"}, 1);
+  expect_forward({"HSET", "md:1", "f", "v"}, 0);
+}
+
+TEST_F(RouterTest, CommandsWithSeveralKeysNeedThemOnOneBus) {
+  expect_forward({"RPOPLPUSH", "md:1", "md:2"}, 0);
+  expect_forward({"SINTERSTORE", "el:1", "a", "b"}, 1);
+  expect_forward({"ZUNIONSTORE", "md:d", "2", "md:1", "md:2"}, 0);
+  EXPECT_THAT(refusal({"RPOPLPUSH", "md:1", "el:1"}), StartsWith("CROSSBUS "));
+  EXPECT_THAT(refusal({"ZUNIONSTORE", "md:d", "1", "a"}), StartsWith("CROSSBUS "));
+  EXPECT_THAT(refusal({"SORT", "a", "STORE", "md:d"}), StartsWith("CROSSBUS "));
+  EXPECT_THAT(refusal({"MSETNX", "a", "1", "md:1", "2"}), StartsWith("CROSSBUS "));
+}
+
+TEST_F(RouterTest, WhatRedisWouldRefuseIsLeftToRedis) {
+  expect_forward({"ZUNION", "x", "a"}, 1);
+  expect_forward({"XADD", "s", "*", "a", "b", "c"}, 1);
+  expect_forward({"XADD", "md:s", "*", "a", "b", "c"}, 0);
+  expect_forward({"XINFO", "HELP"}, 1);
+}
+
+TEST_F(RouterTest, MgetAndMsetAreSplitOnlyIfTheirKeysAreApart) {
+  expect_forward({"MGET", "a", "b"}, 1);
+  expect_forward({"MGET", "md:1", "md:2"}, 0);
+  expect_forward({"MGET", "a", "el:b"}, 1);
+  expect_spread({"MGET", "md:1", "b"});
+  EXPECT_EQ(plan_.keys, (std::vector<std::uint32_t>{1, 2}));
+  expect_spread({"MSET", "md:1", "1", "b", "2"});
+  EXPECT_EQ(plan_.keys, (std::vector<std::uint32_t>{1, 3}));
+}
+
+TEST_F(RouterTest, KeysThatMayHavePartsOnEveryBusAreAskedForEverywhere) {
+  expect_spread({"DEL", "a"});
+  expect_spread({"EXISTS", "a", "md:1"});
+  expect_spread({"EXPIRE", "a", "5"});
+  expect_spread({"TYPE", "a"});
+  expect_spread({"TTL", "a"});
+  expect_forward({"DEL", "md:1", "md:2"}, 0);
+  expect_forward({"TTL", "el:1"}, 1);
+}
+
+TEST_F(RouterTest, XaddOfALogicalStreamGoesWhereItsTypeBelongs) {
+  const plan& market = plan_for({"XADD", "s", "MAXLEN", "~", "100", "*", "message_type", "market_data"});
+  EXPECT_EQ(market.what, action::add);
+  EXPECT_EQ(market.bus, 0);
+  EXPECT_EQ(market.rule, rule::type);
+  EXPECT_EQ(market.xadd.id, 5U);
+  EXPECT_EQ(plan_for({"XADD", "s", "*", "message_type", "order_request"}).bus, 1);
+  EXPECT_EQ(plan_for({"XADD", "s", "*", "message_type", "new"}).rule, rule::default_bus);
+}
+
+TEST_F(RouterTest, XaddOfAPinnedStreamIsForwardedAsItIs) {
+  expect_forward({"XADD", "md:s", "*", "message_type", "order_request"}, 0);
+  EXPECT_EQ(plan_.rule, rule::key);
+  expect_forward({"XADD", "md:s", "KEEPREF", "*", "a", "b"}, 0);
+}
+
+TEST_F(RouterTest, LaterXaddOptionsAreRefusedOnLogicalStreams) {
+  EXPECT_EQ(refusal({"XADD", "s", "keepref", "*", "a", "b"}),
+            "ERR dualbus: option 'KEEPREF' not supported on logical stream 's'");
+}
+
+TEST_F(RouterTest, StreamCommandsFollowTheKeysForm) {
+  expect_spread({"XLEN", "s"});
+  expect_spread({"XRANGE", "s", "-", "+"});
+  expect_spread({"XREVRANGE", "s", "+", "-"});
+  expect_spread({"XDEL", "s", "1-1"});
+  expect_forward({"XLEN", "md:s"}, 0);
+  expect_forward({"XGROUP", "CREATE", "md:s", "g", "$"}, 0);
+  expect_forward({"XREAD", "STREAMS", "md:a", "md:b", "0", "0"}, 0);
+  EXPECT_THAT(refusal({"XTRIM", "s", "MAXLEN", "5"}), HasSubstr("XTRIM"));
+  EXPECT_THAT(refusal({"XREADGROUP", "GROUP", "g", "c", "STREAMS", "s", ">"}), HasSubstr("XREADGROUP"));
+  EXPECT_THAT(refusal({"XREAD", "STREAMS", "md:a", "el:b", "0", "0"}), StartsWith("CROSSBUS "));
+}
+
+TEST_F(RouterTest, BlockingReadsOfPinnedStreamsNeedAConnectionOfTheirOwn) {
+  EXPECT_EQ(plan_for({"XREAD", "BLOCK", "0", "STREAMS", "md:a", "$"}).what, action::block);
+  EXPECT_EQ(plan_.bus, 0);
+  EXPECT_EQ(plan_for({"XREADGROUP", "GROUP", "block", "block", "STREAMS", "md:a", ">"}).what, action::forward);
+  EXPECT_EQ(plan_for({"XREAD", "COUNT", "1", "STREAMS", "md:block", "0"}).what, action::forward);
+}
+
+TEST_F(RouterTest, RefusalsNameTheCommandAndAnAlternative) {
+  for (const strings& request : std::vector<strings>{{"BLPOP", "a", "0"},
+                                                     {"SUBSCRIBE", "c"},
+                                                     {"EVAL", "return 1", "0"},
+                                                     {"MULTI"},
+                                                     {"KEYS", "*"},
+                                                     {"SHUTDOWN"},
+                                                     {"RENAME", "a", "b"}}) {
+    const std::string error = refusal(request);
+    EXPECT_THAT(error, StartsWith("NOTSUPPORTED command '" + request[0] + "' "));
+  }
+}
+
+TEST_F(RouterTest, OneBusWithSlotZeroIsTransparent) {
+  routing_rules rules;
+  rules.buses = {{"main", 0, false}};
+  use(rules);
+  expect_forward({"XADD", "s", "*", "a", "b"}, 0);
+  expect_forward({"XADD", "s", "KEEPREF", "*", "a", "b"}, 0);
+  expect_forward({"XREADGROUP", "GROUP", "g", "c", "STREAMS", "s", ">"}, 0);
+  expect_forward({"DEL", "a", "b"}, 0);
+  expect_forward({"RENAME", "a", "b"}, 0);
+  EXPECT_TRUE(router_->is_whole("s"));
+}
+
+TEST_F(RouterTest, OneBusWithAnotherSlotStillTranslatesIds) {
+  routing_rules rules;
+  rules.buses = {{"main", 3, false}};
+  use(rules);
+  EXPECT_EQ(plan_for({"XADD", "s", "*", "a", "b"}).what, action::add);
+  expect_spread({"XRANGE", "s", "-", "+"});
+  EXPECT_FALSE(router_->is_whole("s"));
+}
+
+}  // namespace
+}  // namespace dualbus::command
