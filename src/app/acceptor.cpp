@@ -30,7 +30,7 @@ void acceptor::watch() {
   if (shared_) {
     context_.poller.add_shared_listener(listener_.get(), *this);
   } else {
-    context_.poller.add(listener_.get(), *this, true, false);
+    context_.poller.add(listener_.get(), *this, {.read = true});
   }
 }
 

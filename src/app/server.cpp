@@ -48,7 +48,7 @@ server::~server() {
   stop();
 }
 
-void server::raise_descriptor_limit() const {
+void server::raise_descriptor_limit() {
   const rlim_t wanted = configuration_->limits.max_clients + other_descriptors;
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
@@ -56,10 +56,12 @@ void server::raise_descriptor_limit() const {
   limit.rlim_cur = std::min(wanted, limit.rlim_max);
   ::setrlimit(RLIMIT_NOFILE, &limit);
   if (limit.rlim_cur < wanted) {
+    // As Redis does: clients must not take the descriptors that buses need.
+    daemon_.most_clients = limit.rlim_cur > other_descriptors ? limit.rlim_cur - other_descriptors : 1;
     spdlog::warn(
-        "at most {} open files are allowed: fewer than the {} that limits.max_clients needs; raise the limit "
-        "(LimitNOFILE, ulimit -n)",
-        limit.rlim_cur, wanted);
+        "at most {} open files are allowed, fewer than the {} that limits.max_clients needs: no more than {} clients "
+        "are taken; raise the limit (LimitNOFILE, ulimit -n)",
+        limit.rlim_cur, wanted, daemon_.most_clients);
   }
 }
 

@@ -80,6 +80,7 @@ void connection::resolve() {
   resolver_.async_resolve(
       target_.host, std::to_string(target_.port),
       [this, alive = alive_](const boost::system::error_code& error, const auto& results) {
+        if (error == asio::error::operation_aborted) return;  // an attempt that is over
         if (!*alive || stopped_ || state_ != phase::connecting || fd_) return;
         const auto now = base::clock::now();
         if (error || results.empty()) {
@@ -101,7 +102,7 @@ void connection::begin(base::unique_fd fd, base::time_point now) {
   fd_ = std::move(fd);
   read_armed_ = false;
   write_armed_ = true;
-  poller_.add(fd_.get(), *this, false, true);
+  poller_.add(fd_.get(), *this, {.write = true, .half_close = false});
 }
 
 void connection::connected(base::time_point now) {
@@ -133,7 +134,7 @@ bool connection::accept_handshake_reply(std::string_view reply, char type) {
   resp::reply_reader reader(reply);
   const resp::reply_value head = reader.next();
   if (type == '-') {
-    last_error_ = "refused the handshake: " + std::string(head.text);
+    refusal_ = "refused the handshake: " + std::string(head.text);
     return false;
   }
   if (!head.is_aggregate()) return true;  // SELECT's OK
@@ -153,7 +154,7 @@ void connection::read_handshake(base::time_point now) {
     if (status == resp::scan_status::incomplete) return;
     if (status == resp::scan_status::error) return fail("answered something that is not RESP", now);
     const std::string_view reply = input.data().substr(0, handshake_scanner_.consumed());
-    if (!accept_handshake_reply(reply, handshake_scanner_.type())) return fail(std::string(last_error_), now);
+    if (!accept_handshake_reply(reply, handshake_scanner_.type())) return fail(refusal_, now);
     input.consume(reply.size());
     handshake_scanner_.reset();
     --handshake_replies_;
@@ -218,7 +219,7 @@ void connection::update_interest() {
   if (read == read_armed_ && write == write_armed_) return;
   read_armed_ = read;
   write_armed_ = write;
-  poller_.modify(fd_.get(), *this, read, write);
+  poller_.modify(fd_.get(), *this, {read, write});
 }
 
 void connection::flush(base::time_point) {
@@ -261,7 +262,7 @@ void connection::on_writable() {
   update_interest();
 }
 
-void connection::on_hangup() {
+void connection::on_hangup(bool) {
   fail("connection closed", base::clock::now());
 }
 
@@ -292,6 +293,16 @@ void connection::on_readable() {
   if (input.empty() && input.capacity() > keep_bytes) input.release();
 }
 
+// Silence counts only while an answer is owed. Bytes that never become that answer do not help for ever.
+const char* connection::unhealthy(base::time_point now) const {
+  constexpr int patience = 3;
+  const auto owed_since = requests_.oldest_sent();
+  if (settings_.health_timeout.count() == 0 || !owed_since) return nullptr;
+  if (now - *owed_since >= patience * settings_.health_timeout) return "does not answer";
+  if (now - std::max(*owed_since, last_received_) >= settings_.health_timeout) return "is silent";
+  return nullptr;
+}
+
 void connection::tick(base::time_point now) {
   if (stopped_) return;
   switch (state_) {
@@ -303,10 +314,7 @@ void connection::tick(base::time_point now) {
       if (now >= deadline_) fail("did not answer the connection in time", now);
       break;
     case phase::up:
-      // Silence counts only while an answer is owed.
-      if (!requests_.idle() && now - last_received_ >= settings_.health_timeout) {
-        return fail("has been silent for " + std::to_string(settings_.health_timeout.count()) + " ms", now);
-      }
+      if (const char* why = unhealthy(now); why != nullptr) return fail(why, now);
       if (requests_.idle() && !ping_.waiting && now - last_received_ >= settings_.health_interval) {
         last_received_ = now;
         ping_.waiting = true;

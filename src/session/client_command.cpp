@@ -119,13 +119,14 @@ void list(worker_context& context, session& client, const request& what) {
     const auto parsed = parse_ids(what.args.subspan(3));
     if (!parsed) return client.refuse(what.command, "ERR Invalid client ID");
     ids = *parsed;
+    std::sort(ids.begin(), ids.end());
   } else if (what.args.size() != 2) {
     return client.refuse(what.command, "ERR syntax error");
   }
   const auto question = [ids, none](worker_context& worker) {
     std::string text;
     worker.clients.for_each([&](const session& s) {
-      if (none || (!ids.empty() && std::find(ids.begin(), ids.end(), s.id()) == ids.end())) return;
+      if (none || (!ids.empty() && !std::binary_search(ids.begin(), ids.end(), s.id()))) return;
       text += s.describe() + "\n";
     });
     return text;

@@ -167,7 +167,7 @@ void write_infos(session& client, const request& what, resp::arguments names) {
     out.array(specs.size());
     for (const command_spec* spec : specs) {
       if (spec == nullptr) {
-        out.null_array();
+        out.null();
       } else {
         write_info(out, *spec);
       }
@@ -197,7 +197,7 @@ void run_command(worker_context&, session& client, const request& what) {
   }
   if (base::equals_ignoring_case(args[1], "list")) return list(client, what);
   if (base::equals_ignoring_case(args[1], "getkeys")) {
-    if (args.size() < 3) return refuse_arity(client, what, "command|getkeys");
+    if (args.size() < 4) return refuse_arity(client, what, "command|getkeys");
     return write_keys(client, what);
   }
   refuse_subcommand(client, what);

@@ -1,5 +1,6 @@
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/command/command_table.hpp>
+#include <dualbus/session/blocking_operation.hpp>
 #include <dualbus/session/dispatcher.hpp>
 #include <dualbus/session/key_operations.hpp>
 #include <dualbus/session/local_commands.hpp>
@@ -19,13 +20,18 @@ using command::route;
 
 // Redis's words (server.c, commandCheckExistence): the name and what follows it, 128 bytes of each part at
 // most.
+// Redis prints such texts as C strings.
+std::string_view up_to_nul(std::string_view text) {
+  return text.substr(0, text.find('\0'));
+}
+
 std::string unknown_command(resp::arguments args) {
   constexpr std::size_t longest = 128;
   std::string rest;
   for (std::size_t i = 1; i < args.size() && rest.size() < longest; ++i) {
-    rest += "'" + std::string(args[i].substr(0, longest - rest.size())) + "' ";
+    rest += "'" + std::string(up_to_nul(args[i].substr(0, longest - rest.size()))) + "' ";
   }
-  return "ERR unknown command '" + std::string(args[0].substr(0, longest)) +
+  return "ERR unknown command '" + std::string(up_to_nul(args[0].substr(0, longest))) +
          "', with args beginning with: " + rest;
 }
 
@@ -59,7 +65,9 @@ bool run_transaction_command(session& client, const command_spec& spec, std::uin
 // What is wrong with the request before anybody looks at its keys; empty if nothing is.
 std::string refusal(const session& client, const command_spec& spec, const request& what) {
   if (!command::arity_matches(spec, what.args.size())) {
-    return "ERR wrong number of arguments for '" + std::string(spec.name) + "' command";
+    const bool exec = spec.name == "exec";
+    return std::string(exec ? "EXECABORT Transaction discarded because of: " : "ERR ") +
+           "wrong number of arguments for '" + std::string(spec.name) + "' command";
   }
   const bool ends_transaction =
       spec.route == route::transaction || spec.name == "reset" || spec.name == "quit";
@@ -106,8 +114,10 @@ bool dispatch(worker_context& context, session& client, request what) {
   const int index = command::find_command(what.args[0]);
   if (index < 0) {
     if (is_http(what.args[0])) {
-      spdlog::warn("client {} {}: possible cross-protocol attack: HTTP on the RESP port; closing",
-                   client.id(), client.peer_address());
+      if (context.client_log.allow(context.now)) {
+        spdlog::warn("client {} {}: possible cross-protocol attack: HTTP on the RESP port; closing", client.id(),
+                     client.peer_address());
+      }
       client.close(metrics::close_reason::protocol_error);
     } else {
       client.refuse(session::no_command, unknown_command(what.args));
@@ -141,8 +151,7 @@ bool dispatch(worker_context& context, session& client, request what) {
       run_local_command(context, client, spec, what);
       break;
     case plan::action::block:
-      forward(context, client, what, p.bus, false);
-      break;
+      return start_blocking(context, client, what, p.bus);
     case plan::action::refuse:
       client.refuse(what.command, p.error);
       break;

@@ -30,7 +30,6 @@ void gather_operation::run(Step&& step) {
 }
 
 void gather_operation::run_round() {
-  bus_time_ += std::exchange(round_bus_time_, {});
   run([this, parts = std::exchange(parts_, {})] { on_round(parts); });
 }
 
@@ -51,7 +50,6 @@ void gather_operation::send(command::bus_index bus, resp::arguments args) {
 
 void gather_operation::on_reply(std::uint32_t index, const backend::reply_view& answer) {
   parts_[index].reply.assign(answer.bytes);
-  round_bus_time_ = std::max(round_bus_time_, answer.bus_time);
   if (--outstanding_ == 0) run_round();
 }
 
@@ -94,7 +92,6 @@ void gather_operation::end(metrics::outcome outcome) {
 void gather_operation::conclude() {
   if (owner_ == nullptr) return destroy();
   if (rounds_) owner_->release();
-  if (bus_time_.count() > 0) context_.observe(0, arrived(), bus_time_);
   finish(outcome_);
 }
 

@@ -1,5 +1,4 @@
 #include <dualbus/resp/encoder.hpp>
-#include <dualbus/resp/reply_reader.hpp>
 #include <dualbus/session/operation.hpp>
 #include <dualbus/session/session.hpp>
 #include <dualbus/session/worker_context.hpp>
@@ -10,7 +9,7 @@ namespace dualbus::session {
 operation::operation(worker_context& context, session& owner, std::uint16_t command)
     : context_(context),
       owner_(&owner),
-      stash_(context.client_chunks),
+      stash_(context.client_chunks, true),
       arrived_(context.now),
       command_(command),
       muted_(owner.mutes_reply()) {}
@@ -23,22 +22,23 @@ void operation::finish(metrics::outcome outcome) {
   owner_->finish(*this, outcome);
 }
 
+// XADD's answer is a bulk string with the ID; anything else, an error or nil, is passed on.
+bool forward_operation::append_client_id(base::chunk_queue& out, std::string_view answer) const {
+  const std::size_t line_end = answer.find('\n');
+  if (answer[0] != '$' || answer[1] == '-' || line_end == std::string_view::npos) return false;
+  const std::string_view id = answer.substr(line_end + 1, answer.size() - line_end - 3);
+  char text[stream::max_id_chars];
+  const char* const end = id.size() > stream::max_id_chars ? nullptr
+                                                           : stream::write_client_id(text, id, context_.slot_of(bus_));
+  if (end == nullptr) return false;
+  resp::encoder(out).bulk({text, end});
+  return true;
+}
+
 void forward_operation::on_reply(std::uint32_t, const backend::reply_view& answer) {
   if (owner_ == nullptr) return destroy();
   base::chunk_queue& out = reply();
-  if (translate_id_ && answer.type == '$') {
-    const resp::reply_value id = resp::reply_reader(answer.bytes).next();
-    const auto parsed = stream::parse_id(id.text, 0);
-    if (parsed && !id.null) {
-      char text[stream::max_id_chars];
-      const auto shown = stream::to_client({parsed->ms, parsed->seq}, context_.slot_of(bus_));
-      resp::encoder(out).bulk({text, stream::write_id(text, shown.ms, shown.seq)});
-    } else {
-      out.append(answer.bytes);
-    }
-  } else {
-    out.append(answer.bytes);
-  }
+  if (!translate_id_ || !append_client_id(out, answer.bytes)) out.append(answer.bytes);
   context_.observe(bus_, arrived(), answer.bus_time);
   finish(answer.is_error() ? metrics::outcome::redis_error : metrics::outcome::ok);
 }

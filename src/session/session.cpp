@@ -19,6 +19,7 @@ constexpr std::size_t shared_read_bytes = std::size_t{128} << 10;
 // the cap.
 constexpr std::size_t own_read_bytes = std::size_t{16} << 10;
 constexpr std::size_t own_read_cap = std::size_t{1} << 20;
+constexpr std::size_t burst_bytes = std::size_t{1} << 20;
 constexpr int max_vectors = 64;
 
 }  // namespace
@@ -31,7 +32,7 @@ session::session(worker_context& context, base::unique_fd fd, std::uint64_t id, 
       last_active_(context.now),
       fd_(std::move(fd)),
       tcp_(tcp) {
-  context_.poller.add(fd_.get(), *this, true, false);
+  context_.poller.add(fd_.get(), *this, {.read = true});
 }
 
 session::~session() = default;
@@ -43,8 +44,7 @@ void session::on_readable() {
   if (paused_ != 0) {
     // Taken out of the poller only now: most pauses end before more bytes come.
     reading_ = false;
-    context_.poller.modify(fd_.get(), *this, false, writing_);
-    return;
+    return watch();
   }
   base::read_buffer& buffer = partial_ ? partial_->buffer : context_.shared_input;
   const std::size_t wanted =
@@ -67,13 +67,16 @@ void session::read_ended() {
   if (head_ == nullptr && out_.empty()) return close(metrics::close_reason::client);
   close_after_replies(metrics::close_reason::client);
   reading_ = false;
-  context_.poller.modify(fd_.get(), *this, false, writing_);
+  watch();
 }
 
 void session::process() {
-  while (paused_ == 0 && process_one()) {
+  while (!closed() && paused_ == 0 && process_one()) {
+    // Small requests can have large answers: what has been answered goes out before more is.
+    if (out_.size() > burst_bytes) flush();
   }
   keep_rest();
+  if (draining_ && !closed() && paused_ == 0) close_after_replies(metrics::close_reason::shutdown);
 }
 
 bool session::process_one() {
@@ -133,7 +136,8 @@ void session::resume() {
   process();
   if (closed() || paused_ != 0 || reading_) return;
   reading_ = true;
-  context_.poller.modify(fd_.get(), *this, true, writing_);
+  half_closed_ = false;  // the read finds it again
+  watch();
 }
 
 void session::unpause(pause_reason reason) {
@@ -245,14 +249,6 @@ void session::queue_flush() {
 void session::flush() {
   flush_queued_ = false;
   if (closed()) return;
-  if (out_.size() + stashed_bytes_ > context_.configuration().limits.client_output_buffer) {
-    if (context_.client_log.allow(context_.now)) {
-      spdlog::warn(
-          "client {} {}: {} bytes of replies wait to be read, more than client_output_buffer; closing", id_,
-          peer_address(), out_.size() + stashed_bytes_);
-    }
-    return close(metrics::close_reason::output_limit);
-  }
   while (!out_.empty()) {
     iovec vectors[max_vectors];
     const int count = out_.gather(vectors, max_vectors);
@@ -273,9 +269,17 @@ void session::flush() {
     out_.consume(static_cast<std::size_t>(sent));
     context_.metrics.sent_bytes += static_cast<std::uint64_t>(sent);
   }
+  if (out_.size() + stashed_bytes_ > context_.configuration().limits.client_output_buffer) {
+    if (context_.client_log.allow(context_.now)) {
+      spdlog::warn(
+          "client {} {}: {} bytes of replies wait to be read, more than client_output_buffer; closing", id_,
+          peer_address(), out_.size() + stashed_bytes_);
+    }
+    return close(metrics::close_reason::output_limit);
+  }
   if (writing_ == out_.empty()) {
     writing_ = !out_.empty();
-    context_.poller.modify(fd_.get(), *this, reading_, writing_);
+    watch();
   }
   if (is_paused(pause_reason::closing) && out_.empty() && head_ == nullptr) close(close_reason_);
 }
@@ -288,8 +292,15 @@ void session::on_writable() {
 // ------------------------------------------------------------------------------------------------------- the
 // end
 
-void session::on_hangup() {
-  close(metrics::close_reason::client);
+void session::watch() {
+  context_.poller.modify(fd_.get(), *this, {reading_, writing_, !half_closed_});
+}
+
+// Nothing can be read for now, but a client that has gone must not keep what it waits for.
+void session::on_hangup(bool both_directions) {
+  if (both_directions || blocked_) return close(metrics::close_reason::client);
+  half_closed_ = true;
+  watch();
 }
 
 void session::close_after_replies(metrics::close_reason why) {
@@ -315,6 +326,22 @@ void session::close(metrics::close_reason why) {
   out_.clear();
   ++context_.metrics.clients_closed[static_cast<std::size_t>(why)];
   context_.retire(*this);
+}
+
+void session::drain() {
+  if (blocked_) return close(metrics::close_reason::shutdown);  // may wait for ever
+  draining_ = true;
+  if (paused_ != 0) return;
+  on_readable();
+  if (!closed()) process();
+}
+
+// A client that has gone before is noticed again.
+void session::set_blocked(bool value) {
+  blocked_ = value;
+  if (!value || !half_closed_) return;
+  half_closed_ = false;
+  watch();
 }
 
 void session::check_idle(std::chrono::seconds limit) {
@@ -360,7 +387,7 @@ std::string session::describe() const {
   return fmt::format(
       "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db=0 sub=0 psub=0 ssub=0 multi=-1 "
       "watch=0 qbuf={} "
-      "qbuf-free=0 argv-mem=0 multi-mem=0 obl=0 oll={} omem={} tot-mem={} events=r{} cmd={} user=default "
+      "qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={} omem={} tot-mem={} events=r{} cmd={} user=default "
       "redir=-1 "
       "resp={} lib-name={} lib-ver={}",
       id_, peer_address(), local_address(), fd_.get(), n.client, seconds_since(created_),

@@ -44,9 +44,9 @@ worker_context::worker_context(boost::asio::io_context& io, std::shared_ptr<cons
   bus_settings_ = configuration().buses;
   apply_settings();
   for (std::size_t i = 0; i < bus_settings_.size(); ++i) {
-    buses_.push_back(std::make_unique<backend::bus>(io_, poller, bus_chunks, backend_settings_,
-                                                    bus_settings_[i], pipeline_settings_,
-                                                    configuration().routing.buses[i].name, metrics.buses[i]));
+    buses_.push_back(std::make_unique<backend::bus>(backend::link_environment{
+        io_, poller, bus_chunks, backend_settings_, bus_settings_[i], pipeline_settings_,
+        configuration().routing.buses[i].name, metrics.buses[i]}));
   }
 }
 
@@ -67,6 +67,10 @@ void worker_context::apply_settings() {
 void worker_context::reload(std::shared_ptr<const config::configuration> c) {
   routing_ = std::make_unique<routing_snapshot>(std::move(c), messages_);
   apply_settings();
+  // Everything else about a bus stays what it was at the start.
+  for (std::size_t i = 0; i < bus_settings_.size(); ++i) {
+    bus_settings_[i].latency_target = configuration().buses[i].latency_target;
+  }
 }
 
 std::string worker_context::redis_version() const {
@@ -125,13 +129,14 @@ void worker_context::observe(command::bus_index bus, base::time_point arrived, b
 
 void worker_context::accept(base::unique_fd fd, bool tcp) {
   const config::limit_settings& limits = configuration().limits;
-  if (daemon.clients.fetch_add(1) >= limits.max_clients) {
+  const std::uint64_t most = std::min<std::uint64_t>(limits.max_clients, daemon.most_clients);
+  if (daemon.clients.fetch_add(1) >= most) {
     daemon.clients.fetch_sub(1);
     ++metrics.clients_rejected;
     constexpr std::string_view text = "-ERR max number of clients reached\r\n";
     (void)!::send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (client_log.allow(now))
-      spdlog::warn("a client was refused: max_clients ({}) reached", limits.max_clients);
+      spdlog::warn("a client was refused: {} clients are the most", most);
     return;
   }
   if (tcp) {
@@ -150,7 +155,7 @@ void worker_context::retire(session& client) {
 void worker_context::drain_clients() {
   std::vector<session*> open;
   clients.for_each([&open](session& client) { open.push_back(&client); });
-  for (session* client : open) client->close_after_replies(metrics::close_reason::shutdown);
+  for (session* client : open) client->drain();
 }
 
 void worker_context::close_clients() {

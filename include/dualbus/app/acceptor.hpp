@@ -20,7 +20,7 @@ class acceptor final : public base::io_handler {
 
   void on_readable() override;
   void on_writable() override {}
-  void on_hangup() override {}
+  void on_hangup(bool) override {}
 
  private:
   void watch();

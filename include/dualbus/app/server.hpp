@@ -30,7 +30,7 @@ class server {
 
  private:
   void open_listeners();
-  void raise_descriptor_limit() const;
+  void raise_descriptor_limit();
   void ask_all(std::size_t asking, session::worker_context::question what,
                session::worker_context::answers done);
   std::vector<metrics::worker_snapshot> snapshots();

@@ -44,7 +44,7 @@ class connection final : public base::io_handler {
 
   void on_readable() override;
   void on_writable() override;
-  void on_hangup() override;
+  void on_hangup(bool both_directions) override;
 
  private:
   using phase = metrics::connection_state;
@@ -66,6 +66,7 @@ class connection final : public base::io_handler {
   void up(base::time_point now);
   void fail(const std::string& why, base::time_point now);
   void update_interest();
+  const char* unhealthy(base::time_point now) const;
 
   boost::asio::ip::tcp::resolver resolver_;
   base::poller& poller_;
@@ -87,7 +88,7 @@ class connection final : public base::io_handler {
   int failures_ = 0;  // since the last connection that lasted
   base::time_point next_attempt_{}, deadline_{}, last_received_{}, up_since_{};
   std::minstd_rand random_;
-  std::string last_error_;
+  std::string last_error_, refusal_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for the resolver's late answers
 };
 

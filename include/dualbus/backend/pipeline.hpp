@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 namespace dualbus::backend {
@@ -66,7 +67,9 @@ class pipeline {
   // -----------------------------------------------------------------------------------------
 
   /// True if a request may be appended; otherwise it is to end as bus_down.
-  bool accepts() const { return connected_ || out_.size() < settings_.reconnect_wait_bytes; }
+  bool accepts() const {
+    return out_.size() < settings_.reconnect_wait_bytes + (connected_ ? settings_.congestion_bytes : 0);
+  }
   /// Where the one request that end() announces is to be encoded.
   base::chunk_queue& begin() { return out_; }
   void end(reply_sink& sink, std::uint32_t part, base::time_point now);
@@ -108,6 +111,11 @@ class pipeline {
   std::size_t waiting() const { return slots_.size() - sent_; }
   std::size_t abandoned() const;
   bool idle() const { return slots_.empty(); }
+  /// When the request was sent whose answer comes next; nothing if none is owed.
+  std::optional<base::time_point> oldest_sent() const {
+    if (sent_ == 0) return std::nullopt;
+    return slots_[0].sent;
+  }
 
  private:
   struct slot {

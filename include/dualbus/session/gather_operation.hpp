@@ -78,7 +78,6 @@ class gather_operation : public operation {
   std::size_t outstanding_ = 0;
   bool rounds_, running_ = false, ended_ = false;
   metrics::outcome outcome_ = metrics::outcome::ok;
-  base::duration bus_time_{}, round_bus_time_{};  // of all rounds; of the slowest part of this one
   std::optional<timer_queue::id> timer_;
 };
 

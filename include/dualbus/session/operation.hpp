@@ -66,6 +66,8 @@ class forward_operation final : public operation {
   bool detach() override { return false; }
 
  private:
+  bool append_client_id(base::chunk_queue& out, std::string_view answer) const;
+
   command::bus_index bus_;
   bool translate_id_;
 };

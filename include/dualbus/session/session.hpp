@@ -75,6 +75,8 @@ class session final : public base::io_handler, public backend::drain_listener {
   void release() { unpause(pause_reason::held); }
   /// Does not read further requests until the bus takes more.
   void await_drain(backend::bus& congested);
+  /// Waits, perhaps long, for a reply that ends as soon as the client is gone.
+  void set_blocked(bool value);
   /// Holds requests back until all earlier ones are answered; false if they are already.
   bool await_replies();
   /// Closes when everything owed so far has been written.
@@ -117,12 +119,14 @@ class session final : public base::io_handler, public backend::drain_listener {
   void flush();
   /// Goes on with requests that were read before a pause.
   void resume();
+  /// Answers what the client has sent by now, then closes: the daemon ends.
+  void drain();
   void check_idle(std::chrono::seconds limit);
   bool closed() const { return !fd_; }
 
   void on_readable() override;
   void on_writable() override;
-  void on_hangup() override;
+  void on_hangup(bool both_directions) override;
   void on_drained() override { unpause(pause_reason::congestion); }
 
  private:
@@ -145,6 +149,7 @@ class session final : public base::io_handler, public backend::drain_listener {
   void pop_finished();
   void count(std::uint16_t command, metrics::outcome outcome);
   void read_ended();
+  void watch();
   void queue_flush();
 
   worker_context& context_;
@@ -167,7 +172,7 @@ class session final : public base::io_handler, public backend::drain_listener {
   reply_mode reply_mode_ = reply_mode::on;
   metrics::close_reason close_reason_ = metrics::close_reason::client;
   bool tcp_, reading_ = true, writing_ = false, flush_queued_ = false, resume_queued_ = false;
-  bool refused_transaction_ = false;
+  bool refused_transaction_ = false, blocked_ = false, half_closed_ = false, draining_ = false;
 };
 
 }  // namespace dualbus::session

@@ -29,6 +29,8 @@ class session;
 struct daemon_state {
   std::atomic<std::uint64_t> last_client_id{0};
   std::atomic<std::uint64_t> clients{0};
+  /// As many as the process may have descriptors for, whatever limits.max_clients says.
+  std::uint64_t most_clients = ~std::uint64_t{0};
   std::chrono::system_clock::time_point started = std::chrono::system_clock::now();
   std::string run_id;  ///< 40 hexadecimal digits, as Redis's INFO has
 };

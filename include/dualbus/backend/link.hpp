@@ -1,0 +1,36 @@
+#pragma once
+
+#include <dualbus/backend/connection.hpp>
+
+#include <boost/asio/io_context.hpp>
+
+#include <string>
+
+namespace dualbus::backend {
+
+/// What every connection of one worker to one bus has in common. All of it outlives the links; `settings` and
+/// `target` change with reloads.
+struct link_environment {
+  boost::asio::io_context& io;
+  base::poller& poller;
+  base::chunk_pool& pool;
+  const config::backend_settings& settings;
+  const config::bus_settings& target;
+  const pipeline_settings& requests;
+  const std::string name;
+  metrics::bus_metrics& metrics;
+};
+
+/// A pipeline and the connection that serves it.
+struct link {
+  link(const link_environment& with, resp::protocol speaks)
+      : version(speaks),
+        requests(with.pool, with.requests, with.metrics),
+        socket(with.io, with.poller, with.settings, with.target, with.name, speaks, requests, with.metrics) {}
+
+  const resp::protocol version;
+  pipeline requests;
+  connection socket;
+};
+
+}  // namespace dualbus::backend

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <dualbus/backend/bus.hpp>
+#include <dualbus/session/dispatcher.hpp>
+#include <dualbus/session/operation.hpp>
+#include <dualbus/session/timer_queue.hpp>
+
+#include <optional>
+
+namespace dualbus::session {
+
+/// A request whose reply may take long (XREAD BLOCK of a pinned stream): it has a connection of its own while it
+/// waits, and the client's later requests wait behind it, as in Redis. If the client goes, so does the connection.
+class blocking_operation final : public operation {
+ public:
+  blocking_operation(worker_context& context, session& owner, std::uint16_t command, command::bus_index bus,
+                     backend::link& link);
+
+  /// Ends it as bus_timeout at `when`: for a bus that hangs.
+  void give_up_at(base::time_point when);
+
+  void on_reply(std::uint32_t part, const backend::reply_view& reply) override;
+  void on_failure(std::uint32_t part, backend::failure why) override;
+  void destroy() override { delete this; }
+  bool detach() override;
+
+ private:
+  void release(bool reusable);
+
+  command::bus_index bus_;
+  backend::link* link_;  // null once given back
+  std::optional<timer_queue::id> timer_;
+  bool timed_out_ = false;
+};
+
+/// Sends `what` over a connection of its own. False: it must come again when earlier requests are answered.
+bool start_blocking(worker_context& context, session& client, const request& what, command::bus_index bus);
+
+}  // namespace dualbus::session

@@ -1,0 +1,81 @@
+#include <dualbus/backend/dedicated_pool.hpp>
+
+#include <algorithm>
+
+namespace dualbus::backend {
+namespace {
+
+// A reader comes again within a second or so; a connection that nobody has wanted for this long is closed.
+constexpr std::chrono::seconds keep_idle{30};
+
+}  // namespace
+
+dedicated_pool::dedicated_pool(const link_environment& environment)
+    : environment_{environment.io,     environment.poller, environment.pool, settings_,
+                   environment.target, requests_,          environment.name, environment.metrics},
+      shared_(environment) {}
+
+link* dedicated_pool::borrow(resp::protocol version, std::size_t limit, base::time_point now) {
+  // Reloads change the shared settings; here an answer may take any time, and silence means nothing.
+  requests_ = shared_.requests;
+  requests_.request_timeout = {};
+  settings_ = shared_.settings;
+  settings_.health_timeout = {};
+  std::size_t busy = 0;
+  for (entry& e : entries_) {
+    if (!e.busy && !e.doomed && e.link->version == version && e.link->requests.idle()) {
+      e.busy = true;
+      return e.link.get();
+    }
+    busy += e.busy ? 1 : 0;
+  }
+  if (busy >= limit) return nullptr;
+  entries_.push_back({std::make_unique<link>(environment_, version), true, false, now});
+  link& made = *entries_.back().link;
+  made.socket.start(now);
+  return &made;
+}
+
+void dedicated_pool::release(link& used, bool reusable, base::time_point now) {
+  const auto found = std::find_if(entries_.begin(), entries_.end(), [&](const entry& e) { return e.link.get() == &used; });
+  found->busy = false;
+  found->idle_since = now;
+  // Closed and freed in flush(): this may be a callback of the link itself.
+  found->doomed = !reusable;
+}
+
+void dedicated_pool::stop(base::time_point now) {
+  for (entry& e : entries_) e.link->socket.stop(now);
+}
+
+void dedicated_pool::flush(base::time_point now) {
+  for (entry& e : entries_) {
+    if (e.doomed) {
+      e.link->socket.stop(now);
+    } else if (e.link->requests.unsent_bytes() > 0) {
+      e.link->socket.flush(now);
+    }
+  }
+  std::erase_if(entries_, [](const entry& e) { return e.doomed; });
+}
+
+void dedicated_pool::tick(base::time_point now) {
+  for (entry& e : entries_) {
+    e.link->socket.tick(now);
+    e.link->requests.tick(now);
+    if (e.busy) continue;
+    const auto owed_since = e.link->requests.oldest_sent();  // the health check's PING
+    const bool dead = owed_since && now - *owed_since >= shared_.settings.health_timeout;
+    if (dead || now - e.idle_since >= keep_idle) e.doomed = true;
+  }
+}
+
+void dedicated_pool::observe(metrics::bus_metrics& out) const {
+  for (const entry& e : entries_) {
+    ++out.connections[static_cast<std::size_t>(e.link->socket.state())];
+    out.in_flight += e.link->requests.in_flight();
+    out.waiting += e.link->requests.waiting();
+  }
+}
+
+}  // namespace dualbus::backend
