@@ -1,0 +1,284 @@
+#include <dualbus/backend/pipeline.hpp>
+
+#include <algorithm>
+#include <functional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace dualbus::backend {
+namespace {
+
+using std::chrono::milliseconds;
+
+struct recording_sink final : reply_sink {
+  void on_reply(std::uint32_t part, const reply_view& reply) override {
+    events.push_back(std::to_string(part) + " " + std::string(reply.bytes.substr(0, reply.bytes.size() - 2)));
+    bus_time = reply.bus_time;
+    if (then) std::exchange(then, nullptr)();
+  }
+  void on_failure(std::uint32_t part, failure why) override {
+    constexpr const char* names[] = {"down", "lost", "timeout"};
+    events.push_back(std::to_string(part) + " " + names[static_cast<int>(why)]);
+    if (then) std::exchange(then, nullptr)();
+  }
+  bool abandoned() const override { return gone; }
+
+  std::vector<std::string> events;
+  base::duration bus_time{};
+  std::function<void()> then;
+  bool gone = false;
+};
+
+class PipelineTest : public testing::Test {
+ protected:
+  void request(std::uint32_t part, const std::string& bytes) {
+    requests.begin().append(bytes);
+    requests.end(sink, part, now);
+  }
+  /// Writes up to `limit` bytes as a socket would; returns them.
+  std::string write(std::size_t limit = ~std::size_t{0}) {
+    std::string text;
+    iovec vectors[16];
+    const int count = requests.gather(vectors, 16);
+    for (int i = 0; i < count; ++i)
+      text.append(static_cast<const char*>(vectors[i].iov_base), vectors[i].iov_len);
+    text.resize(std::min(limit, text.size()));
+    requests.on_written(text.size(), now);
+    return text;
+  }
+  pipeline::verdict receive(const std::string& bytes) {
+    requests.input().append(bytes);
+    return requests.on_received(now);
+  }
+  void pass(milliseconds time) {
+    now += time;
+    requests.tick(now);
+  }
+  using events = std::vector<std::string>;
+
+  base::time_point now{std::chrono::seconds(1)};
+  base::chunk_pool pool{4096, 4};
+  pipeline_settings settings{milliseconds(1000), 100, milliseconds(5000), 50};
+  metrics::bus_metrics metrics;
+  recording_sink sink;
+  pipeline requests{pool, settings, metrics};
+};
+
+TEST_F(PipelineTest, RepliesReachTheirRequestsInOrder) {
+  requests.on_connected();
+  request(1, "one");
+  request(2, "two");
+  EXPECT_EQ(write(), "onetwo");
+  now += milliseconds(3);
+  EXPECT_EQ(receive("+a\r\n:2\r\n"), pipeline::verdict::ok);
+  EXPECT_EQ(sink.events, (events{"1 +a", "2 :2"}));
+  EXPECT_EQ(sink.bus_time, milliseconds(3));
+  EXPECT_TRUE(requests.idle());
+}
+
+TEST_F(PipelineTest, AReplyInPiecesIsOneReply) {
+  requests.on_connected();
+  request(1, "x");
+  write();
+  for (const char c : std::string("$3\r\nabc\r"))
+    EXPECT_EQ(receive(std::string(1, c)), pipeline::verdict::ok);
+  EXPECT_TRUE(sink.events.empty());
+  receive("\n");
+  EXPECT_EQ(sink.events, (events{"1 $3\r\nabc"}));
+}
+
+TEST_F(PipelineTest, AReplyNobodyAskedForIsAFault) {
+  requests.on_connected();
+  EXPECT_EQ(receive("+surprise\r\n"), pipeline::verdict::unasked);
+}
+
+TEST_F(PipelineTest, AReplyBeforeItsRequestWasSentIsAFault) {
+  requests.on_connected();
+  request(1, "abc");
+  write(2);
+  EXPECT_EQ(receive("+early\r\n"), pipeline::verdict::unasked);
+  EXPECT_TRUE(sink.events.empty());
+}
+
+TEST_F(PipelineTest, GarbageIsAFault) {
+  requests.on_connected();
+  request(1, "abc");
+  write();
+  EXPECT_EQ(receive("HTTP/1.1 400\r\n"), pipeline::verdict::garbage);
+}
+
+TEST_F(PipelineTest, PushesAnswerNothing) {
+  requests.on_connected();
+  request(1, "abc");
+  write();
+  EXPECT_EQ(receive(">2\r\n+invalidate\r\n_\r\n+real\r\n"), pipeline::verdict::ok);
+  EXPECT_EQ(sink.events, (events{"1 +real"}));
+}
+
+TEST_F(PipelineTest, WhatWasSentIsLostWithTheConnectionAndTheRestWaits) {
+  requests.on_connected();
+  request(1, "sent.");
+  request(2, "partly");
+  request(3, "unsent");
+  EXPECT_EQ(write(8), "sent.par");
+  requests.on_disconnected(now);
+  EXPECT_EQ(sink.events, (events{"1 lost", "2 lost"}));
+  requests.on_connected();
+  EXPECT_EQ(write(), "unsent");
+  receive("+ok\r\n");
+  EXPECT_EQ(sink.events.back(), "3 +ok");
+}
+
+TEST_F(PipelineTest, NotAByteWrittenMeansNotLost) {
+  requests.on_connected();
+  request(1, "abc");
+  requests.on_disconnected(now);
+  EXPECT_TRUE(sink.events.empty());
+  requests.on_connected();
+  EXPECT_EQ(write(), "abc");
+}
+
+TEST_F(PipelineTest, UnsentRequestsOutlastAMissingConnectionForAWhile) {
+  request(1, "abc");
+  pass(milliseconds(600));
+  request(2, "def");
+  pass(milliseconds(399));
+  EXPECT_TRUE(sink.events.empty());
+  pass(milliseconds(1));
+  EXPECT_EQ(sink.events, (events{"1 down"}));
+  requests.on_connected();
+  EXPECT_EQ(write(), "def");
+}
+
+TEST_F(PipelineTest, UnsentBytesAreBounded) {
+  EXPECT_TRUE(requests.accepts());
+  request(1, std::string(100, 'x'));
+  EXPECT_FALSE(requests.accepts());
+  requests.on_connected();
+  EXPECT_TRUE(requests.accepts());
+  EXPECT_TRUE(requests.congested());
+  request(2, std::string(50, 'y'));
+  EXPECT_FALSE(requests.accepts());
+  write(110);
+  EXPECT_TRUE(requests.accepts());
+  EXPECT_FALSE(requests.congested());
+}
+
+TEST_F(PipelineTest, ATimeOutIsToldOnceAndTheLateReplyIsThrownAway) {
+  requests.on_connected();
+  request(1, "slow");
+  write();
+  pass(milliseconds(4999));
+  EXPECT_TRUE(sink.events.empty());
+  pass(milliseconds(1));
+  pass(milliseconds(1000));
+  EXPECT_EQ(sink.events, (events{"1 timeout"}));
+  EXPECT_EQ(metrics.timeouts, 1U);
+  EXPECT_EQ(requests.abandoned(), 1U);
+  request(2, "next");
+  write();
+  EXPECT_EQ(receive("+late\r\n+right\r\n"), pipeline::verdict::ok);
+  EXPECT_EQ(sink.events, (events{"1 timeout", "2 +right"}));
+}
+
+TEST_F(PipelineTest, AnAbandonedRequestKeepsItsReplySlot) {
+  requests.on_connected();
+  request(1, "a");
+  sink.gone = true;
+  write();
+  EXPECT_EQ(requests.abandoned(), 1U);
+  EXPECT_EQ(requests.in_flight(), 1U);
+  receive("+ok\r\n");
+  EXPECT_EQ(requests.in_flight(), 0U);
+}
+
+TEST_F(PipelineTest, SinksMayAppendFromWithinTheirCallbacks) {
+  requests.on_connected();
+  request(1, "first");
+  request(2, "second");
+  sink.then = [this] {
+    for (std::uint32_t part = 10; part < 200; ++part) request(part, "more");
+  };
+  write();
+  EXPECT_EQ(receive("+1\r\n+2\r\n"), pipeline::verdict::ok);
+  EXPECT_EQ(sink.events, (events{"1 +1", "2 +2"}));
+  EXPECT_EQ(requests.waiting(), 190U);
+}
+
+TEST_F(PipelineTest, WhatIsAppendedWhileLossIsToldWaitsForTheNextConnection) {
+  requests.on_connected();
+  request(1, "first");
+  write();
+  sink.then = [this] { request(2, "retry"); };
+  requests.on_disconnected(now);
+  EXPECT_EQ(sink.events, (events{"1 lost"}));
+  requests.on_connected();
+  EXPECT_EQ(write(), "retry");
+}
+
+TEST_F(PipelineTest, GivingUpEndsEverything) {
+  request(1, "a");
+  request(2, "b");
+  requests.give_up();
+  EXPECT_EQ(sink.events, (events{"1 down", "2 down"}));
+  EXPECT_TRUE(requests.idle());
+  EXPECT_EQ(requests.unsent_bytes(), 0U);
+}
+
+// Any interleaving: each request ends exactly once; not a byte goes out twice; replies match.
+TEST_F(PipelineTest, I7_NothingIsSentTwiceAndEveryRequestEndsOnce) {
+  settings.reconnect_wait_bytes = settings.congestion_bytes = 1 << 20;
+  std::mt19937 random(31337);
+  std::string on_wire;                 // of the connection that is up
+  std::vector<std::string> sent_once;  // whole requests that reached a bus
+  std::uint32_t next = 0;
+  bool up = false;
+  for (int step = 0; step < 20'000; ++step) {
+    switch (random() % 6) {
+      case 0:
+        request(next, "<" + std::to_string(next) + ">");
+        ++next;
+        break;
+      case 1:
+        if (up) on_wire += write(random() % 12);
+        break;
+      case 2: {  // the bus answers one whole request
+        const std::size_t end = on_wire.find('>');
+        if (!up || end == std::string::npos) break;
+        const std::string number = on_wire.substr(1, end - 1);
+        sent_once.push_back(number);
+        on_wire.erase(0, end + 1);
+        ASSERT_EQ(receive("+" + number + "\r\n"), pipeline::verdict::ok);
+        ASSERT_EQ(sink.events.back(), number + " +" + number);
+        break;
+      }
+      case 3:
+        if (up && random() % 4 == 0) {
+          up = false;
+          requests.on_disconnected(now);
+          for (std::size_t end; (end = on_wire.find('>')) != std::string::npos; on_wire.erase(0, end + 1)) {
+            sent_once.push_back(on_wire.substr(1, end - 1));
+          }
+          on_wire.clear();
+        }
+        break;
+      case 4:
+        if (!up) requests.on_connected();
+        up = true;
+        break;
+      default:
+        pass(milliseconds(random() % 300));
+    }
+  }
+  if (up) requests.on_disconnected(now);
+  requests.give_up();
+  EXPECT_EQ(sink.events.size(), next);
+  std::sort(sent_once.begin(), sent_once.end());
+  EXPECT_EQ(std::adjacent_find(sent_once.begin(), sent_once.end()), sent_once.end());
+}
+
+}  // namespace
+}  // namespace dualbus::backend
