@@ -24,7 +24,7 @@ enum class key_form : std::uint8_t {
   streams        ///< the first half of what follows STREAMS
 };
 
-/// What becomes of a command. docs/commands.md explains each to users.
+/// What becomes of a command. docs/differences.md says what that means to users.
 enum class route : std::uint8_t {
   local,        ///< answered by the daemon
   keys,         ///< to the bus of its keys, which must be one and the same

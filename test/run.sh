@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds, and runs every test: optimised, with AddressSanitizer and UndefinedBehaviorSanitizer,
+# and with ThreadSanitizer. Ends with what each stage took, and with status 0 when all of them passed.
+#
+#   test/run.sh           everything (as root when packages are missing)
+#   test/run.sh --quick   the checks of the sources and the optimised build with all its tests, no sanitizers
+set -euo pipefail
+
+quick=no
+case "${1:-}" in
+  '') ;;
+  --quick) quick=yes ;;
+  *)
+    sed -nE '2,/^set/ s/^# ?//p' "$0" >&2
+    exit 2
+    ;;
+esac
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+summary=()
+failed=0
+
+# stage NAME COMMAND...: runs it whatever came before, and keeps how it went. A function that is run here ends with the
+# status of its last command, so it joins its steps with &&.
+stage() {
+  local name=$1 started=$SECONDS result=passed
+  shift
+  printf '\n=== %s\n' "$name"
+  if ! "$@"; then
+    result=FAILED
+    failed=$((failed + 1))
+  fi
+  summary+=("$(printf '%-7s %4d s  %s' "$result" $((SECONDS - started)) "$name")")
+  [ $result = passed ]
+}
+
+check_format() {
+  local complaints
+  complaints=$(find src include test -name node_modules -prune -o \( -name '*.cpp' -o -name '*.hpp' \) -print0 |
+    xargs -0 clang-format --dry-run -Werror 2>&1) && return
+  echo "clang-format -i would change:"
+  { grep -oE '^[^ :]+:[0-9]+:[0-9]+: error' <<<"$complaints" || echo "$complaints"; } | cut -d: -f1 | sort -u
+  return 1
+}
+
+check_layers() { test/check_layers.sh --self-test && test/check_layers.sh; }
+
+install_clients() { npm ci --prefix test/integration/clients --no-audit --no-fund; }
+
+# build PRESET [CMAKE BUILD OPTION...]
+build() {
+  local preset=$1
+  shift
+  # The quickstart configures the same folder without tests.
+  cmake --preset "$preset" -DDUALBUS_BUILD_TESTS=ON && cmake --build --preset "$preset" --parallel "$(nproc)" "$@"
+}
+
+# run_tests PRESET [CTEST OPTION...]
+run_tests() {
+  local preset=$1 arrange=()
+  shift
+  # The sanitizers of GCC 12 do not get along with the address layout of newer kernels; not every container may change it.
+  if setarch "$(uname -m)" -R true 2>/dev/null; then arrange=(setarch "$(uname -m)" -R); fi
+  ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1 \
+    "${arrange[@]}" ctest --preset "$preset" --no-tests=error --timeout 300 --parallel "$(nproc)" "$@"
+}
+
+daemon_of() { find "build/$1" -name dualbusd -type f -perm -u+x | head -n 1; }
+
+run_stages() {
+  stage "packages" deploy/install-packages.sh build demo test || return
+  stage "layers" check_layers || true
+  stage "format" check_format || true
+  if [ -f test/integration/clients/package.json ]; then stage "client libraries for Node.js" install_clients || true; fi
+
+  if stage "release: build" build release; then
+    stage "release: every test" run_tests release || true
+    stage "deployment files" test/check_deploy.sh "$(daemon_of release)" || true
+  fi
+  if [ $quick = yes ]; then return; fi
+
+  if stage "asan: build" build asan; then stage "asan: every test" run_tests asan || true; fi
+  # With two workers there is something to race; everything else has one thread for its data. The tests of threads need
+  # the daemon only.
+  export DUALBUS_TEST_WORKERS=2
+  if stage "tsan: build" build tsan --target dualbusd; then
+    stage "tsan: tests of threads" run_tests tsan --label-regex tsan || true
+  fi
+}
+
+run_stages || true
+printf '\n=== Stages\n'
+printf '%s\n' "${summary[@]}"
+printf '%-7s %4d s\n' total $SECONDS
+if [ $failed -gt 0 ]; then
+  echo "run.sh: $failed stages failed" >&2
+  exit 1
+fi
