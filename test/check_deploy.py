@@ -1,0 +1,223 @@
+#!/usr/bin/python3
+"""Reads the deployment files the way Docker, Compose and Redis would, and holds them against each other.
+
+    check_deploy.py [ROOT]       prints every mistake; exit status 0 when there is none
+    check_deploy.py --self-test  breaks a copy in many ways and expects to be told of each
+"""
+import fnmatch
+import pathlib
+import re
+import shutil
+import sys
+import tempfile
+
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+# What the fleet runs: redis.conf values, CPUs, and the memory that is set aside.
+BUSES = {
+    "marketdata": {"port": "6380", "maxmemory": "16gb", "maxmemory-policy": "allkeys-lru", "save": "60 1000",
+                   "appendonly": "yes", "cpus": "8", "reserved": "16g"},
+    "engine-logic": {"port": "6381", "maxmemory": "8gb", "maxmemory-policy": "volatile-lru", "save": '""',
+                     "appendonly": "no", "cpus": "4", "reserved": "8g"},
+}
+# Fragmentation and buffers need at least this much above maxmemory; a child that writes to disk needs copied pages too.
+LIMIT_PER_MAXMEMORY = {"marketdata": 1.3, "engine-logic": 1.15}
+
+
+def gigabytes(text):
+    return int(re.fullmatch(r"(\d+)gb?", str(text))[1])
+
+
+def redis_settings(path):
+    lines = [line.strip() for line in path.read_text().splitlines()]
+    return dict(line.split(None, 1) for line in lines if line and not line.startswith("#"))
+
+
+def check_redis(root):
+    for bus, fleet in BUSES.items():
+        settings = redis_settings(root / f"deploy/redis-{bus}.conf")
+        for name in ("port", "maxmemory", "maxmemory-policy", "save", "appendonly"):
+            if settings.get(name) != fleet[name]:
+                yield f"redis-{bus}.conf: {name} is {settings.get(name)}, the fleet has {fleet[name]}"
+
+
+def check_compose(root):
+    compose = yaml.safe_load((root / "deploy/docker-compose.yml").read_text())
+    services = compose["services"]
+    if set(services) != {*BUSES, "dualbusd"}:
+        yield f"docker-compose.yml: services {sorted(services)}"
+        return
+    for name, service in services.items():
+        where = f"docker-compose.yml: {name}"
+        for forbidden in ("privileged", "network_mode", "pid", "cap_add", "devices"):
+            if forbidden in service:
+                yield f"{where}: {forbidden} is not needed and not wanted"
+        if service.get("cap_drop") != ["ALL"] or service.get("read_only") is not True:
+            yield f"{where}: must drop all capabilities and have a read-only root"
+        if service.get("ulimits", {}).get("nofile", {}).get("soft", 0) < 10000:
+            yield f"{where}: fewer files than clients may connect"
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            if source.startswith("."):
+                if not (root / "deploy" / source).is_file():
+                    yield f"{where}: mounts {source}, which does not exist"
+            elif source not in compose["volumes"]:
+                yield f"{where}: volume {source} is not declared"
+        for network in service.get("networks", []):
+            if network not in compose["networks"]:
+                yield f"{where}: network {network} is not declared"
+    for bus, fleet in BUSES.items():
+        service, where = services[bus], f"docker-compose.yml: {bus}"
+        limits = service["deploy"]["resources"]["limits"]
+        reserved = service["deploy"]["resources"]["reservations"]["memory"]
+        maxmemory = gigabytes(redis_settings(root / f"deploy/redis-{bus}.conf")["maxmemory"])
+        if limits["cpus"] != fleet["cpus"] or reserved != fleet["reserved"]:
+            yield f"{where}: {limits['cpus']} CPUs and {reserved}, the fleet has {fleet['cpus']} and {fleet['reserved']}"
+        if gigabytes(limits["memory"]) < LIMIT_PER_MAXMEMORY[bus] * maxmemory:
+            yield f"{where}: limit {limits['memory']} leaves too little above maxmemory {maxmemory}gb: killed before it evicts"
+        if f"./redis-{bus}.conf:/etc/redis/redis.conf:ro" not in service["volumes"] \
+                or "/etc/redis/redis.conf" not in service["command"]:
+            yield f"{where}: does not run redis-{bus}.conf"
+        if f"-p {fleet['port']} ping" not in " ".join(service.get("healthcheck", {}).get("test", [])):
+            yield f"{where}: no health check on port {fleet['port']}"
+        condition = services["dualbusd"]["depends_on"].get(bus, {}).get("condition")
+        if condition != "service_healthy":
+            yield f"docker-compose.yml: dualbusd must wait for {bus} to be healthy, not {condition}"
+    if "marketdata:/data" not in services["marketdata"]["volumes"]:
+        yield "docker-compose.yml: marketdata: the append-only file lies on no volume"
+    if "./dualbus-compose.yaml:/etc/dualbus/dualbus.yaml:ro" not in services["dualbusd"]["volumes"]:
+        yield "docker-compose.yml: dualbusd has no configuration mounted"
+
+
+def check_config(root):
+    """deploy/dualbus-compose.yaml is config/dualbus.yaml with other addresses, and nothing else."""
+    shipped = yaml.safe_load((root / "config/dualbus.yaml").read_text())
+    composed = yaml.safe_load((root / "deploy/dualbus-compose.yaml").read_text())
+    shipped["listen"]["address"] = shipped["admin"]["address"] = "0.0.0.0"
+    for bus, settings in shipped["buses"].items():
+        service = bus.replace("_", "-")
+        settings["endpoint"] = f"{service}:{BUSES[service]['port']}" if service in BUSES else "?"
+    if shipped != composed:
+        different = sorted(key for key in shipped.keys() | composed.keys() if shipped.get(key) != composed.get(key))
+        yield f"dualbus-compose.yaml: differs from config/dualbus.yaml in more than the addresses: {', '.join(different)}"
+
+
+def ignored(root, source):
+    """Whether .dockerignore keeps a path out of the build; of patterns it knows those that the file uses."""
+    result = False
+    for pattern in (root / ".dockerignore").read_text().split("\n"):
+        if not pattern or pattern.startswith("#"):
+            continue
+        bare = pattern.lstrip("!")
+        if fnmatch.fnmatch(source, bare) or source.startswith(bare + "/"):
+            result = not pattern.startswith("!")
+    return result
+
+
+def check_dockerfile(root):
+    text = (root / "Dockerfile").read_text()
+    lines = re.sub(r"\\\n", " ", re.sub(r"(?m)^\s*#.*\n", "", text)).splitlines()
+    instructions = [line.split(None, 1) for line in lines if line.strip()]
+    stages, last = set(), {}
+    for word, rest in instructions:
+        if word == "FROM":
+            image = rest.split()
+            if image[0] not in ("debian:12", *stages):
+                yield f"Dockerfile: FROM {image[0]} is not Debian 12"
+            stages |= set(image[2:])
+            last = {}
+        last[word] = rest
+        if word == "COPY":
+            sources = rest.split()[:-1]
+            if sources[0].startswith("--from="):
+                if sources[0][7:] not in stages:
+                    yield f"Dockerfile: COPY from the unknown stage {sources[0][7:]}"
+                continue
+            for source in sources:
+                if not (root / source).exists():
+                    yield f"Dockerfile: COPY {source}: does not exist"
+                elif ignored(root, source):
+                    yield f"Dockerfile: COPY {source}: kept out by .dockerignore"
+    text = " ".join(" ".join(pair) for pair in instructions)
+    for group in ("build", "run"):
+        if f"install-packages.sh {group}" not in text:
+            yield f"Dockerfile: does not install the {group} packages with install-packages.sh"
+    if last.get("USER", "root").split(":")[0] in ("root", "0"):
+        yield "Dockerfile: runs as root"
+    if "/healthz" not in last.get("HEALTHCHECK", ""):
+        yield "Dockerfile: no HEALTHCHECK on /healthz"
+    if last.get("STOPSIGNAL", "SIGTERM") != "SIGTERM":
+        yield "Dockerfile: stops with something else than SIGTERM"
+    if last.get("EXPOSE", "").split() != ["6379", "9121"]:
+        yield "Dockerfile: exposes other ports than 6379 and 9121"
+
+
+def mistakes(root):
+    return [mistake for check in (check_redis, check_compose, check_config, check_dockerfile) for mistake in check(root)]
+
+
+# What is broken, where, how, and what must be said about it.
+BREAKAGES = [
+    ("deploy/redis-marketdata.conf", "maxmemory 16gb", "maxmemory 12gb", "maxmemory is 12gb"),
+    ("deploy/redis-marketdata.conf", "appendonly yes", "appendonly no", "appendonly is no"),
+    ("deploy/redis-engine-logic.conf", "volatile-lru", "allkeys-lru", "maxmemory-policy is allkeys-lru"),
+    ("deploy/redis-engine-logic.conf", 'save ""', "save 60 1", "save is 60 1"),
+    ("deploy/docker-compose.yml", "memory: 22g", "memory: 16g", "killed before it evicts"),
+    ("deploy/docker-compose.yml", 'cpus: "4"', 'cpus: "2"', "engine-logic: 2 CPUs"),
+    ("deploy/docker-compose.yml", "restart: unless-stopped", "privileged: true", "privileged is not needed"),
+    ("deploy/docker-compose.yml", "engine-logic: {condition: service_healthy}", "engine-logic: {condition: service_started}",
+     "dualbusd must wait for engine-logic"),
+    ("deploy/docker-compose.yml", "-p 6381 ping", "-p 6380 ping", "no health check on port 6381"),
+    ("deploy/docker-compose.yml", "- marketdata:/data", "- other:/data", "volume other is not declared"),
+    ("deploy/docker-compose.yml", "./dualbus-compose.yaml:", "./dualbus.yaml:", "./dualbus.yaml, which does not exist"),
+    ("deploy/dualbus-compose.yaml", "- order_request", "- order_demand", "in more than the addresses: routing"),
+    ("config/dualbus.yaml", "workers: 1", "workers: 2", "in more than the addresses: workers"),
+    ("Dockerfile", "COPY src src", "COPY source src", "COPY source: does not exist"),
+    (".dockerignore", "!include\n", "", "COPY include: kept out by .dockerignore"),
+    ("Dockerfile", "--from=build", "--from=builder", "unknown stage builder"),
+    ("Dockerfile", "USER dualbus", "USER root", "runs as root"),
+    ("Dockerfile", "/healthz\"]", "/\"]", "no HEALTHCHECK on /healthz"),
+    ("Dockerfile", "install-packages.sh run", "true", "does not install the run packages"),
+    ("Dockerfile", "FROM debian:12\n", "FROM ubuntu\n", "is not Debian 12"),
+]
+
+
+def self_test():
+    failures = 0
+    for file, old, new, expected in BREAKAGES:
+        with tempfile.TemporaryDirectory() as scratch:
+            copy = pathlib.Path(scratch)
+            for name in ("deploy", "config"):
+                shutil.copytree(ROOT / name, copy / name)
+            for name in ("src", "include"):
+                (copy / name).mkdir()
+            for name in ("Dockerfile", ".dockerignore", "CMakeLists.txt", "CMakePresets.json"):
+                shutil.copy(ROOT / name, copy)
+            text = (copy / file).read_text()
+            if old not in text:
+                print(f"self-test: {file} has no {old!r} to break", file=sys.stderr)
+                failures += 1
+                continue
+            (copy / file).write_text(text.replace(old, new))
+            found = mistakes(copy)
+            if not any(expected in mistake for mistake in found):
+                print(f"self-test: {file}: {old!r} -> {new!r}: expected {expected!r}, got {found}", file=sys.stderr)
+                failures += 1
+    return failures
+
+
+def main():
+    if sys.argv[1:] == ["--self-test"]:
+        failures = self_test()
+        print(f"check_deploy.py: {len(BREAKAGES)} breakages, {failures} not noticed")
+        return 1 if failures else 0
+    found = mistakes(pathlib.Path(sys.argv[1]) if sys.argv[1:] else ROOT)
+    for mistake in found:
+        print(mistake, file=sys.stderr)
+    print(f"check_deploy.py: {len(found)} mistakes")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

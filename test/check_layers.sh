@@ -1,0 +1,170 @@
+#!/usr/bin/env bash
+# Holds the tree to the rules of the layers:
+#   - a file of a layer includes its own layer and the ones above it in the list, nothing below;
+#   - resp, command, stream and the pipeline know no socket, neither directly nor through a header of ours;
+#   - no file of src or include is longer than 450 lines.
+#
+#   test/check_layers.sh [ROOT]       checks the tree (default: this one); prints every breach
+#   test/check_layers.sh --self-test  breaks each rule in a scratch tree and expects to be told
+set -euo pipefail
+
+layers=(base resp command config metrics stream backend session admin app)
+longest=450
+socket_headers='boost/(asio|beast)|sys/(socket|un|epoll|poll|select|eventfd)\.h|netinet/|arpa/|netdb\.h|net/|poll\.h'
+socket_headers+='|hiredis|dualbus/base/(asio|socket|poller)\.hpp'
+
+declare -A rank=()
+for index in "${!layers[@]}"; do rank[${layers[index]}]=$index; done
+
+breaches=0
+breach() {
+  echo "$1" >&2
+  breaches=$((breaches + 1))
+}
+
+# "line number:header" for each include of a file, however it is spaced and quoted.
+includes_of() {
+  sed -nE 's/^[[:space:]]*#[[:space:]]*include[[:space:]]*[<"]([^>"]+)[>"].*/\1/;t found;d;:found;=;p' "$1" | paste -d: - - || true
+}
+
+# The file of ours behind an include, or nothing: <dualbus/...> or a private header beside the file.
+file_behind() {
+  local header=$1 from=$2
+  if [ -f "include/$header" ]; then
+    echo "include/$header"
+  elif [ -f "$(dirname "$from")/$header" ]; then
+    echo "$(dirname "$from")/$header"
+  fi
+}
+
+check_order() {
+  local file=$1 layer=$2 line header target
+  while IFS=: read -r line header; do
+    case $header in
+      dualbus/*/*)
+        target=${header#dualbus/}
+        target=${target%%/*}
+        if [ -z "${rank[$target]:-}" ]; then
+          breach "$file:$line: includes <$header>, and '$target' is no layer"
+        elif [ "${rank[$target]}" -gt "${rank[$layer]}" ]; then
+          breach "$file:$line: layer '$layer' includes <$header>, which is below it"
+        fi
+        ;;
+      ../* | */../* | */src/* | src/*)
+        breach "$file:$line: includes \"$header\" past the layers; use <dualbus/LAYER/...> or a header of the same folder"
+        ;;
+    esac
+  done < <(includes_of "$file")
+}
+
+# Walks the includes that are ours; `via` tells the way for the message.
+check_no_socket() {
+  local start=$1 current header line target
+  local -A seen=(["$start"]=1) via=(["$start"]=$start)
+  local queue=("$start")
+  while [ ${#queue[@]} -gt 0 ]; do
+    current=${queue[0]}
+    queue=("${queue[@]:1}")
+    while IFS=: read -r line header; do
+      if [[ $header =~ ^($socket_headers) ]]; then
+        breach "${via[$current]}:$line: must not know sockets, but includes <$header>"
+      fi
+      target=$(file_behind "$header" "$current")
+      if [ -n "$target" ] && [ -z "${seen[$target]:-}" ]; then
+        seen[$target]=1
+        via[$target]="${via[$current]} -> $target"
+        queue+=("$target")
+      fi
+    done < <(includes_of "$current")
+  done
+}
+
+check_tree() {
+  local file layer count=0 lines
+  cd "$1"
+  while IFS= read -r file; do
+    count=$((count + 1))
+    lines=$(wc -l <"$file")
+    [ "$lines" -le $longest ] || breach "$file: $lines lines, more than $longest"
+    layer=${file#src/}
+    layer=${layer#include/dualbus/}
+    layer=${layer%%/*}
+    if [ -z "${rank[$layer]:-}" ]; then
+      breach "$file: lies in no layer"
+      continue
+    fi
+    check_order "$file" "$layer"
+    case $file in
+      src/resp/* | src/command/* | src/stream/* | src/backend/pipeline* | include/dualbus/resp/* | include/dualbus/command/* | \
+        include/dualbus/stream/* | include/dualbus/backend/pipeline*)
+        check_no_socket "$file"
+        ;;
+    esac
+  done < <(find src include -type f \( -name '*.hpp' -o -name '*.cpp' -o -name '*.h' -o -name '*.ipp' -o -name '*.hpp.in' \) | LC_ALL=C sort)
+  [ "$count" -gt 0 ] || breach "$1: no source files found under src and include"
+  echo "check_layers.sh: $count files, $breaches breaches"
+  [ "$breaches" -eq 0 ]
+}
+
+self_test() {
+  local failures=0
+  scratch=$(mktemp -d) # not local: the trap runs after this function
+  trap 'rm -rf "$scratch"' EXIT
+
+  fresh_tree() {
+    rm -rf "${scratch:?}/tree"
+    mkdir -p "$scratch"/tree/{src,include/dualbus}/{base,resp,command,backend,session}
+    echo '#include <string>' >"$scratch/tree/include/dualbus/base/text.hpp"
+    echo '#include <sys/socket.h>' >"$scratch/tree/include/dualbus/base/socket.hpp"
+    echo '#include <dualbus/base/text.hpp>' >"$scratch/tree/include/dualbus/resp/parser.hpp"
+    echo '#include <dualbus/resp/parser.hpp>' >"$scratch/tree/src/session/session.cpp"
+    echo '#include <dualbus/base/socket.hpp>' >"$scratch/tree/src/backend/connection.cpp"
+    echo '#include <dualbus/resp/parser.hpp>' >"$scratch/tree/src/backend/pipeline.cpp"
+  }
+  # expect WHAT TEXT: the tree as it stands is refused with a message that contains TEXT.
+  expect() {
+    local output
+    if output=$("$0" "$scratch/tree" 2>&1); then
+      echo "self-test: not noticed: $1" >&2
+      failures=$((failures + 1))
+    elif [[ $output != *"$2"* ]]; then
+      printf 'self-test: %s: expected "%s", got:\n%s\n' "$1" "$2" "$output" >&2
+      failures=$((failures + 1))
+    fi
+    fresh_tree
+  }
+
+  fresh_tree
+  if ! "$0" "$scratch/tree" >/dev/null; then
+    echo "self-test: a clean tree is refused" >&2
+    failures=$((failures + 1))
+  fi
+  echo '  #  include "dualbus/session/session.hpp"' >>"$scratch/tree/src/resp/parser.cpp"
+  expect 'an include that points down' "src/resp/parser.cpp:1: layer 'resp' includes <dualbus/session/session.hpp>"
+  echo '#include <dualbus/command/router.hpp>' >>"$scratch/tree/include/dualbus/resp/parser.hpp"
+  expect 'a public header that points down' "include/dualbus/resp/parser.hpp:2: layer 'resp'"
+  echo '#include "../session/private.hpp"' >"$scratch/tree/src/backend/a.cpp"
+  expect 'a relative include' 'past the layers'
+  echo '#include <dualbus/util/x.hpp>' >"$scratch/tree/src/backend/a.cpp"
+  expect 'an unknown layer' "'util' is no layer"
+  mkdir "$scratch/tree/src/util" && echo >"$scratch/tree/src/util/x.cpp"
+  expect 'a folder that is no layer' 'src/util/x.cpp: lies in no layer'
+  echo '#include <boost/asio.hpp>' >"$scratch/tree/src/command/a.cpp"
+  expect 'Asio in command' 'src/command/a.cpp:1: must not know sockets'
+  echo '#include <dualbus/base/poller.hpp>' >>"$scratch/tree/src/backend/pipeline.cpp"
+  expect 'a poller in the pipeline' 'src/backend/pipeline.cpp:2: must not know sockets'
+  echo '#include <dualbus/base/socket.hpp>' >>"$scratch/tree/include/dualbus/base/text.hpp"
+  expect 'a socket through two headers' 'src/backend/pipeline.cpp -> include/dualbus/resp/parser.hpp -> include/dualbus/base/text.hpp:2'
+  seq $((longest + 1)) | sed 's|^|// |' >"$scratch/tree/src/session/long.cpp"
+  expect 'a long file' "src/session/long.cpp: $((longest + 1)) lines"
+  rm -rf "$scratch/tree/src" "$scratch/tree/include" && mkdir "$scratch/tree/src" "$scratch/tree/include"
+  expect 'an empty tree' 'no source files found'
+
+  [ $failures -eq 0 ] && echo 'check_layers.sh: self-test passed'
+}
+
+if [ "${1:-}" = --self-test ]; then
+  self_test
+else
+  check_tree "${1:-$(dirname "${BASH_SOURCE[0]}")/..}"
+fi
