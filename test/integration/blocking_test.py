@@ -1,0 +1,149 @@
+"""Reads that wait: of pinned streams, each on a connection of its own for as long as it waits."""
+import unittest
+
+from harness import ENGINE_LOGIC, MARKETDATA, Stack, StackTest, merge, wait_for
+from resp import encode
+
+POOL = 3
+READ = ("XREAD", "BLOCK", 0, "STREAMS", "md:s", "$")
+GROUP_READ = ("XREADGROUP", "GROUP", "g", "me", "BLOCK", 0, "STREAMS", "md:s", ">")
+
+
+class BlockingTest(StackTest):
+    config = {"workers": 1, "backend": {"dedicated_connections": POOL, "request_timeout": "300ms", "health_timeout": "10s", "reconnect_wait": "200ms"}}
+
+    def setUp(self):
+        super().setUp()
+        self.client(self.stack.marketdata).xgroup_create("md:s", "g", mkstream=True)
+
+    def await_blocked(self, count):
+        client = self.client(self.stack.marketdata)
+        wait_for(lambda: client.info("clients")["blocked_clients"] == count, f"{count} wait in Redis")
+
+    def test_waiting_readers_get_the_entry_and_hold_nobody_up(self):
+        for protocol in (2, 3):
+            for request in (READ, GROUP_READ):
+                reader, other = self.connect(protocol), self.connect(protocol)
+                reader.send(*request)
+                self.await_blocked(1)
+                for number in range(5):
+                    self.assertEqual(other.call("SET", "md:k", number), "OK")
+                entry = other.call("XADD", "md:s", "*", "f", "v")
+                reply = reader.read()
+                expected = [[entry, [b"f", b"v"]]]
+                self.assertEqual(reply, [[b"md:s", expected]] if protocol == 2 else {b"md:s": expected})
+
+    def test_waiting_ends_with_nil_after_its_time(self):
+        bare = self.connect(to=self.stack.marketdata)
+        for protocol in (2, 3):
+            if protocol == 3:
+                bare.call("HELLO", 3)
+            request = ("XREAD", "BLOCK", 50, "STREAMS", "md:s", "$")
+            self.assertEqual(self.connect(protocol).call_raw(*request), bare.call_raw(*request))
+        for words in ("XREAD BLOCK -1 STREAMS md:s $", "XREAD BLOCK x STREAMS md:s $", "XREAD BLOCK 10 STREAMS md:s", "XREADGROUP GROUP no me BLOCK 10 STREAMS md:s >",
+                      "XREAD BLOCK 10 STREAMS md:s nonsense", "XREAD BLOCK 10 COUNT STREAMS md:s $"):
+            self.assertEqual(self.connect(3).call_raw(*words.split()), bare.call_raw(*words.split()), words)
+
+    def test_waiting_longer_than_the_time_for_answers_is_no_timeout(self):
+        reader, other = self.connect(), self.connect()
+        reader.send(*READ)
+        self.await_blocked(1)
+        with self.counted("dualbus_request_timeouts_total") as timeouts:
+            # Twice request_timeout, as Redis counts it.
+            self.assertIsNone(other.call("XREAD", "BLOCK", 600, "STREAMS", "md:empty", "0"))
+            self.assertEqual(timeouts.value, 0)
+        entry = other.call("XADD", "md:s", "*", "f", "v")
+        self.assertEqual(reader.read()[0][1][0][0], entry)
+
+    def test_the_replies_around_it_keep_the_order(self):
+        reader = self.connect()
+        reader.send_raw(b"".join(encode(*request) for request in (("SET", "md:k", 1), ("GET", "x"), READ, ("GET", "md:k"), ("PING",))))
+        self.assertEqual([reader.read(), reader.read()], ["OK", None])
+        self.await_blocked(1)
+        entry = self.connect().call("XADD", "md:s", "*", "f", "v")
+        self.assertEqual([reader.read() for _ in range(3)], [[[b"md:s", [[entry, [b"f", b"v"]]]]], b"1", "PONG"])
+
+    def test_when_all_connections_wait_the_next_reader_is_told_so(self):
+        readers = [self.connect() for _ in range(POOL)]
+        for reader in readers:
+            reader.send(*READ)
+        self.await_blocked(POOL)
+        late = self.connect()
+        self.assertRegex(late.call(*READ), r"^ERR dualbus: all 3 connections to bus 'marketdata' .*backend\.dedicated_connections")
+        self.assertEqual(late.call("GET", "md:k"), None)
+        # Each bus has its own, and reads that do not wait need none.
+        self.assertIsNone(late.call("XREAD", "BLOCK", 10, "STREAMS", "el:s", "0"))
+        self.assertIsNone(late.call("XREAD", "STREAMS", "md:s", "0"))
+        entry = late.call("XADD", "md:s", "*", "f", "v")
+        self.assertEqual({reader.read()[0][1][0][0] for reader in readers}, {entry})
+        for _ in range(2 * POOL):
+            self.assertIsNone(late.call("XREAD", "BLOCK", 10, "STREAMS", "md:empty", "0"))
+
+    def test_a_reader_that_vanishes_frees_its_connection_and_takes_no_message_along(self):
+        for abort in (False, True):
+            for _ in range(2 * POOL):
+                reader = self.connect()
+                reader.send(*GROUP_READ)
+                self.await_blocked(1)
+                reader.abort() if abort else reader.close()
+                self.await_blocked(0)
+        entry = self.connect().call("XADD", "md:s", "*", "f", "v")
+        self.assertEqual(self.connect().call(*GROUP_READ), [[b"md:s", [[entry, [b"f", b"v"]]]]])
+
+    def test_client_kill_ends_waiting(self):
+        reader, other = self.connect(), self.connect()
+        number = reader.call("CLIENT", "ID")
+        reader.send(*READ)
+        self.await_blocked(1)
+        self.assertEqual(other.call("CLIENT", "KILL", "ID", number), 1)
+        self.assertEqual(reader.read_rest(), b"")
+        self.await_blocked(0)
+
+    def test_info_counts_those_who_wait(self):
+        reader, other = self.connect(), self.connect()
+        reader.send(*READ)
+        self.await_blocked(1)
+        self.assertIn(b"blocked_clients:1\r\n", other.call("INFO", "clients"))
+        self.assertRegex(other.call("CLIENT", "LIST", "TYPE", "normal"), rb"flags=b .*cmd=xread")
+        other.call("XADD", "md:s", "*", "f", "v")
+        reader.read()
+        self.assertIn(b"blocked_clients:0\r\n", other.call("INFO", "clients"))
+
+    def test_a_bus_that_dies_meanwhile(self):
+        reader = self.connect()
+        reader.send(*READ)
+        self.await_blocked(1)
+        self.stack.marketdata.kill()
+        try:
+            self.assertEqual(reader.read(), "BUSLOST bus 'marketdata': connection lost after the command was sent, outcome unknown")
+            wait_for(lambda: str(reader.call(*READ)).startswith("BUSDOWN bus 'marketdata'"), "BUSDOWN")
+            self.assertEqual(reader.call("SET", "k", 1), "OK")
+        finally:
+            self.stack.marketdata.start()
+        wait_for(lambda: self.daemon.fetch("/readyz")[0] == 200, "ready again")
+        self.assertIsNone(reader.call("XREAD", "BLOCK", 10, "STREAMS", "md:s", "$"))
+
+    def test_a_changed_limit_counts_at_once(self):
+        self.daemon.reload(merge(self.stack.config, {"backend": {"dedicated_connections": 0}}))
+        self.assertRegex(self.connect().call(*READ), "^ERR dualbus: all 0 connections")
+        self.daemon.reload(self.stack.config)
+        self.assertIsNone(self.connect().call("XREAD", "BLOCK", 10, "STREAMS", "md:s", "$"))
+
+    def test_the_other_bus_saw_nothing_of_it(self):
+        self.assertEqual(self.daemon.metrics().value("dualbus_backend_connections_lost_total", bus=ENGINE_LOGIC), 0)
+
+
+class ShutdownTest(unittest.TestCase):
+    def test_sigterm_does_not_wait_for_readers_that_may_wait_for_ever(self):
+        stack = Stack()
+        self.addCleanup(stack.end)
+        with stack.daemon.connect() as reader:
+            reader.send(*READ)
+            wait_for(lambda: stack.buses[MARKETDATA].client().info("clients")["blocked_clients"] == 1, "it waits")
+            self.assertEqual(stack.daemon.terminate(), 0)
+            self.assertEqual(reader.read_rest(), b"")
+        self.assertNotIn("shutdown_timeout is over", stack.daemon.log())
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,38 @@
+// A publisher and reader as node-redis makes them: RESP2 is its default, RESP3 its option. Prints what it saw as JSON.
+//   node node_redis.mjs PORT PROTOCOL
+import { createClient } from "redis";
+
+const [port, protocol] = process.argv.slice(2).map(Number);
+const client = createClient({ socket: { port }, ...(protocol === 3 ? { RESP: 3 } : {}) });
+client.on("error", (error) => {
+  console.error(error);
+  process.exit(1);
+});
+await client.connect();
+
+const messages = Array.from({ length: 400 }, (_, number) => ({ message_type: number % 2 ? "market_data" : "order_request", n: String(number) }));
+const ids = await Promise.all(messages.map((message) =>
+  client.xAdd("s", "*", message, { TRIM: { strategy: "MAXLEN", strategyModifier: "~", threshold: 100000 } })));
+
+const range = await client.xRange("s", "-", "+");
+await client.mSet({ "md:a": "1", b: "ä☃" });
+await client.hSet("h", { field: "value", other: "2" });
+await client.zAdd("z", [{ score: 1.5, value: "x" }]);
+const refused = await client.multi().set("never", 1).exec().then(() => "", (error) => String(error.message));
+
+console.log(JSON.stringify({
+  ids,
+  length: await client.xLen("s"),
+  range: range.map(({ id, message }) => [id, Object.entries(message).flat()]),
+  reversed: (await client.xRevRange("s", "+", "-", { COUNT: 3 })).map(({ id }) => id),
+  deleted: await client.xDel("s", [ids[0], ids[1]]),
+  mget: await client.mGet(["md:a", "b", "none"]),
+  hash: await client.hGetAll("h"),
+  score: await client.zScore("z", "x"),
+  exists: await client.exists(["md:a", "b", "s", "never"]),
+  refused,
+  ping: await client.ping(),
+  info: /redis_mode:standalone/.test(await client.info()),
+  clientId: await client.clientId(),
+}));
+await client.close();

@@ -1,0 +1,257 @@
+"""A bus that is no Redis, or not any more: garbage, too much, too little, nothing at all. The daemon drops the connection,
+says truly what became of the requests, and never gives one client another's data."""
+import contextlib
+import re
+import socket
+import threading
+import unittest
+
+import resp
+from harness import ENGINE_LOGIC, MARKETDATA, StackTest, free_port, sanitized, wait_for
+
+HELLO = b"*14\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n$5\r\nproto\r\n:2\r\n$2\r\nid\r\n:1\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n*0\r\n"
+CLOSE = None
+
+
+class FakeRedis:
+    """Answers `GET key` with the bytes in `answers[key]`, or runs it with the socket if it is a function; everything else as Redis
+    would, more or less. `greeting` takes the place of the answer to HELLO."""
+
+    def __init__(self):
+        self.port = free_port()
+        self.endpoint = f"127.0.0.1:{self.port}"
+        self.answers = {}
+        self.greeting = HELLO
+        self.connections = 0
+        self.sockets = set()
+        self.requests = []
+        self._listener = socket.create_server(("127.0.0.1", self.port))
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def client(self):
+        """For the harness, which empties its servers before each test."""
+        return contextlib.nullcontext(self)
+
+    def flushall(self):
+        pass
+
+    def kill(self):
+        self._listener.close()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                self.connections += 1
+                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection):
+        self.sockets.add(connection)
+        reader = resp.Reader(lambda: connection.recv(65536))
+        with contextlib.suppress(OSError), connection:
+            while True:
+                words = [word.upper() if isinstance(word, bytes) else word for word in reader.read()]
+                answer = self._answer(words)
+                if callable(answer):
+                    answer = answer(connection)
+                if answer is CLOSE:
+                    break
+                connection.sendall(answer)
+        self.sockets.discard(connection)
+
+    def _answer(self, words):
+        command = words[0]
+        if command == b"HELLO":
+            return self.greeting
+        if command == b"GET":
+            self.requests.append(words[1].decode())
+            return self.answers.get(words[1].decode(), b"$5\r\nplain\r\n")
+        if command == b"PING":
+            return b"+PONG\r\n"
+        if command == b"INFO":
+            return b"$44\r\n# Server\r\nredis_version:7.0.15\r\nrole:master\r\n\r\n"
+        return b"+OK\r\n"
+
+
+class FakeStackTest(StackTest):
+    """The bus marketdata is a fake."""
+
+    backend = {}
+
+    @classmethod
+    def setUpClass(cls):
+        cls.fake = FakeRedis()
+        cls.config = {"buses": {MARKETDATA: {"endpoint": cls.fake.endpoint}}, "backend": cls.backend}
+        super().setUpClass()
+
+    def setUp(self):
+        super().setUp()
+        self.fake.answers.clear()
+        self.fake.greeting = HELLO
+        wait_for(lambda: self.daemon.fetch("/readyz")[0] == 200, "ready")
+
+    def get(self, key, client=None):
+        return (client or self.connect()).call("GET", key)
+
+    def check_recovers(self):
+        wait_for(lambda: self.get("md:plain") == b"PLAIN" or self.get("md:plain") == b"plain", "the bus works again")
+        self.assertEqual(self.connect().call("SET", "k", 1), "OK")
+
+
+class StrangeReplyTest(FakeStackTest):
+    def test_a_reply_may_come_byte_by_byte_and_be_large_or_deep(self):
+        def trickle(connection):
+            for byte in b"*2\r\n$6\r\nsl\r\now\r\n*1\r\n:1\r\n":
+                connection.sendall(bytes([byte]))
+            return b""
+
+        self.fake.answers["MD:SLOW"] = trickle
+        self.assertEqual(self.get("md:slow"), [b"sl\r\now", [1]])
+        self.fake.answers["MD:BIG"] = b"$%d\r\n%s\r\n" % (24 << 20, b"x" * (24 << 20))
+        client = self.connect()
+        client.send("GET", "md:big")
+        self.assertEqual(self.connect().call("SET", "k", 2), "OK")
+        self.assertEqual(len(client.read_raw()), (24 << 20) + 13)
+        depth = 200_000
+        self.fake.answers["MD:DEEP"] = b"*1\r\n" * depth + b":1\r\n"
+        client.send("GET", "md:deep")
+        received = b""
+        while len(received) < 4 * depth + 4:
+            received += client.socket.recv(1 << 20)
+        self.assertEqual(received, self.fake.answers["MD:DEEP"])
+        self.assertEqual(client.call("GET", "md:plain"), b"plain")
+
+    def test_resp3_attributes_pass_and_pushes_are_no_answers(self):
+        self.fake.answers["MD:PUSH"] = b">2\r\n+invalidate\r\n*1\r\n$1\r\nk\r\n$5\r\nreply\r\n"
+        self.fake.answers["MD:ATTR"] = b"|1\r\n+ttl\r\n:3\r\n$4\r\nwith\r\n"
+        client = self.connect(3)
+        self.assertEqual(client.call("GET", "md:push"), b"reply")
+        self.assertEqual(client.call_raw("GET", "md:attr"), self.fake.answers["MD:ATTR"])
+        self.assertEqual(client.call("GET", "md:plain"), b"plain")
+
+
+class BrokenBackendTest(FakeStackTest):
+    backend = {"reconnect_wait": "2s", "backoff_min": "1ms", "backoff_max": "20ms", "request_timeout": "300ms", "health_timeout": "1s",
+               "health_interval": "50ms", "connect_timeout": "200ms"}
+
+    def test_garbage_closes_the_connection_and_the_outcome_is_unknown(self):
+        for garbage in (b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\0\0\0\0\r\n", b"$x\r\n", b"$-2\r\nx\r\n", b"*-7\r\n", b":\r\n", b":1x\r\n", b"$3\r\nabcde", b"#x\r\n",
+                        b"$99999999999999999999\r\n", b"*99999999999999999999\r\n", b"*9223372036854775807\r\n", b"*1\r\n?\r\n", b"\r\n", b"+OK\n+OK\rx",
+                        b"%-1\r\n", b"=3\r\nabcd\r\n", b"_x\r\n", bytes(range(128, 256)) + b"\r\n", b"$" + b"1" * 100 + b"\r\n", b"+" + b"x" * (2 << 20)):
+            self.fake.answers["MD:BAD"] = garbage
+            with self.subTest(repr(garbage[:40])), self.counted("dualbus_backend_unexpected_replies_total", bus=MARKETDATA) as unexpected:
+                self.assertEqual(self.get("md:bad"), "BUSLOST bus 'marketdata': connection lost after the command was sent, outcome unknown")
+                self.assertEqual(unexpected.value, 1)
+                self.check_recovers()
+        self.daemon.wait_for_log("answered something that is not RESP")
+        self.assertEqual(self.fake.requests.count("MD:BAD"), 21, "a request was sent again")
+
+    def test_a_reply_that_nobody_asked_for_is_given_to_nobody(self):
+        self.fake.answers["MD:TWICE"] = b"$5\r\nfirst\r\n$6\r\nsecond\r\n"
+        for _ in range(20):
+            client, other = self.connect(), self.connect()
+            with self.counted("dualbus_backend_connections_lost_total", bus=MARKETDATA) as lost:
+                self.assertIn(self.get("md:twice", client), (b"first", "BUSLOST bus 'marketdata': connection lost after the command was sent, outcome unknown"))
+                wait_for(lambda lost=lost: lost.value == 1, "the connection is dropped")
+            self.assertEqual(self.get("md:plain", other), b"plain")
+            self.assertEqual(self.get("md:plain", client), b"plain")
+        self.daemon.wait_for_log("answered a request that was never sent")
+
+    def test_an_unasked_reply_on_a_quiet_connection_closes_it(self):
+        self.get("md:plain")
+        with self.counted("dualbus_backend_connections_lost_total", bus=MARKETDATA) as lost:
+            for connection in list(self.fake.sockets):
+                with contextlib.suppress(OSError):
+                    connection.sendall(b"$6\r\nsurplus\r\n")
+            wait_for(lambda: lost.value >= 1, "the connection is dropped")
+        self.assertEqual(self.get("md:plain"), b"plain")
+
+    def test_half_a_reply_and_a_close(self):
+        for half in (b"", b"$", b"$5", b"$5\r", b"$5\r\n", b"$5\r\nhal", b"$5\r\nhalf!", b"$5\r\nhalf!\r", b"*2\r\n$1\r\na\r\n", b"+O", b"%1\r\n", b"*3\r\n*1\r\n"):
+            def send_half(connection, half=half):
+                connection.sendall(half)
+                connection.shutdown(socket.SHUT_RDWR)
+                return CLOSE
+
+            self.fake.answers["MD:HALF"] = send_half
+            clients = [self.connect() for _ in range(3)]
+            with self.subTest(half):
+                for client in clients:
+                    client.send("GET", "md:half")
+                for client in clients:
+                    self.assertRegex(str(client.read()), "^BUSLOST bus 'marketdata': connection lost")
+                self.check_recovers()
+
+    def test_a_request_that_is_never_answered_times_out_and_then_the_silence_ends_the_connection(self):
+        self.fake.answers["MD:NEVER"] = b""
+        client = self.connect()
+        with self.counted("dualbus_request_timeouts_total", bus=MARKETDATA) as timeouts:
+            self.assertEqual(self.get("md:never", client), "BUSTIMEOUT bus 'marketdata': no answer within 300 ms after the command was sent, outcome unknown")
+            self.assertEqual(timeouts.value, 1)
+        # Whatever this server answers now belongs to the first request; nobody may get it.
+        reply = self.get("md:plain", client)
+        self.assertRegex(str(reply), "^BUS(TIMEOUT|LOST) ")
+        self.daemon.wait_for_log("has been silent for 1000 ms")
+        self.check_recovers()
+
+    def test_announced_sizes_buy_no_memory(self):
+        before = self.daemon.resident_bytes()
+        for announcement in (b"$1000000000000\r\n", b"*1000000000000\r\n", b"%500000000000\r\n", b"*1000000\r\n" * 100):
+            self.fake.answers["MD:HUGE"] = announcement
+            self.assertRegex(self.get("md:huge"), "^BUS(TIMEOUT|LOST) ")
+            wait_for(lambda: str(self.get("md:plain")).lower() in ("plain", "b'plain'"), "the bus works again")
+        self.assertLess(self.daemon.resident_bytes() - before, (100 if sanitized() else 20) << 20)
+
+    def test_handshakes_that_fail_are_tried_again_patiently_and_said_once(self):
+        def hang_up(_):
+            return CLOSE
+
+        for greeting, words in ((b"-ERR unknown command 'HELLO'\r\n", "refused the handshake: ERR unknown command 'HELLO'"),
+                                (b"-NOAUTH Authentication required.\r\n", "refused the handshake: NOAUTH"), (b"not RESP\r\n", "not RESP"),
+                                (hang_up, "connection closed by Redis"), (b"", "did not answer the connection in time"),
+                                (HELLO + b"+surplus\r\n", "sent more than was asked for")):
+            with self.subTest(words):
+                self.fake.greeting = greeting
+                lines = self.daemon.log().count(words)
+                with self.counted("dualbus_backend_connect_failures_total", bus=MARKETDATA) as failures:
+                    for connection in list(self.fake.sockets):
+                        with contextlib.suppress(OSError):
+                            connection.shutdown(socket.SHUT_RDWR)
+                    wait_for(lambda failures=failures: failures.value >= 4, "some attempts")
+                self.assertEqual(self.connect().call("SET", "k", 1), "OK")
+                self.assertEqual(self.daemon.fetch("/readyz")[0], 503)
+                said = self.daemon.log().count(words) - lines
+                self.assertIn(said, range(1, 2 * self.stack.config["workers"] + 3))
+                self.fake.greeting = HELLO
+                self.check_recovers()
+                wait_for(lambda: self.daemon.fetch("/readyz")[0] == 200, "ready again")
+
+    def test_a_peer_that_accepts_and_closes_is_not_dialled_in_a_tight_loop(self):
+        self.fake.greeting = lambda _: CLOSE
+        for connection in list(self.fake.sockets):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        before, cpu = self.fake.connections, self.daemon.cpu_seconds()
+        other = self.connect()
+        for number in range(2000):
+            self.assertEqual(other.call("SET", "k", number), "OK")
+        self.fake.greeting = HELLO
+        # At least backoff_max/2 (10 ms) between attempts of each connection, the poller's included.
+        self.assertLess(self.fake.connections - before, 2000)
+        self.assertLess(self.daemon.cpu_seconds() - cpu, 10)
+        self.check_recovers()
+
+    def test_nothing_of_the_fake_stays_in_the_log_in_raw_form(self):
+        self.fake.greeting = b"-ERR \x1b[31mred\x1b[0m \x07\r\n"
+        for connection in list(self.fake.sockets):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        self.daemon.wait_for_log("31mred")
+        self.assertEqual(re.findall("[\x00-\x08\x0e-\x1f]", self.daemon.log()), [], "control characters in the log")
+
+    def test_the_other_bus_is_never_disturbed(self):
+        self.assertEqual(self.daemon.metrics().value("dualbus_backend_connections_lost_total", bus=ENGINE_LOGIC), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
