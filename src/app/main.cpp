@@ -47,9 +47,16 @@ void serve(dualbus::app::server& server, const std::string& path) {
 int main(int argc, char** argv) {
   CLI::App options("dualbusd: one Redis for its clients, several buses behind it");
   std::string path = "/etc/dualbus/dualbus.yaml";
-  bool check_only = false, reference = false;
+  std::string to_check;
+  bool reference = false;
   options.add_option("-c,--config", path, "YAML configuration file")->capture_default_str();
-  options.add_flag("--check-config", check_only, "check the configuration, report every mistake, and leave");
+  const CLI::Option* check_only =
+      options
+          .add_option("--check-config", to_check,
+                      "check a configuration file (without one, --config's), report every "
+                      "mistake, and leave")
+          ->expected(0, 1)
+          ->type_name("[FILE]");
   options.add_flag("--config-reference", reference,
                    "print the documentation of every configuration key, and leave");
   options.set_version_flag("-v,--version", std::string("dualbusd ") + dualbus::base::version);
@@ -59,7 +66,7 @@ int main(int argc, char** argv) {
     std::fputs(dualbus::config::reference_markdown().c_str(), stdout);
     return 0;
   }
-  if (check_only) return check(path);
+  if (check_only->count() > 0) return check(to_check.empty() ? path : to_check);
 
   try {
     dualbus::base::init_log("info");

@@ -59,7 +59,8 @@ void server::raise_descriptor_limit() {
     // As Redis does: clients must not take the descriptors that buses need.
     daemon_.most_clients = limit.rlim_cur > other_descriptors ? limit.rlim_cur - other_descriptors : 1;
     spdlog::warn(
-        "at most {} open files are allowed, fewer than the {} that limits.max_clients needs: no more than {} clients "
+        "at most {} open files are allowed, fewer than the {} that limits.max_clients needs: no more than {} "
+        "clients "
         "are taken; raise the limit (LimitNOFILE, ulimit -n)",
         limit.rlim_cur, wanted, daemon_.most_clients);
   }

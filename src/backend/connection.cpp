@@ -23,6 +23,15 @@ constexpr int max_vectors = 64;
 // closes is not dialled in a tight loop.
 constexpr std::chrono::seconds lasting{1};
 
+// A peer's words on their way into the log.
+std::string printable(std::string_view text) {
+  constexpr std::size_t longest = 200;
+  std::string result(text.substr(0, longest));
+  std::replace_if(
+      result.begin(), result.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
+  return result;
+}
+
 std::string bulk(std::string_view text) {
   return "$" + std::to_string(text.size()) + "\r\n" + std::string(text) + "\r\n";
 }
@@ -134,7 +143,7 @@ bool connection::accept_handshake_reply(std::string_view reply, char type) {
   resp::reply_reader reader(reply);
   const resp::reply_value head = reader.next();
   if (type == '-') {
-    refusal_ = "refused the handshake: " + std::string(head.text);
+    refusal_ = "refused the handshake: " + printable(head.text);
     return false;
   }
   if (!head.is_aggregate()) return true;  // SELECT's OK
@@ -143,6 +152,7 @@ bool connection::accept_handshake_reply(std::string_view reply, char type) {
     const resp::reply_value name = reader.next();
     resp::reply_reader value(reader.skip());
     if (name.text == "version") redis_version_ = std::string(value.next().text);
+    if (name.text == "version") redis_version_ = printable(redis_version_);
   }
   return true;
 }
@@ -294,13 +304,14 @@ void connection::on_readable() {
 }
 
 // Silence counts only while an answer is owed. Bytes that never become that answer do not help for ever.
-const char* connection::unhealthy(base::time_point now) const {
+std::string connection::unhealthy(base::time_point now) const {
   constexpr int patience = 3;
   const auto owed_since = requests_.oldest_sent();
-  if (settings_.health_timeout.count() == 0 || !owed_since) return nullptr;
-  if (now - *owed_since >= patience * settings_.health_timeout) return "does not answer";
-  if (now - std::max(*owed_since, last_received_) >= settings_.health_timeout) return "is silent";
-  return nullptr;
+  const auto limit = settings_.health_timeout;
+  if (limit.count() == 0 || !owed_since) return {};
+  if (now - *owed_since >= patience * limit) return "does not answer, though it sends";
+  if (now - std::max(*owed_since, last_received_) < limit) return {};
+  return "has been silent for " + std::to_string(limit.count()) + " ms";
 }
 
 void connection::tick(base::time_point now) {
@@ -314,7 +325,7 @@ void connection::tick(base::time_point now) {
       if (now >= deadline_) fail("did not answer the connection in time", now);
       break;
     case phase::up:
-      if (const char* why = unhealthy(now); why != nullptr) return fail(why, now);
+      if (const std::string why = unhealthy(now); !why.empty()) return fail(why, now);
       if (requests_.idle() && !ping_.waiting && now - last_received_ >= settings_.health_interval) {
         last_received_ = now;
         ping_.waiting = true;

@@ -37,7 +37,8 @@ link* dedicated_pool::borrow(resp::protocol version, std::size_t limit, base::ti
 }
 
 void dedicated_pool::release(link& used, bool reusable, base::time_point now) {
-  const auto found = std::find_if(entries_.begin(), entries_.end(), [&](const entry& e) { return e.link.get() == &used; });
+  const auto found =
+      std::find_if(entries_.begin(), entries_.end(), [&](const entry& e) { return e.link.get() == &used; });
   found->busy = false;
   found->idle_since = now;
   // Closed and freed in flush(): this may be a callback of the link itself.

@@ -33,7 +33,9 @@ chunk_pool::~chunk_pool() {
   }
 }
 
-chunk_pool::free_list& chunk_pool::list_of(std::size_t capacity) { return capacity == small_bytes ? small_ : regular_; }
+chunk_pool::free_list& chunk_pool::list_of(std::size_t capacity) {
+  return capacity == small_bytes ? small_ : regular_;
+}
 
 chunk* chunk_pool::take(std::size_t at_least, bool small) {
   const std::size_t usual = small && at_least <= small_bytes ? small_bytes : chunk_bytes_;

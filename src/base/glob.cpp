@@ -64,6 +64,8 @@ bool glob_match(std::string_view pattern, std::string_view text, bool ignore_cas
   return p == pattern.size();
 }
 
-bool is_glob(std::string_view pattern) { return pattern.find_first_of("*?[\\") != std::string_view::npos; }
+bool is_glob(std::string_view pattern) {
+  return pattern.find_first_of("*?[\\") != std::string_view::npos;
+}
 
 }  // namespace dualbus::base

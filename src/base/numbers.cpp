@@ -4,7 +4,9 @@ namespace dualbus::base {
 namespace {
 
 // from_chars takes leading zeros; Redis does not, so that a number has one spelling.
-bool has_redundant_zero(std::string_view digits) { return digits.size() > 1 && digits[0] == '0'; }
+bool has_redundant_zero(std::string_view digits) {
+  return digits.size() > 1 && digits[0] == '0';
+}
 
 template <typename Integer>
 std::optional<Integer> parse(std::string_view text) {

@@ -1,9 +1,8 @@
 #include <dualbus/base/poller.hpp>
 
-#include <sys/epoll.h>
-
 #include <algorithm>
 #include <cerrno>
+#include <sys/epoll.h>
 #include <system_error>
 
 namespace dualbus::base {

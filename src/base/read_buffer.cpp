@@ -8,7 +8,9 @@
 
 namespace dualbus::base {
 
-read_buffer::~read_buffer() { std::free(memory_); }
+read_buffer::~read_buffer() {
+  std::free(memory_);
+}
 
 read_buffer::read_buffer(read_buffer&& other) noexcept
     : memory_(std::exchange(other.memory_, nullptr)),

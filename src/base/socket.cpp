@@ -1,15 +1,14 @@
 #include <dualbus/base/socket.hpp>
 
+#include <algorithm>
 #include <arpa/inet.h>
+#include <cerrno>
+#include <cstring>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-
-#include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <system_error>
 
 namespace dualbus::base {
@@ -53,7 +52,9 @@ socket_address unix_address(const std::string& path) {
   return result;
 }
 
-void set_option(int fd, int level, int option, int value) { ::setsockopt(fd, level, option, &value, sizeof value); }
+void set_option(int fd, int level, int option, int value) {
+  ::setsockopt(fd, level, option, &value, sizeof value);
+}
 
 unique_fd bind_tcp(const socket_address& address, bool shared, const std::string& name) {
   unique_fd fd(::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -116,7 +117,8 @@ unique_fd listen_unix(const std::string& path, unsigned mode, int backlog) {
   const socket_address address = unix_address(path);
   struct stat status {};
   if (::lstat(path.c_str(), &status) == 0) {
-    if (!S_ISSOCK(status.st_mode)) fail(EEXIST, "Unix socket '" + path + "': a file that is no socket is there");
+    if (!S_ISSOCK(status.st_mode))
+      fail(EEXIST, "Unix socket '" + path + "': a file that is no socket is there");
     unique_fd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     const int error = ::connect(probe.get(), address.get(), address.length) == 0 ? EADDRINUSE : errno;
     // Only this says that nobody listens; anything else, a full backlog or no permission, that somebody may.
@@ -134,7 +136,9 @@ unique_fd listen_unix(const std::string& path, unsigned mode, int backlog) {
   return fd;
 }
 
-unique_fd start_connect(const sockaddr* address, unsigned length) { return begin_connect(address, length); }
+unique_fd start_connect(const sockaddr* address, unsigned length) {
+  return begin_connect(address, length);
+}
 
 unique_fd start_connect_unix(const std::string& path) {
   if (path.size() >= sizeof sockaddr_un::sun_path) {
@@ -151,7 +155,9 @@ int connect_error(int fd) {
   return ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) == 0 ? error : errno;
 }
 
-void set_no_delay(int fd) { set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); }
+void set_no_delay(int fd) {
+  set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+}
 
 void set_keepalive(int fd, std::chrono::seconds idle) {
   if (idle.count() <= 0) return;
@@ -162,8 +168,12 @@ void set_keepalive(int fd, std::chrono::seconds idle) {
   set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 3);
 }
 
-std::string local_name(int fd) { return name_of(fd, ::getsockname); }
+std::string local_name(int fd) {
+  return name_of(fd, ::getsockname);
+}
 
-std::string peer_name(int fd) { return name_of(fd, ::getpeername); }
+std::string peer_name(int fd) {
+  return name_of(fd, ::getpeername);
+}
 
 }  // namespace dualbus::base

@@ -1,10 +1,9 @@
+#include <dualbus/base/read_buffer.hpp>
 #include <dualbus/command/classifier.hpp>
 
-#include <dualbus/base/read_buffer.hpp>
+#include <optional>
 
 #include <simdjson.h>
-
-#include <optional>
 
 namespace dualbus::command {
 namespace {
@@ -30,7 +29,9 @@ std::string pointer_to(std::string_view name) {
 
 }  // namespace
 
-std::string_view rule_name(rule r) { return rule_names[static_cast<std::size_t>(r)]; }
+std::string_view rule_name(rule r) {
+  return rule_names[static_cast<std::size_t>(r)];
+}
 
 message_counters::message_counters(std::size_t buses, std::size_t max_names)
     : buses_(buses), max_names_(max_names), other_(buses) {}

@@ -1,6 +1,5 @@
-#include <dualbus/command/command_table.hpp>
-
 #include <dualbus/base/numbers.hpp>
+#include <dualbus/command/command_table.hpp>
 
 #include <array>
 #include <iterator>
@@ -191,7 +190,7 @@ constexpr command_spec commands[] = {
     {"smismember", -3, "rF", 1, 1, 1, group::set, "6.2.0", key_form::range, route::keys},
     {"smove", 4, "wF", 1, 2, 1, group::set, "1.0.0", key_form::range, route::keys},
     {"sort", -2, "wmk", 1, 1, 1, group::generic, "1.0.0", key_form::sort, route::keys},
-    {"sort_ro", -2, "rk", 1, 1, 1, group::generic, "7.0.0", key_form::range, route::keys},
+    {"sort_ro", -2, "rk", 1, 1, 1, group::generic, "7.0.0", key_form::sort, route::keys},
     {"spop", -2, "wF", 1, 1, 1, group::set, "1.0.0", key_form::range, route::keys},
     {"spublish", 3, "pltF", 1, 1, 1, group::pubsub, "7.0.0", key_form::range, route::pubsub},
     {"srandmember", -2, "r", 1, 1, 1, group::set, "1.0.0", key_form::range, route::keys},
@@ -268,10 +267,10 @@ constexpr command_spec commands[] = {
 };
 
 constexpr command_flag flags[] = {
-    {'w', "write"},     {'r', "readonly"},      {'m', "denyoom"},      {'a', "admin"},
-    {'p', "pubsub"},    {'s', "noscript"},      {'b', "blocking"},     {'l', "loading"},
-    {'t', "stale"},     {'M', "skip_monitor"},  {'S', "skip_slowlog"}, {'A', "asking"},
-    {'F', "fast"},      {'n', "no_auth"},       {'k', "movablekeys"},  {'K', "no_mandatory_keys"},
+    {'w', "write"},      {'r', "readonly"},         {'m', "denyoom"},      {'a', "admin"},
+    {'p', "pubsub"},     {'s', "noscript"},         {'b', "blocking"},     {'l', "loading"},
+    {'t', "stale"},      {'M', "skip_monitor"},     {'S', "skip_slowlog"}, {'A', "asking"},
+    {'F', "fast"},       {'n', "no_auth"},          {'k', "movablekeys"},  {'K', "no_mandatory_keys"},
     {'B', "allow_busy"}, {'L', "no_async_loading"}, {'X', "no_multi"},
 };
 
@@ -306,11 +305,17 @@ constexpr auto command_index = make_index();
 
 }  // namespace
 
-std::span<const command_spec> command_table() { return commands; }
+std::span<const command_spec> command_table() {
+  return commands;
+}
 
-std::span<const command_flag> command_flags() { return flags; }
+std::span<const command_flag> command_flags() {
+  return flags;
+}
 
-std::string_view group_name(group g) { return group_names[static_cast<std::size_t>(g)]; }
+std::string_view group_name(group g) {
+  return group_names[static_cast<std::size_t>(g)];
+}
 
 int find_command(std::string_view name) {
   if (name.size() > longest_name) return -1;

@@ -1,6 +1,5 @@
-#include <dualbus/command/key_positions.hpp>
-
 #include <dualbus/base/numbers.hpp>
+#include <dualbus/command/key_positions.hpp>
 
 namespace dualbus::command {
 namespace {
@@ -10,15 +9,17 @@ using positions_list = std::vector<std::uint32_t>;
 bool add_counted(resp::arguments args, std::size_t count_at, bool may_be_none, positions_list& positions) {
   if (count_at >= args.size()) return false;
   const auto count = base::parse_int64(args[count_at]);
-  if (!count || *count < (may_be_none ? 0 : 1) || static_cast<std::uint64_t>(*count) > args.size() - count_at - 1) return false;
+  if (!count || *count < (may_be_none ? 0 : 1) ||
+      static_cast<std::uint64_t>(*count) > args.size() - count_at - 1)
+    return false;
   for (std::size_t i = 1; i <= static_cast<std::size_t>(*count); ++i) {
     positions.push_back(static_cast<std::uint32_t>(count_at + i));
   }
   return true;
 }
 
-// The key behind the last STORE or STOREDIST of SORT or GEORADIUS. Arguments of other options are passed over:
-// they may be called "store" too.
+// The key behind the last STORE or STOREDIST of SORT or GEORADIUS. Arguments of other options are passed
+// over: they may be called "store" too.
 void add_destination(resp::arguments args, std::size_t from, positions_list& positions) {
   std::size_t destination = 0;
   for (std::size_t i = from; i + 1 < args.size(); ++i) {
@@ -68,11 +69,14 @@ bool find_keys(const command_spec& spec, resp::arguments args, positions_list& p
     case key_form::second:
       if (args.size() > 2) positions.push_back(2);
       return args.size() > 2;
-    case key_form::numkeys1: return add_counted(args, 1, false, positions);
+    case key_form::numkeys1:
+      return add_counted(args, 1, false, positions);
     case key_form::numkeys2:
       // Scripts need no keys: 'K' is no_mandatory_keys.
       return add_counted(args, 2, spec.flags.find('K') != std::string_view::npos, positions);
-    case key_form::dest_numkeys: positions.push_back(1); return add_counted(args, 2, false, positions);
+    case key_form::dest_numkeys:
+      positions.push_back(1);
+      return add_counted(args, 2, false, positions);
     case key_form::sort:
       positions.push_back(1);
       add_destination(args, 2, positions);
@@ -81,7 +85,8 @@ bool find_keys(const command_spec& spec, resp::arguments args, positions_list& p
       positions.push_back(1);
       add_destination(args, 5, positions);
       return true;
-    case key_form::streams: return add_streams(args, positions);
+    case key_form::streams:
+      return add_streams(args, positions);
   }
   return false;
 }

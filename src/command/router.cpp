@@ -1,7 +1,6 @@
-#include <dualbus/command/router.hpp>
-
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/command/key_positions.hpp>
+#include <dualbus/command/router.hpp>
 
 namespace dualbus::command {
 namespace {
@@ -46,7 +45,8 @@ bool has_block_option(resp::arguments args) {
 // SORT with BY or GET patterns that stand for keys.
 bool names_other_keys(resp::arguments args) {
   for (std::size_t i = 2; i + 1 < args.size(); ++i) {
-    const bool pattern = base::equals_ignoring_case(args[i], "by") || base::equals_ignoring_case(args[i], "get");
+    const bool pattern =
+        base::equals_ignoring_case(args[i], "by") || base::equals_ignoring_case(args[i], "get");
     if (pattern && args[i + 1].find('*') != std::string_view::npos) return true;
   }
   return false;
@@ -54,12 +54,18 @@ bool names_other_keys(resp::arguments args) {
 
 std::string_view reason_of(route r) {
   switch (r) {
-    case route::blocking: return "is not available in this version: it would hold a connection shared by all clients";
-    case route::pubsub: return "is not available in this version: connect to a bus directly for Pub/Sub";
-    case route::scripting: return "is not available in this version: run scripts on a bus directly";
-    case route::transaction: return "is not available in this version: send the commands without MULTI";
-    case route::keyspace: return "is not available in this version: ask each bus directly";
-    default: return "has no meaning behind dualbusd: send it to the bus it is meant for";
+    case route::blocking:
+      return "is not available in this version: it would hold a connection shared by all clients";
+    case route::pubsub:
+      return "is not available in this version: connect to a bus directly for Pub/Sub";
+    case route::scripting:
+      return "is not available in this version: run scripts on a bus directly";
+    case route::transaction:
+      return "is not available in this version: send the commands without MULTI";
+    case route::keyspace:
+      return "is not available in this version: ask each bus directly";
+    default:
+      return "has no meaning behind dualbusd: send it to the bus it is meant for";
   }
 }
 
@@ -78,13 +84,16 @@ void router::forward(bus_index bus, plan& out) const {
 
 void router::make_plan(const command_spec& spec, resp::arguments args, plan& out) {
   switch (spec.route) {
-    case route::local: out.what = plan::action::local; return;
+    case route::local:
+      out.what = plan::action::local;
+      return;
     case route::keys:
       if (spec.keys == key_form::range && spec.first_key == 1 && spec.last_key == 1) {
         return forward(table_.bus_of_key(args[1]), out);
       }
       return plan_keys(spec, args, out);
-    case route::xadd: return plan_xadd(args, out);
+    case route::xadd:
+      return plan_xadd(args, out);
     case route::mget:
     case route::mset:
     case route::remove:
@@ -93,20 +102,23 @@ void router::make_plan(const command_spec& spec, resp::arguments args, plan& out
     case route::expire:
     case route::ttl:
     case route::object:
-    case route::memory: return plan_spread(spec, args, out);
+    case route::memory:
+      return plan_spread(spec, args, out);
     case route::xlen:
     case route::xrange:
     case route::xdel:
     case route::xread:
     case route::xsub:
     case route::xother:
-    case route::whole: return plan_stream(spec, args, out);
+    case route::whole:
+      return plan_stream(spec, args, out);
     case route::blocking:
     case route::pubsub:
     case route::scripting:
     case route::transaction:
     case route::keyspace:
-    case route::refused: return refuse_unsupported(spec, out, reason_of(spec.route));
+    case route::refused:
+      return refuse_unsupported(spec, out, reason_of(spec.route));
   }
 }
 
@@ -149,8 +161,8 @@ void router::plan_spread(const command_spec& spec, resp::arguments args, plan& o
   if (!find_keys(spec, args, out.keys) || out.keys.empty() || single_ || odd_pairs) {
     return forward(table_.rules().default_bus, out);
   }
-  // MGET and MSET never touch streams, so their keys have one bus each; what the other commands touch may have
-  // parts on every bus unless it is pinned.
+  // MGET and MSET never touch streams, so their keys have one bus each; what the other commands touch may
+  // have parts on every bus unless it is pinned.
   const bool one_bus_keys = spec.route == route::mget || spec.route == route::mset;
   const bus_index bus = table_.bus_of_key(args[out.keys[0]]);
   bool together = true;
@@ -182,9 +194,10 @@ void router::plan_stream(const command_spec& spec, resp::arguments args, plan& o
     return refuse_unsupported(spec, out, "needs keys that are pinned to one bus: pin them with routing.keys");
   }
   if (whole > 0) return refuse_crossing(spec, out);
-  refuse_unsupported(spec, out,
-                     "does not work on logical streams in this version: pin the key with routing.keys, or use the "
-                     "buses directly");
+  refuse_unsupported(
+      spec, out,
+      "does not work on logical streams in this version: pin the key with routing.keys, or use the "
+      "buses directly");
 }
 
 }  // namespace dualbus::command

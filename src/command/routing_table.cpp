@@ -1,6 +1,5 @@
-#include <dualbus/command/routing_table.hpp>
-
 #include <dualbus/base/glob.hpp>
+#include <dualbus/command/routing_table.hpp>
 
 #include <utility>
 
@@ -29,9 +28,15 @@ bus_index routing_table::pinned_bus(std::string_view key) const {
   for (const key_pattern& pattern : keys_) {
     bool matches = false;
     switch (pattern.form) {
-      case key_pattern::kind::exact: matches = key == pattern.text; break;
-      case key_pattern::kind::prefix: matches = key.starts_with(pattern.text); break;
-      case key_pattern::kind::glob: matches = base::glob_match(pattern.text, key); break;
+      case key_pattern::kind::exact:
+        matches = key == pattern.text;
+        break;
+      case key_pattern::kind::prefix:
+        matches = key.starts_with(pattern.text);
+        break;
+      case key_pattern::kind::glob:
+        matches = base::glob_match(pattern.text, key);
+        break;
     }
     if (matches) return pattern.bus;
   }

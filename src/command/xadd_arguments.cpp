@@ -1,6 +1,5 @@
-#include <dualbus/command/xadd_arguments.hpp>
-
 #include <dualbus/base/numbers.hpp>
+#include <dualbus/command/xadd_arguments.hpp>
 
 namespace dualbus::command {
 namespace {

@@ -9,6 +9,8 @@ void histogram::merge(const histogram& other) {
   sum_ns_ += other.sum_ns_;
 }
 
-std::uint64_t histogram::total() const { return std::accumulate(counts_.begin(), counts_.end(), std::uint64_t{0}); }
+std::uint64_t histogram::total() const {
+  return std::accumulate(counts_.begin(), counts_.end(), std::uint64_t{0});
+}
 
 }  // namespace dualbus::metrics

@@ -3,16 +3,21 @@
 namespace dualbus::metrics {
 namespace {
 
-constexpr std::string_view outcome_names[] = {"ok", "redis_error", "refused", "bus_down", "bus_lost", "bus_timeout"};
-constexpr std::string_view close_reason_names[] = {"client", "protocol_error", "output_limit", "idle", "killed",
-                                                   "shutdown"};
+constexpr std::string_view outcome_names[] = {"ok",       "redis_error", "refused",
+                                              "bus_down", "bus_lost",    "bus_timeout"};
+constexpr std::string_view close_reason_names[] = {"client", "protocol_error", "output_limit",
+                                                   "idle",   "killed",         "shutdown"};
 constexpr std::string_view connection_state_names[] = {"disconnected", "connecting", "handshake", "up"};
 
 }  // namespace
 
-std::string_view outcome_name(outcome o) { return outcome_names[static_cast<std::size_t>(o)]; }
+std::string_view outcome_name(outcome o) {
+  return outcome_names[static_cast<std::size_t>(o)];
+}
 
-std::string_view close_reason_name(close_reason r) { return close_reason_names[static_cast<std::size_t>(r)]; }
+std::string_view close_reason_name(close_reason r) {
+  return close_reason_names[static_cast<std::size_t>(r)];
+}
 
 std::string_view connection_state_name(connection_state s) {
   return connection_state_names[static_cast<std::size_t>(s)];

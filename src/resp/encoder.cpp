@@ -1,6 +1,5 @@
-#include <dualbus/resp/encoder.hpp>
-
 #include <dualbus/base/numbers.hpp>
+#include <dualbus/resp/encoder.hpp>
 
 namespace dualbus::resp {
 
@@ -31,7 +30,9 @@ void encoder::error(std::string_view text) {
   out_.append("\r\n");
 }
 
-void encoder::integer(std::int64_t value) { header(':', value); }
+void encoder::integer(std::int64_t value) {
+  header(':', value);
+}
 
 void encoder::bulk(std::string_view text) {
   header('$', static_cast<std::int64_t>(text.size()));
@@ -52,11 +53,17 @@ void encoder::boolean(bool value) {
   out_.append(value ? "#t\r\n" : "#f\r\n");
 }
 
-void encoder::null() { out_.append(version_ == protocol::resp2 ? "$-1\r\n" : "_\r\n"); }
+void encoder::null() {
+  out_.append(version_ == protocol::resp2 ? "$-1\r\n" : "_\r\n");
+}
 
-void encoder::null_array() { out_.append(version_ == protocol::resp2 ? "*-1\r\n" : "_\r\n"); }
+void encoder::null_array() {
+  out_.append(version_ == protocol::resp2 ? "*-1\r\n" : "_\r\n");
+}
 
-void encoder::array(std::size_t elements) { header('*', static_cast<std::int64_t>(elements)); }
+void encoder::array(std::size_t elements) {
+  header('*', static_cast<std::int64_t>(elements));
+}
 
 void encoder::map(std::size_t pairs) {
   if (version_ == protocol::resp2) return array(2 * pairs);

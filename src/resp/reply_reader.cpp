@@ -1,6 +1,5 @@
-#include <dualbus/resp/reply_reader.hpp>
-
 #include <dualbus/base/numbers.hpp>
+#include <dualbus/resp/reply_reader.hpp>
 #include <dualbus/resp/reply_scanner.hpp>
 
 namespace dualbus::resp {
@@ -35,8 +34,11 @@ reply_value reply_reader::next() {
         value.number = base::parse_int64(value.text).value_or(0);
         value.null = value.type == '*' && value.number < 0;
         break;
-      case '_': value.null = true; break;
-      default: break;
+      case '_':
+        value.null = true;
+        break;
+      default:
+        break;
     }
     return value;
   }

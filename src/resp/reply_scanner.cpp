@@ -1,6 +1,5 @@
-#include <dualbus/resp/reply_scanner.hpp>
-
 #include <dualbus/base/numbers.hpp>
+#include <dualbus/resp/reply_scanner.hpp>
 
 #include <algorithm>
 #include <cstring>
@@ -40,15 +39,17 @@ scan_status reply_scanner::scan(std::string_view input) {
     const char kind = *line;
     const std::string_view text(line + 1, static_cast<std::size_t>(cr - line - 1));
     position_ = static_cast<std::size_t>(cr + 2 - input.data());
-    // Values of an attribute in front of the reply are counted above the one that is the reply; so is all of an
-    // aggregate but its last element.
+    // Values of an attribute in front of the reply are counted above the one that is the reply; so is all of
+    // an aggregate but its last element.
     if (type_ == 0 && outstanding_ == 1 && kind != '|') type_ = kind;
 
     switch (kind) {
       case '+':
       case '-':
       case ',':
-      case '(': --outstanding_; break;
+      case '(':
+        --outstanding_;
+        break;
       case ':':
         if (!base::parse_int64(text)) return scan_status::error;
         --outstanding_;
@@ -88,7 +89,8 @@ scan_status reply_scanner::scan(std::string_view input) {
         if (outstanding_ > max_outstanding) return scan_status::error;
         break;
       }
-      default: return scan_status::error;
+      default:
+        return scan_status::error;
     }
   }
 }

@@ -1,12 +1,12 @@
-#include <dualbus/resp/request_parser.hpp>
-
 #include <dualbus/base/numbers.hpp>
+#include <dualbus/resp/request_parser.hpp>
 
 #include <algorithm>
 #include <cctype>
-#include <climits>
 #include <cstring>
 #include <utility>
+
+#include <climits>
 
 namespace dualbus::resp {
 namespace {
@@ -22,19 +22,29 @@ int hex_digit(char c) {
   return -1;
 }
 
-bool is_blank(char c) { return std::isspace(static_cast<unsigned char>(c)) != 0; }
+bool is_blank(char c) {
+  return std::isspace(static_cast<unsigned char>(c)) != 0;
+}
 
 // Of the blanks that separate arguments only these end one that is not quoted.
-bool ends_word(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
+bool ends_word(char c) {
+  return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
 
 char unescape(char c) {
   switch (c) {
-    case 'n': return '\n';
-    case 'r': return '\r';
-    case 't': return '\t';
-    case 'b': return '\b';
-    case 'a': return '\a';
-    default: return c;
+    case 'n':
+      return '\n';
+    case 'r':
+      return '\r';
+    case 't':
+      return '\t';
+    case 'b':
+      return '\b';
+    case 'a':
+      return '\a';
+    default:
+      return c;
   }
 }
 
@@ -76,12 +86,16 @@ request_parser::line_result request_parser::read_length(std::string_view input, 
   // Lengths are short: most end within a few bytes.
   const char* p = begin;
   std::uint64_t number = 0;
-  while (p < end && *p >= '0' && *p <= '9' && p - begin < 18) number = number * 10 + static_cast<unsigned>(*p++ - '0');
+  while (p < end && *p >= '0' && *p <= '9' && p - begin < 18)
+    number = number * 10 + static_cast<unsigned>(*p++ - '0');
   const char* cr = p;
   if (p == end || *p != '\r') {
     const char* const from = std::max(p, input.data() + searched_);
     cr = static_cast<const char*>(std::memchr(from, '\r', static_cast<std::size_t>(end - from)));
   }
+  // Redis looks for it with strchr, which finds nothing behind a NUL.
+  if (cr != nullptr && cr != p && std::memchr(p, '\0', static_cast<std::size_t>(cr - p)) != nullptr)
+    cr = nullptr;
   if (cr == nullptr || cr + 1 >= end) {
     searched_ = cr == nullptr ? input.size() : static_cast<std::size_t>(cr - input.data());
     missing_ = cr == nullptr ? 2 : 1;
@@ -100,8 +114,8 @@ request_parser::line_result request_parser::read_length(std::string_view input, 
   return line_result::number;
 }
 
-// Takes as many arguments of up to 999 bytes as stand complete and canonical in the input, which is nearly all of
-// them; what is left to the careful path below is the rest. True if those were the last ones.
+// Takes as many arguments of up to 999 bytes as stand complete and canonical in the input, which is nearly
+// all of them; what is left to the careful path below is the rest. True if those were the last ones.
 bool request_parser::take_plain_bulks(std::string_view input) {
   const char* const begin = input.data();
   const char* const end = begin + input.size();
@@ -111,7 +125,8 @@ bool request_parser::take_plain_bulks(std::string_view input) {
     std::size_t length = static_cast<unsigned char>(p[1] - '0');
     const char* line_end = p + 2;
     if (length - 1 > 8) break;  // no digit, or a zero: the careful path knows
-    for (unsigned digit; line_end < p + 4 && (digit = static_cast<unsigned char>(*line_end - '0')) <= 9; ++line_end) {
+    for (unsigned digit; line_end < p + 4 && (digit = static_cast<unsigned char>(*line_end - '0')) <= 9;
+         ++line_end) {
       length = length * 10 + digit;
     }
     const char* const body = line_end + 2;
@@ -131,12 +146,17 @@ bool request_parser::take_plain_bulks(std::string_view input) {
 parse_status request_parser::parse_multibulk(std::string_view input) {
   if (stage_ == stage::count) {
     switch (read_length(input, left_)) {
-      case line_result::incomplete: return parse_status::incomplete;
-      case line_result::too_long: return fail("too big mbulk count string");
-      case line_result::malformed: return fail("invalid multibulk length");
-      case line_result::number: break;
+      case line_result::incomplete:
+        return parse_status::incomplete;
+      case line_result::too_long:
+        return fail("too big mbulk count string");
+      case line_result::malformed:
+        return fail("invalid multibulk length");
+      case line_result::number:
+        break;
     }
-    if (left_ > INT_MAX || (left_ > 0 && static_cast<std::size_t>(left_) > limits_.max_request / least_bulk_bytes)) {
+    if (left_ > INT_MAX ||
+        (left_ > 0 && static_cast<std::size_t>(left_) > limits_.max_request / least_bulk_bytes)) {
       return fail("invalid multibulk length");
     }
     if (left_ <= 0) return parse_status::complete;
@@ -150,12 +170,17 @@ parse_status request_parser::parse_multibulk(std::string_view input) {
         return fail(std::string("expected '$', got '") + input[position_] + "'");
       }
       switch (read_length(input, bulk_)) {
-        case line_result::incomplete: return parse_status::incomplete;
-        case line_result::too_long: return fail("too big bulk count string");
-        case line_result::malformed: return fail("invalid bulk length");
-        case line_result::number: break;
+        case line_result::incomplete:
+          return parse_status::incomplete;
+        case line_result::too_long:
+          return fail("too big bulk count string");
+        case line_result::malformed:
+          return fail("invalid bulk length");
+        case line_result::number:
+          break;
       }
-      if (bulk_ < 0 || static_cast<std::uint64_t>(bulk_) > limits_.max_request) return fail("invalid bulk length");
+      if (bulk_ < 0 || static_cast<std::uint64_t>(bulk_) > limits_.max_request)
+        return fail("invalid bulk length");
       if (position_ + static_cast<std::size_t>(bulk_) > limits_.max_request) {
         return fail("request larger than max_request (" + std::to_string(limits_.max_request) + " bytes)");
       }
@@ -191,7 +216,8 @@ parse_status request_parser::parse_inline(std::string_view input) {
   return parse_status::complete;
 }
 
-// The rules of sdssplitargs: blanks separate; "…" knows escapes, '…' only \'; a closing quote ends an argument.
+// The rules of sdssplitargs: blanks separate; "…" knows escapes, '…' only \'; a closing quote ends an
+// argument.
 bool request_parser::split_inline(std::string_view line) {
   std::size_t i = 0;
   for (;;) {
@@ -201,8 +227,8 @@ bool request_parser::split_inline(std::string_view line) {
     char quote = 0;
     while (i < line.size() && (quote != 0 || !ends_word(line[i]))) {
       const char c = line[i];
-      if (quote == '"' && c == '\\' && i + 3 < line.size() && line[i + 1] == 'x' && hex_digit(line[i + 2]) >= 0 &&
-          hex_digit(line[i + 3]) >= 0) {
+      if (quote == '"' && c == '\\' && i + 3 < line.size() && line[i + 1] == 'x' &&
+          hex_digit(line[i + 2]) >= 0 && hex_digit(line[i + 3]) >= 0) {
         arg += static_cast<char>(hex_digit(line[i + 2]) * 16 + hex_digit(line[i + 3]));
         i += 4;
       } else if (quote == '"' && c == '\\' && i + 1 < line.size()) {

@@ -1,7 +1,6 @@
-#include <dualbus/session/blocking_operation.hpp>
-
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/resp/encoder.hpp>
+#include <dualbus/session/blocking_operation.hpp>
 #include <dualbus/session/session.hpp>
 #include <dualbus/session/worker_context.hpp>
 
@@ -20,7 +19,8 @@ std::chrono::milliseconds block_time(resp::arguments args) {
     if (base::equals_ignoring_case(args[i], "group")) {
       i += 2;
     } else if (base::equals_ignoring_case(args[i], "block")) {
-      return std::chrono::milliseconds(std::clamp<std::int64_t>(base::parse_int64(args[i + 1]).value_or(0), 0, longest));
+      return std::chrono::milliseconds(
+          std::clamp<std::int64_t>(base::parse_int64(args[i + 1]).value_or(0), 0, longest));
     }
   }
   return {};
@@ -39,7 +39,10 @@ void blocking_operation::release(bool reusable) {
   if (timer_) context_.timers.cancel(*std::exchange(timer_, std::nullopt));
   if (link_ == nullptr) return;
   context_.bus(bus_).dedicated().release(*std::exchange(link_, nullptr), reusable, context_.now);
-  if (owner_ == nullptr) return;
+}
+
+// The client's later requests go on.
+void blocking_operation::unblock() {
   owner_->set_blocked(false);
   owner_->release();
 }
@@ -47,6 +50,7 @@ void blocking_operation::release(bool reusable) {
 void blocking_operation::on_reply(std::uint32_t, const backend::reply_view& answer) {
   release(true);
   if (owner_ == nullptr) return destroy();
+  unblock();
   reply().append(answer.bytes);
   finish(answer.is_error() ? metrics::outcome::redis_error : metrics::outcome::ok);
 }
@@ -54,6 +58,7 @@ void blocking_operation::on_reply(std::uint32_t, const backend::reply_view& answ
 void blocking_operation::on_failure(std::uint32_t, backend::failure why) {
   release(false);
   if (owner_ == nullptr) return destroy();
+  unblock();
   if (timed_out_) why = backend::failure::bus_timeout;
   resp::encoder(reply()).error(failure_text(context_, bus_, why));
   finish(outcome_of(why));
@@ -74,6 +79,11 @@ bool blocking_operation::detach() {
 }
 
 bool start_blocking(worker_context& context, session& client, const request& what, command::bus_index bus) {
+  // The daemon ends: nobody begins to wait.
+  if (client.draining()) {
+    client.refuse(what.command, failure_text(context, bus, backend::failure::bus_down));
+    return true;
+  }
   // Earlier requests travel on the shared connection and would be overtaken.
   if (client.await_replies()) return false;
   const std::size_t limit = context.configuration().backend.dedicated_connections;

@@ -5,6 +5,7 @@
 #include <dualbus/session/local_commands.hpp>
 #include <dualbus/session/session.hpp>
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,8 +17,49 @@ namespace {
 using command::command_spec;
 using metrics::outcome;
 
-std::vector<std::string> acl_categories(const command_spec& spec) {
+// Commands whose categories do not follow from their group and flags.
+struct category_exception {
+  std::string_view name, categories;  // with blanks between
+};
+constexpr category_exception category_exceptions[] = {
+    {"asking", "@fast @connection"},
+    {"command", "@slow @connection"},
+    {"dbsize", "@keyspace @read @fast"},
+    {"eval_ro", "@slow @scripting"},
+    {"evalsha_ro", "@slow @scripting"},
+    {"fcall_ro", "@slow @scripting"},
+    {"flushall", "@keyspace @write @slow @dangerous"},
+    {"flushdb", "@keyspace @write @slow @dangerous"},
+    {"info", "@slow @dangerous"},
+    {"keys", "@keyspace @read @slow @dangerous"},
+    {"lastsave", "@admin @fast @dangerous"},
+    {"migrate", "@keyspace @write @slow @dangerous"},
+    {"readonly", "@fast @connection"},
+    {"readwrite", "@fast @connection"},
+    {"restore", "@keyspace @write @slow @dangerous"},
+    {"restore-asking", "@keyspace @write @slow @dangerous"},
+    {"role", "@admin @fast @dangerous"},
+    {"sort", "@write @set @sortedset @list @slow @dangerous"},
+    {"sort_ro", "@read @set @sortedset @list @slow @dangerous"},
+    {"swapdb", "@keyspace @write @fast @dangerous"},
+    {"wait", "@slow @connection"},
+};
+
+std::vector<std::string> split(std::string_view words) {
   std::vector<std::string> result;
+  for (std::size_t end; !words.empty(); words.remove_prefix(std::min(end, words.size() - 1) + 1)) {
+    end = words.find(' ');
+    result.emplace_back(words.substr(0, end));
+  }
+  return result;
+}
+
+std::vector<std::string> acl_categories(const command_spec& spec) {
+  for (const category_exception& e : category_exceptions) {
+    if (e.name == spec.name) return split(e.categories);
+  }
+  std::vector<std::string> result;
+  if (spec.flags.empty()) return {"@slow"};  // it has subcommands, which have the rest
   const auto has = [&spec](char flag) { return spec.flags.find(flag) != std::string_view::npos; };
   if (has('w')) result.push_back("@write");
   if (has('r')) result.push_back("@read");

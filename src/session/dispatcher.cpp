@@ -115,8 +115,8 @@ bool dispatch(worker_context& context, session& client, request what) {
   if (index < 0) {
     if (is_http(what.args[0])) {
       if (context.client_log.allow(context.now)) {
-        spdlog::warn("client {} {}: possible cross-protocol attack: HTTP on the RESP port; closing", client.id(),
-                     client.peer_address());
+        spdlog::warn("client {} {}: possible cross-protocol attack: HTTP on the RESP port; closing",
+                     client.id(), client.peer_address());
       }
       client.close(metrics::close_reason::protocol_error);
     } else {

@@ -28,8 +28,8 @@ bool forward_operation::append_client_id(base::chunk_queue& out, std::string_vie
   if (answer[0] != '$' || answer[1] == '-' || line_end == std::string_view::npos) return false;
   const std::string_view id = answer.substr(line_end + 1, answer.size() - line_end - 3);
   char text[stream::max_id_chars];
-  const char* const end = id.size() > stream::max_id_chars ? nullptr
-                                                           : stream::write_client_id(text, id, context_.slot_of(bus_));
+  const char* const end =
+      id.size() > stream::max_id_chars ? nullptr : stream::write_client_id(text, id, context_.slot_of(bus_));
   if (end == nullptr) return false;
   resp::encoder(out).bulk({text, end});
   return true;

@@ -138,7 +138,8 @@ std::string_view parse_range(resp::arguments args, bool reverse, range_request& 
     if (!base::equals_ignoring_case(args[i], "count") || i + 1 == args.size()) return "ERR syntax error";
     const auto count = base::parse_int64(args[i + 1]);
     if (!count) return "ERR value is not an integer or out of range";
-    out.count = std::max<std::int64_t>(*count, 0);
+    // More than any stream holds is no limit, and leaves room to ask for more than that.
+    out.count = std::clamp<std::int64_t>(*count, 0, std::int64_t{1} << 48);
   }
   out.reverse = reverse;
   out.start = start.value;

@@ -20,6 +20,7 @@ constexpr std::size_t shared_read_bytes = std::size_t{128} << 10;
 constexpr std::size_t own_read_bytes = std::size_t{16} << 10;
 constexpr std::size_t own_read_cap = std::size_t{1} << 20;
 constexpr std::size_t burst_bytes = std::size_t{1} << 20;
+constexpr std::chrono::milliseconds linger_time{250};
 constexpr int max_vectors = 64;
 
 }  // namespace
@@ -41,6 +42,7 @@ session::~session() = default;
 // requests
 
 void session::on_readable() {
+  if (lingering_) return discard_input();
   if (paused_ != 0) {
     // Taken out of the poller only now: most pauses end before more bytes come.
     reading_ = false;
@@ -281,7 +283,10 @@ void session::flush() {
     writing_ = !out_.empty();
     watch();
   }
-  if (is_paused(pause_reason::closing) && out_.empty() && head_ == nullptr) close(close_reason_);
+  if (is_paused(pause_reason::closing) && out_.empty() && head_ == nullptr) {
+    if (close_reason_ != metrics::close_reason::shutdown) return close(close_reason_);
+    linger();
+  }
 }
 
 void session::on_writable() {
@@ -326,6 +331,26 @@ void session::close(metrics::close_reason why) {
   out_.clear();
   ++context_.metrics.clients_closed[static_cast<std::size_t>(why)];
   context_.retire(*this);
+}
+
+// Closing while more of the client's requests arrive would reset the connection, and the client might not
+// read the answers that it has. So it is told the end first, and what it still sends is thrown away for a
+// moment.
+void session::linger() {
+  if (std::exchange(lingering_, true)) return;
+  ::shutdown(fd_.get(), SHUT_WR);
+  reading_ = true;
+  watch();
+  context_.timers.add(context_.now + linger_time, [&context = context_, id = id_] {
+    if (session* const client = context.clients.find(id)) client->close(metrics::close_reason::shutdown);
+  });
+}
+
+void session::discard_input() {
+  char rest[4096];
+  const ssize_t received = ::recv(fd_.get(), rest, sizeof rest, 0);
+  if (received > 0 || (received < 0 && (errno == EAGAIN || errno == EINTR))) return;
+  close(metrics::close_reason::shutdown);
 }
 
 void session::drain() {
@@ -387,7 +412,8 @@ std::string session::describe() const {
   return fmt::format(
       "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db=0 sub=0 psub=0 ssub=0 multi=-1 "
       "watch=0 qbuf={} "
-      "qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={} omem={} tot-mem={} events=r{} cmd={} user=default "
+      "qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={} omem={} tot-mem={} events=r{} cmd={} "
+      "user=default "
       "redir=-1 "
       "resp={} lib-name={} lib-ver={}",
       id_, peer_address(), local_address(), fd_.get(), n.client, seconds_since(created_),

@@ -135,8 +135,7 @@ void worker_context::accept(base::unique_fd fd, bool tcp) {
     ++metrics.clients_rejected;
     constexpr std::string_view text = "-ERR max number of clients reached\r\n";
     (void)!::send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (client_log.allow(now))
-      spdlog::warn("a client was refused: {} clients are the most", most);
+    if (client_log.allow(now)) spdlog::warn("a client was refused: {} clients are the most", most);
     return;
   }
   if (tcp) {

@@ -44,7 +44,8 @@ char* write_id(char* out, std::uint64_t ms, std::uint64_t seq) {
 char* write_client_id(char* out, std::string_view id, int slot) {
   const std::size_t dash = id.find('-');
   const std::size_t seq_digits = id.size() - dash - 1;
-  if (dash == std::string_view::npos || slot == 0 || seq_digits > slot_digits || dash > base::max_int_chars || id == "0-0") {
+  if (dash == std::string_view::npos || slot == 0 || seq_digits > slot_digits || dash > base::max_int_chars ||
+      id == "0-0") {
     const auto parsed = parse_id(id, 0);
     if (!parsed) return nullptr;
     const client_id shown = to_client({parsed->ms, parsed->seq}, slot);

@@ -30,14 +30,15 @@ std::uint64_t cycles() {
 #endif
 }
 
-// Reports per request or reply: "each", its CPU time, and "cycles" of the time-stamp counter, which also runs while
-// another process has the processor.
+// Reports per request or reply: "each", its CPU time, and "cycles" of the time-stamp counter, which also runs
+// while another process has the processor.
 class per_item {
  public:
   explicit per_item(benchmark::State& state) : state_(state), start_(cycles()) {}
   ~per_item() {
     const double items = static_cast<double>(state_.iterations()) * batch;
-    state_.counters["each"] = benchmark::Counter(items, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+    state_.counters["each"] =
+        benchmark::Counter(items, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
     state_.counters["cycles"] = static_cast<double>(cycles() - start_) / items;
   }
   per_item(const per_item&) = delete;
@@ -69,10 +70,14 @@ void parse_all(benchmark::State& state, const std::string& request) {
   }
 }
 
-void parse_xadd(benchmark::State& state) { parse_all(state, test::encode(test::fleet_xadd("market_data"))); }
+void parse_xadd(benchmark::State& state) {
+  parse_all(state, test::encode(test::fleet_xadd("market_data")));
+}
 BENCHMARK(parse_xadd);
 
-void parse_get(benchmark::State& state) { parse_all(state, test::encode({"GET", "key:000000012345"})); }
+void parse_get(benchmark::State& state) {
+  parse_all(state, test::encode({"GET", "key:000000012345"}));
+}
 BENCHMARK(parse_get);
 
 void parse_set(benchmark::State& state) {
@@ -80,7 +85,9 @@ void parse_set(benchmark::State& state) {
 }
 BENCHMARK(parse_set);
 
-void parse_inline(benchmark::State& state) { parse_all(state, "PING\r\n"); }
+void parse_inline(benchmark::State& state) {
+  parse_all(state, "PING\r\n");
+}
 BENCHMARK(parse_inline);
 
 void scan_all(benchmark::State& state, const std::string& reply) {
@@ -97,10 +104,14 @@ void scan_all(benchmark::State& state, const std::string& reply) {
   }
 }
 
-void scan_id(benchmark::State& state) { scan_all(state, "$15\r\n1692629576966-0\r\n"); }
+void scan_id(benchmark::State& state) {
+  scan_all(state, "$15\r\n1692629576966-0\r\n");
+}
 BENCHMARK(scan_id);
 
-void scan_status(benchmark::State& state) { scan_all(state, "+OK\r\n"); }
+void scan_status(benchmark::State& state) {
+  scan_all(state, "+OK\r\n");
+}
 BENCHMARK(scan_status);
 
 void scan_fifty_entries(benchmark::State& state) {
@@ -131,16 +142,24 @@ void plan_all(benchmark::State& state, const std::vector<std::string>& request) 
   }
 }
 
-void plan_xadd_by_type(benchmark::State& state) { plan_all(state, test::fleet_xadd("market_data")); }
+void plan_xadd_by_type(benchmark::State& state) {
+  plan_all(state, test::fleet_xadd("market_data"));
+}
 BENCHMARK(plan_xadd_by_type);
 
-void plan_xadd_by_glob(benchmark::State& state) { plan_all(state, test::fleet_xadd("risk_metric")); }
+void plan_xadd_by_glob(benchmark::State& state) {
+  plan_all(state, test::fleet_xadd("risk_metric"));
+}
 BENCHMARK(plan_xadd_by_glob);
 
-void plan_xadd_by_json(benchmark::State& state) { plan_all(state, test::fleet_xadd("market_data", true)); }
+void plan_xadd_by_json(benchmark::State& state) {
+  plan_all(state, test::fleet_xadd("market_data", true));
+}
 BENCHMARK(plan_xadd_by_json);
 
-void plan_get(benchmark::State& state) { plan_all(state, {"GET", "key:000000012345"}); }
+void plan_get(benchmark::State& state) {
+  plan_all(state, {"GET", "key:000000012345"});
+}
 BENCHMARK(plan_get);
 
 // The classifier alone, the place of the fields being known.

@@ -37,7 +37,9 @@ void run_all(std::string_view bytes) {
   routes(bytes);
 }
 
-TEST(ReplayTest, ThereAreTranscripts) { EXPECT_GE(transcripts().size(), 8U); }
+TEST(ReplayTest, ThereAreTranscripts) {
+  EXPECT_GE(transcripts().size(), 8U);
+}
 
 TEST(ReplayTest, TranscriptsMeanWhatTheirNamesSay) {
   for (const transcript& t : transcripts()) {
@@ -65,7 +67,8 @@ TEST(ReplayTest, TranscriptsAndAllTheirBeginningsHoldTheInvariants) {
   for (const transcript& t : transcripts()) {
     run_all(t.bytes);
     const std::size_t step = 1 + t.bytes.size() / 300;
-    for (std::size_t end = 1; end < t.bytes.size(); end += step) run_all(std::string_view(t.bytes).substr(0, end));
+    for (std::size_t end = 1; end < t.bytes.size(); end += step)
+      run_all(std::string_view(t.bytes).substr(0, end));
   }
 }
 
@@ -78,10 +81,17 @@ TEST(ReplayTest, MutatedTranscriptsHoldTheInvariants) {
       for (std::size_t n = 1 + random() % 4; n > 0 && !bytes.empty(); --n) {
         const std::size_t at = random() % bytes.size();
         switch (random() % 4) {
-          case 0: bytes[at] = pieces[random() % pieces.size()]; break;
-          case 1: bytes[at] = static_cast<char>(random()); break;
-          case 2: bytes.erase(at, 1 + random() % 4); break;
-          default: bytes.insert(at, 1, pieces[random() % pieces.size()]);
+          case 0:
+            bytes[at] = pieces[random() % pieces.size()];
+            break;
+          case 1:
+            bytes[at] = static_cast<char>(random());
+            break;
+          case 2:
+            bytes.erase(at, 1 + random() % 4);
+            break;
+          default:
+            bytes.insert(at, 1, pieces[random() % pieces.size()]);
         }
       }
       run_all(bytes);

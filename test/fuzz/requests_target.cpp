@@ -7,7 +7,8 @@ namespace {
 void compare(std::string_view bytes, resp::parser_limits limits) {
   const test::parsed_input whole = test::parse_whole(bytes, limits);
   check(whole.consumed <= bytes.size(), "no more is consumed than there is");
-  check(test::parse_in_pieces(bytes, some_splits(bytes), limits) == whole, "pieces mean what the whole means");
+  check(test::parse_in_pieces(bytes, some_splits(bytes), limits) == whole,
+        "pieces mean what the whole means");
   if (bytes.size() <= 200) {
     std::vector<std::size_t> each;
     for (std::size_t i = 1; i < bytes.size(); ++i) each.push_back(i);
@@ -17,7 +18,8 @@ void compare(std::string_view bytes, resp::parser_limits limits) {
   for (const auto& request : whole.requests) {
     if (request.empty()) continue;
     const test::parsed_input again = test::parse_whole(test::encode(request));
-    check(again.requests.size() == 1 && again.requests[0] == request && again.verbatim[0], "encoding is the inverse");
+    check(again.requests.size() == 1 && again.requests[0] == request && again.verbatim[0],
+          "encoding is the inverse");
   }
 }
 

@@ -25,19 +25,26 @@ void check_plan(const command::plan& plan, resp::arguments args, const command::
   using action = command::plan::action;
   switch (plan.what) {
     case action::forward:
-    case action::block: check(plan.bus < table.bus_count(), "forwarding names a bus"); break;
+    case action::block:
+      check(plan.bus < table.bus_count(), "forwarding names a bus");
+      break;
     case action::add:
       check(plan.bus < table.bus_count(), "adding names a bus");
       check(plan.xadd.id >= 2 && plan.xadd.fields == plan.xadd.id + 1, "the fields stand behind the ID");
-      check(args.size() - plan.xadd.fields >= 2 && (args.size() - plan.xadd.fields) % 2 == 0, "fields have values");
+      check(args.size() - plan.xadd.fields >= 2 && (args.size() - plan.xadd.fields) % 2 == 0,
+            "fields have values");
       check(plan.xadd.min_id < plan.xadd.id, "a threshold stands before the ID");
       break;
     case action::spread:
       check(!plan.keys.empty(), "what is spread has keys");
-      for (const std::uint32_t position : plan.keys) check(position > 0 && position < args.size(), "keys are arguments");
+      for (const std::uint32_t position : plan.keys)
+        check(position > 0 && position < args.size(), "keys are arguments");
       break;
-    case action::refuse: check(!plan.error.empty(), "a refusal says why"); break;
-    case action::local: break;
+    case action::refuse:
+      check(!plan.error.empty(), "a refusal says why");
+      break;
+    case action::local:
+      break;
   }
 }
 

@@ -11,8 +11,9 @@ namespace dualbus::fuzz {
 
 // Each takes any bytes, and aborts if something is wrong.
 void requests(std::string_view bytes);  ///< parsing as a whole and in pieces agree
-void replies(std::string_view bytes);   ///< scanning as a whole and in pieces agree, reading walks exactly a reply
-void routes(std::string_view bytes);    ///< every request gets a plan that makes sense
+void replies(
+    std::string_view bytes);  ///< scanning as a whole and in pieces agree, reading walks exactly a reply
+void routes(std::string_view bytes);  ///< every request gets a plan that makes sense
 
 inline void check(bool condition, const char* what) {
   if (condition) return;

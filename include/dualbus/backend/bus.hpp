@@ -18,8 +18,8 @@ class drain_listener {
   ~drain_listener() = default;
 };
 
-/// One worker's access to one bus: a shared link per protocol version, and dedicated ones. The shared RESP3 link
-/// comes up when a client first asks for it.
+/// One worker's access to one bus: a shared link per protocol version, and dedicated ones. The shared RESP3
+/// link comes up when a client first asks for it.
 class bus {
  public:
   explicit bus(link_environment environment);

@@ -66,7 +66,8 @@ class connection final : public base::io_handler {
   void up(base::time_point now);
   void fail(const std::string& why, base::time_point now);
   void update_interest();
-  const char* unhealthy(base::time_point now) const;
+  /// What is wrong with the connection; empty if nothing is.
+  std::string unhealthy(base::time_point now) const;
 
   boost::asio::ip::tcp::resolver resolver_;
   base::poller& poller_;

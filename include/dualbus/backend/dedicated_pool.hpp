@@ -8,8 +8,8 @@
 
 namespace dualbus::backend {
 
-/// Connections that serve one client at a time, for requests whose answer may take long: on a shared one everybody
-/// else would wait behind it. Made when needed, up to a limit; kept for a while for the next one.
+/// Connections that serve one client at a time, for requests whose answer may take long: on a shared one
+/// everybody else would wait behind it. Made when needed, up to a limit; kept for a while for the next one.
 class dedicated_pool {
  public:
   /// Outlives the pool.
@@ -17,8 +17,8 @@ class dedicated_pool {
 
   /// A link for one request, or null if `limit` are in use. Give it back with release().
   link* borrow(resp::protocol version, std::size_t limit, base::time_point now);
-  /// `reusable` if the link's request has been answered; otherwise its connection is closed, which is how Redis
-  /// learns that nobody waits.
+  /// `reusable` if the link's request has been answered; otherwise its connection is closed, which is how
+  /// Redis learns that nobody waits.
   void release(link& used, bool reusable, base::time_point now);
 
   void stop(base::time_point now);

@@ -2,9 +2,9 @@
 
 #include <dualbus/backend/connection.hpp>
 
-#include <boost/asio/io_context.hpp>
-
 #include <string>
+
+#include <boost/asio/io_context.hpp>
 
 namespace dualbus::backend {
 

@@ -1,10 +1,9 @@
 #pragma once
 
-#include <sys/uio.h>
-
 #include <cstddef>
 #include <cstring>
 #include <string_view>
+#include <sys/uio.h>
 
 namespace dualbus::base {
 

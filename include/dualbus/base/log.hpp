@@ -2,10 +2,10 @@
 
 #include <dualbus/base/clock.hpp>
 
-#include <spdlog/spdlog.h>
-
 #include <cstdint>
 #include <string>
+
+#include <spdlog/spdlog.h>
 
 namespace dualbus::base {
 

@@ -24,7 +24,9 @@ char* write_int(char* out, Integer value) {
 }
 
 /// ASCII only, as command names are.
-inline char to_lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+inline char to_lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+}
 
 /// True if `text` equals `lower` whatever the case of `text`; `lower` is in lower case already.
 inline bool equals_ignoring_case(std::string_view text, std::string_view lower) {

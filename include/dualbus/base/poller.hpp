@@ -21,17 +21,17 @@ class io_handler {
 /// The descriptors of one worker that carry traffic, level-triggered.
 ///
 /// Why beside Asio's reactor: Asio costs a connection without pipelining a second system call per request,
-/// either a read that finds nothing (speculative) or an epoll_ctl to arm a wait. Here reading a request is one
-/// recv and nothing else. The poller's own descriptor becomes readable when any of its descriptors is ready;
-/// the worker's io_context waits for that, so timers, resolving and posted work stay Asio's.
+/// either a read that finds nothing (speculative) or an epoll_ctl to arm a wait. Here reading a request is
+/// one recv and nothing else. The poller's own descriptor becomes readable when any of its descriptors is
+/// ready; the worker's io_context waits for that, so timers, resolving and posted work stay Asio's.
 class poller {
  public:
   poller();
 
   int fd() const { return epoll_.get(); }
 
-  /// What a descriptor is watched for. That both directions have closed is always told; that the peer has closed
-  /// its own, only if asked for, and not while reading, which finds it.
+  /// What a descriptor is watched for. That both directions have closed is always told; that the peer has
+  /// closed its own, only if asked for, and not while reading, which finds it.
   struct interest {
     bool read = false, write = false, half_close = true;
   };

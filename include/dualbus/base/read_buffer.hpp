@@ -8,10 +8,10 @@ namespace dualbus::base {
 
 /// Bytes that were received and not yet used, in one piece: [consumed | data | free].
 ///
-/// Call order: prepare(), receive into the span, commit(), look at data(), consume() from its front. Views into
-/// data() live until the next prepare(), swap or destruction. Consuming moves nothing; bytes move only when
-/// prepare() finds too little room behind them, and then large buffers grow by mremap, which copies nothing.
-/// An empty buffer owns no memory until prepare().
+/// Call order: prepare(), receive into the span, commit(), look at data(), consume() from its front. Views
+/// into data() live until the next prepare(), swap or destruction. Consuming moves nothing; bytes move only
+/// when prepare() finds too little room behind them, and then large buffers grow by mremap, which copies
+/// nothing. An empty buffer owns no memory until prepare().
 class read_buffer {
  public:
   /// Bytes behind data() that may always be read (not written): simdjson reads up to 64 past its input.

@@ -15,11 +15,11 @@ namespace dualbus::command {
 
 /// Which rule sent a message to its bus.
 enum class rule : std::uint8_t {
-  type,         ///< exact name of the type in the message's field
-  glob,         ///< glob that the type in the message's field matches
-  json,         ///< exact name or glob, of a type found in a JSON field
-  key,          ///< the key is pinned
-  default_bus   ///< nothing matched
+  type,        ///< exact name of the type in the message's field
+  glob,        ///< glob that the type in the message's field matches
+  json,        ///< exact name or glob, of a type found in a JSON field
+  key,         ///< the key is pinned
+  default_bus  ///< nothing matched
 };
 inline constexpr std::size_t rule_count = 5;
 std::string_view rule_name(rule r);
@@ -61,7 +61,8 @@ struct classification {
 };
 
 /// Decides on the bus of an XADD and counts the decision. One per worker and routing table: it remembers what
-/// it found out about each type, so that a known type costs one look-up. Nothing is allocated for known types.
+/// it found out about each type, so that a known type costs one look-up. Nothing is allocated for known
+/// types.
 class classifier {
  public:
   /// Both outlive the classifier.

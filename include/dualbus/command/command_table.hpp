@@ -8,8 +8,22 @@ namespace dualbus::command {
 
 /// Redis's command groups, as COMMAND DOCS names them.
 enum class group : std::uint8_t {
-  bitmap, cluster, connection, generic, geo, hash, hyperloglog, list, pubsub, scripting, server, set,
-  sorted_set, stream, string, transactions
+  bitmap,
+  cluster,
+  connection,
+  generic,
+  geo,
+  hash,
+  hyperloglog,
+  list,
+  pubsub,
+  scripting,
+  server,
+  set,
+  sorted_set,
+  stream,
+  string,
+  transactions
 };
 
 /// Where a command's keys stand.
@@ -26,19 +40,31 @@ enum class key_form : std::uint8_t {
 
 /// What becomes of a command. docs/differences.md says what that means to users.
 enum class route : std::uint8_t {
-  local,        ///< answered by the daemon
-  keys,         ///< to the bus of its keys, which must be one and the same
-  mget, mset,   ///< split by the keys' buses, merged
-  remove,       ///< DEL, UNLINK: each key on every bus that may hold a part of it, in the order that keeps groups
-  count,        ///< EXISTS, TOUCH: a key counts once, wherever it was found
-  type, expire, ttl, object, memory,  ///< asked on every bus that may hold a part of the key
-  whole,        ///< needs the whole key on one bus: pinned keys only
-  xadd, xlen, xrange, xdel,  ///< streams, over all buses
-  xread,        ///< XREAD, XREADGROUP
-  xsub,         ///< XGROUP, XINFO
-  xother,       ///< stream commands that only pinned keys have
-  blocking, pubsub, scripting, transaction, keyspace,  ///< no decision yet: refused, with the group's reason
-  refused       ///< has no meaning behind a proxy
+  local,  ///< answered by the daemon
+  keys,   ///< to the bus of its keys, which must be one and the same
+  mget,
+  mset,    ///< split by the keys' buses, merged
+  remove,  ///< DEL, UNLINK: each key on every bus that may hold a part of it, in the order that keeps groups
+  count,   ///< EXISTS, TOUCH: a key counts once, wherever it was found
+  type,
+  expire,
+  ttl,
+  object,
+  memory,  ///< asked on every bus that may hold a part of the key
+  whole,   ///< needs the whole key on one bus: pinned keys only
+  xadd,
+  xlen,
+  xrange,
+  xdel,    ///< streams, over all buses
+  xread,   ///< XREAD, XREADGROUP
+  xsub,    ///< XGROUP, XINFO
+  xother,  ///< stream commands that only pinned keys have
+  blocking,
+  pubsub,
+  scripting,
+  transaction,
+  keyspace,  ///< no decision yet: refused, with the group's reason
+  refused    ///< has no meaning behind a proxy
 };
 
 /// One command: facts are Redis's own (7.0, and later additions where their keys are known).

@@ -14,12 +14,12 @@ namespace dualbus::command {
 /// What to do with a request.
 struct plan {
   enum class action : std::uint8_t {
-    local,      ///< the daemon answers
-    forward,    ///< as it is to `bus`, the reply as it is back
-    block,      ///< the same, but the reply may take long: needs a connection of its own
-    add,        ///< XADD of a logical stream: to `bus`, as `xadd` says
-    spread,     ///< over several buses, as the command's route says; `keys` are the keys' positions
-    refuse      ///< answer `error`
+    local,    ///< the daemon answers
+    forward,  ///< as it is to `bus`, the reply as it is back
+    block,    ///< the same, but the reply may take long: needs a connection of its own
+    add,      ///< XADD of a logical stream: to `bus`, as `xadd` says
+    spread,   ///< over several buses, as the command's route says; `keys` are the keys' positions
+    refuse    ///< answer `error`
   };
   action what = action::refuse;
   bus_index bus = no_bus;
@@ -30,7 +30,8 @@ struct plan {
 };
 
 /// Turns requests into plans, by the command table and one routing table. Counts each XADD it plans (see
-/// classifier). One per worker and routing table; a plan object is reused, so that planning allocates nothing.
+/// classifier). One per worker and routing table; a plan object is reused, so that planning allocates
+/// nothing.
 class router {
  public:
   router(const routing_table& table, message_counters& counters);
@@ -39,7 +40,8 @@ class router {
   void make_plan(const command_spec& spec, resp::arguments args, plan& out);
 
   const routing_table& table() const { return table_; }
-  /// True if the key's entries all live on one bus and IDs are not translated: pinned, or the only bus has slot 0.
+  /// True if the key's entries all live on one bus and IDs are not translated: pinned, or the only bus has
+  /// slot 0.
   bool is_whole(std::string_view key) const { return transparent_ || table_.pinned_bus(key) != no_bus; }
 
  private:

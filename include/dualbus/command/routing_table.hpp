@@ -29,13 +29,13 @@ struct match_rule {
 struct routing_rules {
   std::vector<bus_rules> buses;
   bus_index default_bus = 0;
-  bus_index anchor = 0;                       ///< where a group's existence is decided; active
-  std::string field = "message_type";         ///< the XADD field that names a message's type
-  std::vector<std::string> json_fields;       ///< looked into, in this order, when the field is absent
-  std::string json_pointer;                   ///< RFC 6901, where in them; empty: the member called `field`
-  std::vector<match_rule> types;              ///< of message types; exact names come before globs
-  std::vector<match_rule> keys;               ///< of keys; the first match pins the key
-  std::size_t max_type_names = 200;           ///< distinct message types that are counted by name
+  bus_index anchor = 0;                  ///< where a group's existence is decided; active
+  std::string field = "message_type";    ///< the XADD field that names a message's type
+  std::vector<std::string> json_fields;  ///< looked into, in this order, when the field is absent
+  std::string json_pointer;              ///< RFC 6901, where in them; empty: the member called `field`
+  std::vector<match_rule> types;         ///< of message types; exact names come before globs
+  std::vector<match_rule> keys;          ///< of keys; the first match pins the key
+  std::size_t max_type_names = 200;      ///< distinct message types that are counted by name
 };
 
 /// Decides where keys and message types belong. Immutable: a reload builds another one.

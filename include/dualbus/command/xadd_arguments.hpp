@@ -12,13 +12,14 @@ namespace dualbus::command {
 struct xadd_arguments {
   enum class verdict : std::uint8_t {
     ok,
-    malformed,   ///< Redis would refuse it: no fields, an odd number of them, or options that exclude each other
+    malformed,   ///< Redis would refuse it: no fields, an odd number of them, or options that exclude each
+                 ///< other
     unsupported  ///< has an option of a later Redis that does not work across buses; `option` is its index
   };
   verdict result = verdict::malformed;
-  std::uint32_t id = 0;        ///< index of the ID
-  std::uint32_t fields = 0;    ///< index of the first field name; values in between, up to the end
-  std::uint32_t min_id = 0;    ///< index of MINID's threshold, 0 if there is none
+  std::uint32_t id = 0;      ///< index of the ID
+  std::uint32_t fields = 0;  ///< index of the first field name; values in between, up to the end
+  std::uint32_t min_id = 0;  ///< index of MINID's threshold, 0 if there is none
   std::uint32_t option = 0;
   bool no_mkstream = false;
 };

@@ -46,10 +46,10 @@ struct backend_settings {
   std::size_t reconnect_wait_bytes = 64 << 20;  ///< how many bytes of them, per bus and worker
   milliseconds backoff_min{50};                 ///< delay before the second attempt; doubles, with jitter
   milliseconds backoff_max{2000};
-  milliseconds request_timeout{5000};  ///< answer to a sent request; 0: none
-  milliseconds health_interval{1000};  ///< PING on a connection that has nothing to answer
-  milliseconds health_timeout{10000};  ///< silence after which a connection is given up
-  seconds keepalive{60};               ///< TCP keepalive; 0: off
+  milliseconds request_timeout{5000};      ///< answer to a sent request; 0: none
+  milliseconds health_interval{1000};      ///< PING on a connection that has nothing to answer
+  milliseconds health_timeout{10000};      ///< silence after which a connection is given up
+  seconds keepalive{60};                   ///< TCP keepalive; 0: off
   std::size_t dedicated_connections = 64;  ///< per bus and worker, for requests that block
 };
 

@@ -13,8 +13,9 @@ class histogram {
   /// Upper bounds in nanoseconds; one more bucket takes the rest. They bracket the latency targets of a fleet
   /// (0.5, 1 and 2 ms) and the time-outs (1 and 5 s).
   static constexpr std::array<std::int64_t, 17> bounds_ns = {
-      10'000,    25'000,     50'000,     100'000,    200'000,     500'000,     1'000'000,     2'000'000,    5'000'000,
-      10'000'000, 25'000'000, 50'000'000, 100'000'000, 250'000'000, 500'000'000, 1'000'000'000, 5'000'000'000};
+      10'000,      25'000,      50'000,      100'000,       200'000,      500'000,
+      1'000'000,   2'000'000,   5'000'000,   10'000'000,    25'000'000,   50'000'000,
+      100'000'000, 250'000'000, 500'000'000, 1'000'000'000, 5'000'000'000};
 
   void observe(std::chrono::nanoseconds value) {
     const std::int64_t ns = value.count();

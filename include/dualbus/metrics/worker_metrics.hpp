@@ -27,11 +27,11 @@ std::string_view outcome_name(outcome o);
 
 /// Why a client's connection ended.
 enum class close_reason : std::uint8_t {
-  client,          ///< it closed, or QUIT
+  client,  ///< it closed, or QUIT
   protocol_error,
-  output_limit,    ///< it did not read
+  output_limit,  ///< it did not read
   idle,
-  killed,          ///< CLIENT KILL
+  killed,  ///< CLIENT KILL
   shutdown
 };
 inline constexpr std::size_t close_reason_count = 6;
@@ -45,20 +45,21 @@ std::string_view connection_state_name(connection_state s);
 /// snapshot is taken.
 struct bus_metrics {
   std::uint64_t sent_bytes = 0, received_bytes = 0;
-  std::uint64_t requests = 0;             ///< handed to the bus's pipelines
-  std::uint64_t connects = 0;             ///< connections that came up
+  std::uint64_t requests = 0;  ///< handed to the bus's pipelines
+  std::uint64_t connects = 0;  ///< connections that came up
   std::uint64_t connect_failures = 0;
-  std::uint64_t connections_lost = 0;     ///< that had been up
-  std::uint64_t timeouts = 0;             ///< requests given up after request_timeout
-  std::uint64_t unexpected_replies = 0;   ///< connections closed because of a reply nobody asked for, or garbage
+  std::uint64_t connections_lost = 0;  ///< that had been up
+  std::uint64_t timeouts = 0;          ///< requests given up after request_timeout
+  std::uint64_t unexpected_replies =
+      0;  ///< connections closed because of a reply nobody asked for, or garbage
   std::uint64_t latency_target_missed = 0;
-  histogram daemon_duration;              ///< what a request spent in the daemon
-  histogram bus_duration;                 ///< sent to bus … answered
+  histogram daemon_duration;  ///< what a request spent in the daemon
+  histogram bus_duration;     ///< sent to bus … answered
 
   std::array<std::uint32_t, connection_state_count> connections{};
-  std::uint64_t waiting = 0;              ///< requests not sent yet
-  std::uint64_t in_flight = 0;            ///< sent, not answered
-  std::uint64_t abandoned = 0;            ///< of those in flight: nobody waits for the answer any more
+  std::uint64_t waiting = 0;    ///< requests not sent yet
+  std::uint64_t in_flight = 0;  ///< sent, not answered
+  std::uint64_t abandoned = 0;  ///< of those in flight: nobody waits for the answer any more
 };
 
 /// What one worker counts, in plain fields; copied by the worker itself when scraped.

@@ -14,7 +14,8 @@ enum class protocol : std::uint8_t { resp2 = 2, resp3 = 3 };
 /// Appends RESP values to a queue. What RESP2 lacks is written in the form Redis gives it there.
 class encoder {
  public:
-  explicit encoder(base::chunk_queue& out, protocol version = protocol::resp2) : out_(out), version_(version) {}
+  explicit encoder(base::chunk_queue& out, protocol version = protocol::resp2)
+      : out_(out), version_(version) {}
 
   void status(std::string_view text);
   /// `text` begins with its code and has no '-'; line breaks in it become blanks, as in Redis.
@@ -26,8 +27,8 @@ class encoder {
   void null();                           ///< a null bulk string in RESP2
   void null_array();
   void array(std::size_t elements);
-  void map(std::size_t pairs);    ///< a flat array in RESP2
-  void set(std::size_t elements); ///< an array in RESP2
+  void map(std::size_t pairs);     ///< a flat array in RESP2
+  void set(std::size_t elements);  ///< an array in RESP2
   /// A request: an array of bulk strings.
   void request(arguments args);
 

@@ -8,10 +8,10 @@ namespace dualbus::resp {
 
 /// One value of a reply: the header of an aggregate, or a whole scalar.
 struct reply_value {
-  char type = 0;               ///< the type byte
-  bool null = false;           ///< `$-1`, `*-1` or `_`
-  std::int64_t number = 0;     ///< integer, or the number of elements (of a map: pairs)
-  std::string_view text;       ///< bulk or line
+  char type = 0;            ///< the type byte
+  bool null = false;        ///< `$-1`, `*-1` or `_`
+  std::int64_t number = 0;  ///< integer, or the number of elements (of a map: pairs)
+  std::string_view text;    ///< bulk or line
   bool is_aggregate() const { return type == '*' || type == '~' || type == '%' || type == '>'; }
   bool is_error() const { return type == '-' || type == '!'; }
   bool is_integer() const { return type == ':'; }

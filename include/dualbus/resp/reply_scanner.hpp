@@ -23,7 +23,8 @@ class reply_scanner {
   void reset() { *this = reply_scanner(); }
 
   std::size_t consumed() const { return position_; }
-  /// The reply's type byte, behind any attributes: '+', '-', ':', '$', '*', '_', ',', '#', '!', '=', '(', '%',
+  /// The reply's type byte, behind any attributes: '+', '-', ':', '$', '*', '_', ',', '#', '!', '=', '(',
+  /// '%',
   /// '~' or '>'. A '>' is a push: it answers no request.
   char type() const { return type_; }
   bool is_error() const { return type_ == '-' || type_ == '!'; }
@@ -32,7 +33,7 @@ class reply_scanner {
   std::uint64_t outstanding_ = 1;
   std::size_t position_ = 0;
   std::size_t searched_ = 0;  // where the search for a line's end goes on
-  std::uint64_t body_ = 0;  // bytes of a bulk and its CRLF that are still to come
+  std::uint64_t body_ = 0;    // bytes of a bulk and its CRLF that are still to come
   char type_ = 0;
 };
 

@@ -31,8 +31,8 @@ enum class parse_status {
 ///
 /// Call order: parse() with all bytes from the start of a request; on `incomplete`, again with the same
 /// bytes and more behind them (they may have moved): no byte is looked at twice. After `complete` or `error`,
-/// reset() before the next request. args() point into the last input, or, for quoted inline arguments, into the
-/// parser.
+/// reset() before the next request. args() point into the last input, or, for quoted inline arguments, into
+/// the parser.
 class request_parser {
  public:
   request_parser() = default;

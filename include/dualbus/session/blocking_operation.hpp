@@ -9,8 +9,9 @@
 
 namespace dualbus::session {
 
-/// A request whose reply may take long (XREAD BLOCK of a pinned stream): it has a connection of its own while it
-/// waits, and the client's later requests wait behind it, as in Redis. If the client goes, so does the connection.
+/// A request whose reply may take long (XREAD BLOCK of a pinned stream): it has a connection of its own while
+/// it waits, and the client's later requests wait behind it, as in Redis. If the client goes, so does the
+/// connection.
 class blocking_operation final : public operation {
  public:
   blocking_operation(worker_context& context, session& owner, std::uint16_t command, command::bus_index bus,
@@ -26,6 +27,7 @@ class blocking_operation final : public operation {
 
  private:
   void release(bool reusable);
+  void unblock();
 
   command::bus_index bus_;
   backend::link* link_;  // null once given back

@@ -121,6 +121,7 @@ class session final : public base::io_handler, public backend::drain_listener {
   void resume();
   /// Answers what the client has sent by now, then closes: the daemon ends.
   void drain();
+  bool draining() const { return draining_; }
   void check_idle(std::chrono::seconds limit);
   bool closed() const { return !fd_; }
 
@@ -149,6 +150,8 @@ class session final : public base::io_handler, public backend::drain_listener {
   void pop_finished();
   void count(std::uint16_t command, metrics::outcome outcome);
   void read_ended();
+  void linger();
+  void discard_input();
   void watch();
   void queue_flush();
 
@@ -172,7 +175,8 @@ class session final : public base::io_handler, public backend::drain_listener {
   reply_mode reply_mode_ = reply_mode::on;
   metrics::close_reason close_reason_ = metrics::close_reason::client;
   bool tcp_, reading_ = true, writing_ = false, flush_queued_ = false, resume_queued_ = false;
-  bool refused_transaction_ = false, blocked_ = false, half_closed_ = false, draining_ = false;
+  bool refused_transaction_ = false, blocked_ = false, half_closed_ = false, draining_ = false,
+       lingering_ = false;
 };
 
 }  // namespace dualbus::session

@@ -53,9 +53,10 @@ inline constexpr std::size_t max_id_chars = 41;
 /// Writes `ms-seq` at `out`, which has room for max_id_chars; returns the end.
 char* write_id(char* out, std::uint64_t ms, std::uint64_t seq);
 
-/// Writes the client's form of a bus's ID that Redis wrote, `ms-seq`, at `out`, which has room for max_id_chars;
-/// returns the end, or null if `id` is no such text. The same as parsing, to_client() and write_id(), but for all
-/// IDs that Redis makes no number is converted: the slot's digits are put in front of the padded sequence.
+/// Writes the client's form of a bus's ID that Redis wrote, `ms-seq`, at `out`, which has room for
+/// max_id_chars; returns the end, or null if `id` is no such text. The same as parsing, to_client() and
+/// write_id(), but for all IDs that Redis makes no number is converted: the slot's digits are put in front of
+/// the padded sequence.
 char* write_client_id(char* out, std::string_view id, int slot);
 
 template <typename Id>

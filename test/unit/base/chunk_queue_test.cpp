@@ -15,7 +15,8 @@ std::string contents(const chunk_queue& queue) {
   iovec vectors[1024];
   const int count = queue.gather(vectors, 1024);
   std::string text;
-  for (int i = 0; i < count; ++i) text.append(static_cast<const char*>(vectors[i].iov_base), vectors[i].iov_len);
+  for (int i = 0; i < count; ++i)
+    text.append(static_cast<const char*>(vectors[i].iov_base), vectors[i].iov_len);
   return text;
 }
 

@@ -29,7 +29,8 @@ std::optional<wide> naive(const std::string& text, wide lowest, wide highest) {
 }
 
 void compare(const std::string& text) {
-  const auto expected = naive(text, std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max());
+  const auto expected =
+      naive(text, std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max());
   const auto actual = parse_int64(text);
   ASSERT_EQ(actual.has_value(), expected.has_value()) << '"' << text << '"';
   if (expected) {
@@ -44,9 +45,9 @@ void compare(const std::string& text) {
 }
 
 TEST(NumbersTest, ReadsTheEdgesOfTheRange) {
-  for (const char* text :
-       {"0", "1", "-1", "9223372036854775807", "9223372036854775808", "-9223372036854775808", "-9223372036854775809",
-        "18446744073709551615", "18446744073709551616", "99999999999999999999999", "10", "-10"}) {
+  for (const char* text : {"0", "1", "-1", "9223372036854775807", "9223372036854775808",
+                           "-9223372036854775808", "-9223372036854775809", "18446744073709551615",
+                           "18446744073709551616", "99999999999999999999999", "10", "-10"}) {
     compare(text);
   }
   EXPECT_EQ(parse_int64("-9223372036854775808"), std::numeric_limits<std::int64_t>::min());
@@ -54,7 +55,8 @@ TEST(NumbersTest, ReadsTheEdgesOfTheRange) {
 }
 
 TEST(NumbersTest, TakesOneSpellingOnly) {
-  for (const char* text : {"", "-", "+1", "-0", "00", "01", "-01", " 1", "1 ", "1.0", "1e3", "0x10", "--1", "1-", "a"}) {
+  for (const char* text :
+       {"", "-", "+1", "-0", "00", "01", "-01", " 1", "1 ", "1.0", "1e3", "0x10", "--1", "1-", "a"}) {
     EXPECT_FALSE(parse_int64(text)) << text;
     EXPECT_FALSE(parse_uint64(text)) << text;
   }
@@ -73,14 +75,16 @@ TEST(NumbersTest, AgreesWithANaiveReader) {
     } else {
       for (std::size_t n = random() % 22; n > 0; --n) text += alphabet[random() % alphabet.size()];
     }
-    if (random() % 8 == 0 && !text.empty()) text[random() % text.size()] = alphabet[random() % alphabet.size()];
+    if (random() % 8 == 0 && !text.empty())
+      text[random() % text.size()] = alphabet[random() % alphabet.size()];
     compare(text);
   }
 }
 
 TEST(NumbersTest, WritesWhatItReads) {
-  for (const std::int64_t value : {std::numeric_limits<std::int64_t>::min(), std::int64_t{-1}, std::int64_t{0},
-                                   std::int64_t{42}, std::numeric_limits<std::int64_t>::max()}) {
+  for (const std::int64_t value :
+       {std::numeric_limits<std::int64_t>::min(), std::int64_t{-1}, std::int64_t{0}, std::int64_t{42},
+        std::numeric_limits<std::int64_t>::max()}) {
     char text[max_int_chars];
     const std::string_view written(text, static_cast<std::size_t>(write_int(text, value) - text));
     EXPECT_EQ(written, std::to_string(value));

@@ -27,7 +27,8 @@ TEST(ObjectPoolTest, ConstructsAndDestroysEachObjectOnce) {
   std::vector<std::pair<counted*, std::string>> objects;
   for (int step = 0; step < 20'000; ++step) {
     if (objects.empty() || random() % 2 == 0) {
-      const std::string text = "a text that is too long for the small string optimisation " + std::to_string(step);
+      const std::string text =
+          "a text that is too long for the small string optimisation " + std::to_string(step);
       objects.emplace_back(pool.create(alive, text), text);
     } else {
       const std::size_t i = random() % objects.size();

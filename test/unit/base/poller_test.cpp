@@ -1,11 +1,10 @@
 #include <dualbus/base/poller.hpp>
 
-#include <poll.h>
-#include <sys/socket.h>
-
 #include <functional>
+#include <poll.h>
 #include <string>
 #include <string_view>
+#include <sys/socket.h>
 #include <vector>
 
 #include <gtest/gtest.h>

@@ -2,22 +2,21 @@
 
 #include <dualbus/base/unique_fd.hpp>
 
+#include <chrono>
+#include <cstring>
+#include <fcntl.h>
+#include <filesystem>
+#include <memory>
+#include <signal.h>
+#include <stdexcept>
+#include <string>
+#include <string_view>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <unistd.h>
-
-#include <chrono>
-#include <cstring>
-#include <filesystem>
-#include <memory>
-#include <stdexcept>
-#include <string>
-#include <string_view>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
 #include <hiredis/hiredis.h>
@@ -29,8 +28,8 @@ struct free_reply {
 };
 using reply_ptr = std::unique_ptr<redisReply, free_reply>;
 
-/// A redis-server of its own as oracle, on a Unix socket in a directory of its own; it ends with the object, or
-/// with the test program.
+/// A redis-server of its own as oracle, on a Unix socket in a directory of its own; it ends with the object,
+/// or with the test program.
 class real_redis {
  public:
   real_redis() {
@@ -100,8 +99,8 @@ class real_redis {
       pointers.push_back(argument.data());
       lengths.push_back(argument.size());
     }
-    auto* reply = static_cast<redisReply*>(redisCommandArgv(hiredis_.get(), static_cast<int>(arguments.size()),
-                                                            pointers.data(), lengths.data()));
+    auto* reply = static_cast<redisReply*>(redisCommandArgv(
+        hiredis_.get(), static_cast<int>(arguments.size()), pointers.data(), lengths.data()));
     if (reply == nullptr) throw std::runtime_error("redis-server closed the connection");
     return reply_ptr(reply);
   }
@@ -127,6 +126,8 @@ class real_redis {
 };
 
 /// The text of a string, status or error reply.
-inline std::string text_of(const redisReply& reply) { return {reply.str, static_cast<std::size_t>(reply.len)}; }
+inline std::string text_of(const redisReply& reply) {
+  return {reply.str, static_cast<std::size_t>(reply.len)};
+}
 
 }  // namespace dualbus::test

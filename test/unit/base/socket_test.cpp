@@ -1,18 +1,17 @@
 #include <dualbus/base/socket.hpp>
 
 #include <arpa/inet.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
 #include <string>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <system_error>
 #include <vector>
 
@@ -88,7 +87,8 @@ TEST(SocketTest, ListensOnIpv6) {
   try {
     listener = listen_tcp("::1", 0, 16, false);
   } catch (const std::system_error& error) {
-    if (error.code().value() == EADDRNOTAVAIL || error.code().value() == EAFNOSUPPORT) GTEST_SKIP() << error.what();
+    if (error.code().value() == EADDRNOTAVAIL || error.code().value() == EAFNOSUPPORT)
+      GTEST_SKIP() << error.what();
     throw;
   }
   EXPECT_EQ(local_name(listener.get()), "[::1]:" + std::to_string(port_of(listener)));

@@ -20,7 +20,8 @@ class owned_arguments {
       views_.emplace_back(text.data(), size);
     }
   }
-  owned_arguments(std::initializer_list<std::string> texts) : owned_arguments(std::vector<std::string>(texts)) {}
+  owned_arguments(std::initializer_list<std::string> texts)
+      : owned_arguments(std::vector<std::string>(texts)) {}
   owned_arguments(const owned_arguments&) = delete;
   owned_arguments& operator=(const owned_arguments&) = delete;
 

@@ -1,4 +1,5 @@
-// A slow and simple classifier, written from the description alone, against the real one on generated messages.
+// A slow and simple classifier, written from the description alone, against the real one on generated
+// messages.
 
 #include "arguments.hpp"
 
@@ -44,7 +45,8 @@ expected reference(const routing_rules& rules, const std::string& key, const std
   if (pinned != no_bus) return {pinned, rule::key, type.value_or("")};
   if (!type) {
     for (const std::string& name : rules.json_fields) {
-      const auto first = std::find_if(fields.begin(), fields.end(), [&](const field& f) { return f.name == name; });
+      const auto first =
+          std::find_if(fields.begin(), fields.end(), [&](const field& f) { return f.name == name; });
       if (first != fields.end() && first->type_inside) {
         type = first->type_inside;
         json = true;
@@ -57,7 +59,8 @@ expected reference(const routing_rules& rules, const std::string& key, const std
     if (r.match == *type && !base::is_glob(r.match)) return {r.bus, json ? rule::json : rule::type, *type};
   }
   for (const match_rule& r : rules.types) {
-    if (base::is_glob(r.match) && base::glob_match(r.match, *type)) return {r.bus, json ? rule::json : rule::glob, *type};
+    if (base::is_glob(r.match) && base::glob_match(r.match, *type))
+      return {r.bus, json ? rule::json : rule::glob, *type};
   }
   return {rules.default_bus, rule::default_bus, *type};
 }
@@ -65,8 +68,10 @@ expected reference(const routing_rules& rules, const std::string& key, const std
 TEST(ClassifierOracleTest, AgreesWithTheSimpleOne) {
   std::mt19937 random(79);
   const auto one_of = [&](const auto& list) { return list[random() % list.size()]; };
-  const strings types = {"market_data", "price_update", "trade_x", "trade_execution", "risk_a", "order", "new", ""};
-  const strings patterns = {"market_data", "trade_*", "*_update", "order", "risk_[ab]", "*x*", "trade_execution", "?"};
+  const strings types = {"market_data", "price_update", "trade_x", "trade_execution",
+                         "risk_a",      "order",        "new",     ""};
+  const strings patterns = {"market_data", "trade_*", "*_update",        "order",
+                            "risk_[ab]",   "*x*",     "trade_execution", "?"};
   const strings keys = {"md:1", "md", "risk:1", "nautilus-a-streams", "x"};
   const strings key_patterns = {"md:*", "md", "*:1", "nautilus-?-streams", "risk:1"};
   const strings names = {"message_type", "payload", "data", "extra"};
@@ -96,9 +101,14 @@ TEST(ClassifierOracleTest, AgreesWithTheSimpleOne) {
             f.type_inside = f.text;
             f.text = R"({"a":{"message_type":"order"},"message_type":")" + *f.type_inside + "\"}";
             break;
-          case 1: f.text = R"({"type":"market_data"})"; break;
-          case 2: f.text = R"({"message_type":"market_data")"; break;
-          default: break;
+          case 1:
+            f.text = R"({"type":"market_data"})";
+            break;
+          case 2:
+            f.text = R"({"message_type":"market_data")";
+            break;
+          default:
+            break;
         }
         fields.push_back(f);
       }

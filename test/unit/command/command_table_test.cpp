@@ -57,7 +57,8 @@ TEST(CommandTableTest, IsSortedAndHoldsEachNameOnceInLowerCase) {
     if (i > 0) {
       EXPECT_LT(table[i - 1].name, table[i].name);
     }
-    for (const char c : table[i].name) EXPECT_FALSE(std::isupper(static_cast<unsigned char>(c))) << table[i].name;
+    for (const char c : table[i].name)
+      EXPECT_FALSE(std::isupper(static_cast<unsigned char>(c))) << table[i].name;
     EXPECT_NE(table[i].arity, 0) << table[i].name;
   }
 }
@@ -89,9 +90,14 @@ TEST(CommandTableTest, FindsNothingElse) {
     for (int i = 0; i < 20; ++i) {
       std::string wrong = name;
       switch (random() % 3) {
-        case 0: wrong.erase(random() % wrong.size(), 1); break;
-        case 1: wrong.insert(random() % (wrong.size() + 1), 1, static_cast<char>(random())); break;
-        default: wrong[random() % wrong.size()] = static_cast<char>(random());
+        case 0:
+          wrong.erase(random() % wrong.size(), 1);
+          break;
+        case 1:
+          wrong.insert(random() % (wrong.size() + 1), 1, static_cast<char>(random()));
+          break;
+        default:
+          wrong[random() % wrong.size()] = static_cast<char>(random());
       }
       std::string folded = wrong;
       for (char& c : folded) {

@@ -145,7 +145,8 @@ TEST_F(RouterTest, StreamCommandsFollowTheKeysForm) {
 TEST_F(RouterTest, BlockingReadsOfPinnedStreamsNeedAConnectionOfTheirOwn) {
   EXPECT_EQ(plan_for({"XREAD", "BLOCK", "0", "STREAMS", "md:a", "$"}).what, action::block);
   EXPECT_EQ(plan_.bus, 0);
-  EXPECT_EQ(plan_for({"XREADGROUP", "GROUP", "block", "block", "STREAMS", "md:a", ">"}).what, action::forward);
+  EXPECT_EQ(plan_for({"XREADGROUP", "GROUP", "block", "block", "STREAMS", "md:a", ">"}).what,
+            action::forward);
   EXPECT_EQ(plan_for({"XREAD", "COUNT", "1", "STREAMS", "md:block", "0"}).what, action::forward);
 }
 

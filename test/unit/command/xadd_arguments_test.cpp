@@ -27,7 +27,8 @@ TEST(XaddArgumentsTest, FindsIdAndFields) {
   EXPECT_EQ(plain.fields, 3U);
   EXPECT_EQ(plain.min_id, 0U);
   EXPECT_FALSE(plain.no_mkstream);
-  const xadd_arguments full = parse({"xadd", "k", "NoMkStream", "maxlen", "~", "100", "LIMIT", "5", "1-*", "f", "v"});
+  const xadd_arguments full =
+      parse({"xadd", "k", "NoMkStream", "maxlen", "~", "100", "LIMIT", "5", "1-*", "f", "v"});
   EXPECT_EQ(full.result, verdict::ok);
   EXPECT_EQ(full.id, 8U);
   EXPECT_EQ(full.fields, 9U);
@@ -73,15 +74,30 @@ TEST(XaddArgumentsTest, TheFirstFieldOfANameCounts) {
   EXPECT_NE(find_field(empty, parse_xadd(empty), "t").data(), nullptr);
 }
 
-// Redis decides whether a generated XADD is taken, and the entry that it stores shows where it saw the fields.
+// Redis decides whether a generated XADD is taken, and the entry that it stores shows where it saw the
+// fields.
 TEST(XaddArgumentsTest, AgreesWithRedisOnGeneratedRequests) {
   const test::real_redis redis;
   std::mt19937 random(67);
-  const std::vector<strings> pieces = {
-      {"MAXLEN", "~", "100"}, {"maxlen", "=", "100"}, {"MAXLEN", "100"},        {"MINID", "~", "1-1"}, {"minid", "1"},
-      {"LIMIT", "0"},         {"LIMIT", "10"},        {"NOMKSTREAM"},           {"nomkstream"},        {"*"},
-      {"MAXLEN"},             {"MINID"},              {"LIMIT"},                {"~"},                 {"f", "v"},
-      {"MAXLEN", "~"},        {"bogus"},              {"MAXLEN", "x"},          {"="}};
+  const std::vector<strings> pieces = {{"MAXLEN", "~", "100"},
+                                       {"maxlen", "=", "100"},
+                                       {"MAXLEN", "100"},
+                                       {"MINID", "~", "1-1"},
+                                       {"minid", "1"},
+                                       {"LIMIT", "0"},
+                                       {"LIMIT", "10"},
+                                       {"NOMKSTREAM"},
+                                       {"nomkstream"},
+                                       {"*"},
+                                       {"MAXLEN"},
+                                       {"MINID"},
+                                       {"LIMIT"},
+                                       {"~"},
+                                       {"f", "v"},
+                                       {"MAXLEN", "~"},
+                                       {"bogus"},
+                                       {"MAXLEN", "x"},
+                                       {"="}};
   int taken = 0, arity = 0;
   for (int i = 0; i < 6000; ++i) {
     strings request = {"XADD", "k" + std::to_string(i)};

@@ -87,10 +87,12 @@ const amount_key amount_keys[] = {
      READ(us(c.backend.health_timeout)), "20ms and 1h"},
     {"backend", "keepalive", "1m", "0", "32767s", "", "32768s", minute, 0, 32767 * s,
      READ(us(c.backend.keepalive)), "0 and 32767s"},
+    {"backend", "dedicated_connections", "64", "0", "10000", "-1", "10001", 64, 0, 10000,
+     READ(c.backend.dedicated_connections), "0 and 10000"},
     {"limits", "max_clients", "10000", "1", "1000000", "0", "1000001", 10000, 1, 1000000,
      READ(c.limits.max_clients), "1 and 1000000"},
-    {"limits", "max_request", "64mb", "64kb", "4gb", "65535", "4294967297", 64 * mb, 64 * kb, 4 * gb,
-     READ(c.limits.max_request), "64kb and 4gb"},
+    {"limits", "max_request", "64mb", "64kb", "512mb", "65535", "536870913", 64 * mb, 64 * kb, 512 * mb,
+     READ(c.limits.max_request), "64kb and 512mb"},
     {"limits", "client_output_buffer", "256mb", "64kb", "64gb", "63kb", "65gb", 256 * mb, 64 * kb, 64 * gb,
      READ(c.limits.client_output_buffer), "64kb and 64gb"},
     {"limits", "client_in_flight", "10000", "1", "1000000", "0", "1000001", 10000, 1, 1000000,
@@ -216,17 +218,17 @@ TEST(KeyValuesTest, ReadsEveryChoice) {
 }
 
 TEST(KeyValuesTest, ReadsBytesAsRedisConfDoes) {
-  const auto request = [](const std::string& text) {
-    return good("limits: {max_request: " + text + "}\n" + one_bus).limits.max_request;
+  const auto buffer = [](const std::string& text) {
+    return good("limits: {client_output_buffer: " + text + "}\n" + one_bus).limits.client_output_buffer;
   };
-  EXPECT_EQ(request("100000"), 100000u);
-  EXPECT_EQ(request("100000b"), 100000u);
-  EXPECT_EQ(request("100k"), 100000u);
-  EXPECT_EQ(request("100kb"), 102400u);
-  EXPECT_EQ(request("1m"), 1000000u);
-  EXPECT_EQ(request("1MB"), 1048576u);
-  EXPECT_EQ(request("1g"), 1000000000u);
-  EXPECT_EQ(request("\"1Gb\""), 1073741824u);
+  EXPECT_EQ(buffer("100000"), 100000u);
+  EXPECT_EQ(buffer("100000b"), 100000u);
+  EXPECT_EQ(buffer("100k"), 100000u);
+  EXPECT_EQ(buffer("100kb"), 102400u);
+  EXPECT_EQ(buffer("1m"), 1000000u);
+  EXPECT_EQ(buffer("1MB"), 1048576u);
+  EXPECT_EQ(buffer("1g"), 1000000000u);
+  EXPECT_EQ(buffer("\"1Gb\""), 1073741824u);
 }
 
 TEST(KeyValuesTest, ReadsDurationsInEveryUnit) {

@@ -29,6 +29,16 @@ TEST(UnknownKeyTest, ListsTheValidKeysWhenNoneIsNear) {
               ElementsAre("f.yaml:3:7: log.colour: unknown key 'colour'; known here: level"));
 }
 
+TEST(UnknownKeyTest, TwoLettersSwappedAreOneMistake) {
+  EXPECT_THAT(mistakes_in(one_bus + "routing: {fiedl: x}\n"),
+              ElementsAre("f.yaml:3:11: routing.fiedl: unknown key 'fiedl', did you mean 'field'?"));
+}
+
+TEST(UnknownKeyTest, ControlCharactersInAKeyAreEscaped) {
+  EXPECT_THAT(mistakes_in(one_bus + "log: {\"le\\x1bel\": info}\n"),
+              ElementsAre("f.yaml:3:7: log.le\\x1bel: unknown key 'le\\x1bel', did you mean 'level'?"));
+}
+
 TEST(UnknownKeyTest, KeysAreCaseSensitive) {
   EXPECT_THAT(mistakes_in(one_bus + "Workers: 1\n"),
               ElementsAre("f.yaml:3:1: Workers: unknown key 'Workers', did you mean 'workers'?"));
@@ -68,7 +78,7 @@ TEST(TypeTest, NumbersHaveOneNotation) {
       mistakes_in(one_bus + "listen: {port: 99999999999999999999}\n"),
       ElementsAre("f.yaml:3:16: listen.port: must be between 0 and 65535, not '99999999999999999999'"));
   EXPECT_THAT(mistakes_in(one_bus + "limits: {max_request: 9223372036854775807gb}\n"),
-              ElementsAre("f.yaml:3:23: limits.max_request: must be between 64kb and 4gb, not "
+              ElementsAre("f.yaml:3:23: limits.max_request: must be between 64kb and 512mb, not "
                           "'9223372036854775807gb'"));
   EXPECT_THAT(
       mistakes_in(one_bus + "limits: {max_request: 64mib}\n"),

@@ -17,7 +17,8 @@ using std::chrono::nanoseconds;
 TEST(HistogramTest, BoundsAscendAndHoldTheLatencyTargets) {
   EXPECT_TRUE(std::is_sorted(histogram::bounds_ns.begin(), histogram::bounds_ns.end()));
   for (const std::int64_t target : {500'000, 1'000'000, 2'000'000}) {
-    EXPECT_NE(std::find(histogram::bounds_ns.begin(), histogram::bounds_ns.end(), target), histogram::bounds_ns.end());
+    EXPECT_NE(std::find(histogram::bounds_ns.begin(), histogram::bounds_ns.end(), target),
+              histogram::bounds_ns.end());
   }
 }
 
@@ -66,7 +67,8 @@ TEST(WorkerMetricsTest, CountsRequestsOfAllOutcomesAndUnknownCommands) {
 TEST(WorkerMetricsTest, EachLabelValueHasANameOfItsOwn) {
   std::set<std::string> outcomes, reasons, states;
   for (std::size_t i = 0; i < outcome_count; ++i) outcomes.emplace(outcome_name(static_cast<outcome>(i)));
-  for (std::size_t i = 0; i < close_reason_count; ++i) reasons.emplace(close_reason_name(static_cast<close_reason>(i)));
+  for (std::size_t i = 0; i < close_reason_count; ++i)
+    reasons.emplace(close_reason_name(static_cast<close_reason>(i)));
   for (std::size_t i = 0; i < connection_state_count; ++i) {
     states.emplace(connection_state_name(static_cast<connection_state>(i)));
   }

@@ -31,13 +31,18 @@ std::string encoded(protocol version, const std::function<void(encoder&)>& write
   iovec vectors[64];
   const int count = queue.gather(vectors, 64);
   std::string bytes;
-  for (int i = 0; i < count; ++i) bytes.append(static_cast<const char*>(vectors[i].iov_base), vectors[i].iov_len);
+  for (int i = 0; i < count; ++i)
+    bytes.append(static_cast<const char*>(vectors[i].iov_base), vectors[i].iov_len);
   EXPECT_EQ(bytes.size(), queue.size());
   return bytes;
 }
 
-std::string resp2(const std::function<void(encoder&)>& write) { return encoded(protocol::resp2, write); }
-std::string resp3(const std::function<void(encoder&)>& write) { return encoded(protocol::resp3, write); }
+std::string resp2(const std::function<void(encoder&)>& write) {
+  return encoded(protocol::resp2, write);
+}
+std::string resp3(const std::function<void(encoder&)>& write) {
+  return encoded(protocol::resp3, write);
+}
 
 std::unique_ptr<redisReply, free_reply> read_back(const std::string& bytes) {
   const std::unique_ptr<redisReader, free_reader> reader(redisReaderCreate());
@@ -54,8 +59,8 @@ TEST(EncoderTest, HiredisReadsScalarsBack) {
   const auto error = read_back(resp2([](encoder& e) { e.error("ERR no such thing"); }));
   ASSERT_EQ(error->type, REDIS_REPLY_ERROR);
   EXPECT_STREQ(error->str, "ERR no such thing");
-  for (const std::int64_t value : {std::numeric_limits<std::int64_t>::min(), std::int64_t{-1}, std::int64_t{0},
-                                   std::numeric_limits<std::int64_t>::max()}) {
+  for (const std::int64_t value : {std::numeric_limits<std::int64_t>::min(), std::int64_t{-1},
+                                   std::int64_t{0}, std::numeric_limits<std::int64_t>::max()}) {
     const auto integer = read_back(resp2([&](encoder& e) { e.integer(value); }));
     ASSERT_EQ(integer->type, REDIS_REPLY_INTEGER);
     EXPECT_EQ(integer->integer, value);
@@ -113,7 +118,8 @@ TEST(EncoderTest, WritesWhatRedisWritesInResp3) {
 }
 
 TEST(EncoderTest, LineBreaksInErrorsBecomeBlanks) {
-  EXPECT_EQ(resp2([](encoder& e) { e.error("ERR unknown command 'a\r\nb\nc'"); }), "-ERR unknown command 'a  b c'\r\n");
+  EXPECT_EQ(resp2([](encoder& e) { e.error("ERR unknown command 'a\r\nb\nc'"); }),
+            "-ERR unknown command 'a  b c'\r\n");
   EXPECT_EQ(resp2([](encoder& e) { e.error(""); }), "-\r\n");
 }
 

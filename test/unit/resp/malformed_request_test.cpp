@@ -1,4 +1,5 @@
-// Malformed bytes, sent to a real Redis as well: the same error text, and the same number of requests before it.
+// Malformed bytes, sent to a real Redis as well: the same error text, and the same number of requests before
+// it.
 
 #include "../base/real_redis.hpp"
 #include "parse_helpers.hpp"
@@ -62,7 +63,8 @@ class MalformedRequestTest : public testing::Test {
       ++errors_;
     } else {
       ASSERT_EQ(replies.size(), answered) << shown;
-      for (const std::string& reply : replies) ASSERT_FALSE(reply.starts_with("-ERR Protocol error")) << shown << reply;
+      for (const std::string& reply : replies)
+        ASSERT_FALSE(reply.starts_with("-ERR Protocol error")) << shown << reply;
     }
   }
   test::real_redis redis_;
@@ -70,12 +72,34 @@ class MalformedRequestTest : public testing::Test {
 };
 
 TEST_F(MalformedRequestTest, KnownMistakesGetTheSameAnswer) {
-  for (const char* bytes :
-       {"*x\r\n", "*\r\n", "*-0\r\n", "*2147483648\r\n", "*99999999999999999999\r\n", "*+1\r\n", "*01\r\n", "*1 \r\n",
-        "*1\r\n$x\r\n", "*1\r\n$\r\n", "*1\r\n$-1\r\n", "*1\r\n$-0\r\n", "*1\r\n$04\r\nPING\r\n", "*1\r\n$536870913\r\n",
-        "*1\r\n$9223372036854775808\r\n", "*1\r\nx\r\n", "*1\r\n:4\r\nPING\r\n", "*1\r\n\r\n", "*2\r\n$4\r\nPING\r\n*1\r\n",
-        "*0\r\nPING\r\n", "*-7\r\nPING\r\n", "*1\r?$4\r?PING??PING\r\n", "\"\r\n", "'\r\n", "PING \"a\"b\r\n", "\r\nPING\r\n",
-        "*1\r\n$0\r\n\r\n", "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$3\r\nabcdPING\r\n"}) {
+  for (const char* bytes : {"*x\r\n",
+                            "*\r\n",
+                            "*-0\r\n",
+                            "*2147483648\r\n",
+                            "*99999999999999999999\r\n",
+                            "*+1\r\n",
+                            "*01\r\n",
+                            "*1 \r\n",
+                            "*1\r\n$x\r\n",
+                            "*1\r\n$\r\n",
+                            "*1\r\n$-1\r\n",
+                            "*1\r\n$-0\r\n",
+                            "*1\r\n$04\r\nPING\r\n",
+                            "*1\r\n$536870913\r\n",
+                            "*1\r\n$9223372036854775808\r\n",
+                            "*1\r\nx\r\n",
+                            "*1\r\n:4\r\nPING\r\n",
+                            "*1\r\n\r\n",
+                            "*2\r\n$4\r\nPING\r\n*1\r\n",
+                            "*0\r\nPING\r\n",
+                            "*-7\r\nPING\r\n",
+                            "*1\r?$4\r?PING??PING\r\n",
+                            "\"\r\n",
+                            "'\r\n",
+                            "PING \"a\"b\r\n",
+                            "\r\nPING\r\n",
+                            "*1\r\n$0\r\n\r\n",
+                            "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$3\r\nabcdPING\r\n"}) {
     compare(bytes);
   }
   compare(std::string(64 * 1024 + 1, 'x'));
@@ -97,9 +121,14 @@ TEST_F(MalformedRequestTest, GeneratedMistakesGetTheSameAnswer) {
       const std::size_t at = random() % bytes.size();
       const char piece = pieces[random() % pieces.size()];
       switch (random() % 3) {
-        case 0: bytes[at] = piece; break;
-        case 1: bytes.erase(at, 1 + random() % 2); break;
-        default: bytes.insert(at, 1, piece);
+        case 0:
+          bytes[at] = piece;
+          break;
+        case 1:
+          bytes.erase(at, 1 + random() % 2);
+          break;
+        default:
+          bytes.insert(at, 1, piece);
       }
       if (bytes.empty()) bytes = "\n";
     }

@@ -35,10 +35,12 @@ struct parsed_input {
   bool operator==(const parsed_input&) const = default;
 };
 
-inline std::vector<std::string> copy_arguments(resp::arguments args) { return {args.begin(), args.end()}; }
+inline std::vector<std::string> copy_arguments(resp::arguments args) {
+  return {args.begin(), args.end()};
+}
 
-/// Parses `bytes`, which arrive in pieces that end at `ends` (ascending); each call sees a fresh copy of what is
-/// there, and the copy before it is gone by then.
+/// Parses `bytes`, which arrive in pieces that end at `ends` (ascending); each call sees a fresh copy of what
+/// is there, and the copy before it is gone by then.
 inline parsed_input parse_in_pieces(std::string_view bytes, const std::vector<std::size_t>& ends,
                                     resp::parser_limits limits = {}) {
   parsed_input result;

@@ -17,13 +17,19 @@ namespace {
 
 // The type characters that hiredis would give a value.
 std::string show(const redisReply& reply) {
-  const std::string text = reply.str == nullptr ? "" : std::string(reply.str, static_cast<std::size_t>(reply.len));
+  const std::string text =
+      reply.str == nullptr ? "" : std::string(reply.str, static_cast<std::size_t>(reply.len));
   switch (reply.type) {
-    case REDIS_REPLY_STATUS: return "+" + text + ";";
-    case REDIS_REPLY_ERROR: return "-" + text + ";";
-    case REDIS_REPLY_INTEGER: return ":" + std::to_string(reply.integer) + ";";
-    case REDIS_REPLY_STRING: return "$" + text + ";";
-    case REDIS_REPLY_NIL: return "nil;";
+    case REDIS_REPLY_STATUS:
+      return "+" + text + ";";
+    case REDIS_REPLY_ERROR:
+      return "-" + text + ";";
+    case REDIS_REPLY_INTEGER:
+      return ":" + std::to_string(reply.integer) + ";";
+    case REDIS_REPLY_STRING:
+      return "$" + text + ";";
+    case REDIS_REPLY_NIL:
+      return "nil;";
     default: {
       std::string all = "*" + std::to_string(reply.elements) + ";";
       for (std::size_t i = 0; i < reply.elements; ++i) all += show(*reply.element[i]);
@@ -80,15 +86,19 @@ std::string random_reply(std::mt19937& random, int depth) {
   };
   // hiredis 0.14 takes no more than seven levels.
   switch (random() % (depth < 6 ? 9 : 6)) {
-    case 0: return line('+');
-    case 1: return line('-');
-    case 2: return ":" + std::to_string(static_cast<std::int32_t>(random()) >> (random() % 32)) + "\r\n";
+    case 0:
+      return line('+');
+    case 1:
+      return line('-');
+    case 2:
+      return ":" + std::to_string(static_cast<std::int32_t>(random()) >> (random() % 32)) + "\r\n";
     case 3:
     case 4: {
       const std::string bytes = text(random() % 10 == 0 ? 3000 : 12);
       return "$" + std::to_string(bytes.size()) + "\r\n" + bytes + "\r\n";
     }
-    case 5: return random() % 2 == 0 ? "$-1\r\n" : "*-1\r\n";
+    case 5:
+      return random() % 2 == 0 ? "$-1\r\n" : "*-1\r\n";
     default: {
       const std::size_t count = random() % 5;
       std::string all = "*" + std::to_string(count) + "\r\n";

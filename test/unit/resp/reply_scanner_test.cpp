@@ -108,18 +108,45 @@ TEST(ReplyScannerTest, NestingCostsNeitherStackNorMemory) {
 }
 
 TEST(ReplyScannerTest, WhatIsNotRespIsAnError) {
-  for (const char* bytes :
-       {"HTTP/1.1 400 Bad Request\r\n", "\r\n", "?\r\n", ":\r\n", ":1x\r\n", ":9223372036854775808\r\n", ":+1\r\n",
-        "$\r\n", "$-2\r\n", "$x\r\n", "$01\r\n", "$9223372036854775807\r\n", "$99999999999999999999\r\n", "*-2\r\n",
-        "*x\r\n", "*9223372036854775807\r\n", "%-1\r\n", "~-1\r\n", ">-1\r\n", "|-1\r\n", "=-1\r\n", "!-1\r\n", "_x\r\n",
-        "#x\r\n", "#\r\n", "$1\r\nabc\r\n", "$1\r\na\rb", "$?\r\n", "*?\r\n", "+OK\rX", "*1\r\n\r\n"}) {
+  for (const char* bytes : {"HTTP/1.1 400 Bad Request\r\n",
+                            "\r\n",
+                            "?\r\n",
+                            ":\r\n",
+                            ":1x\r\n",
+                            ":9223372036854775808\r\n",
+                            ":+1\r\n",
+                            "$\r\n",
+                            "$-2\r\n",
+                            "$x\r\n",
+                            "$01\r\n",
+                            "$9223372036854775807\r\n",
+                            "$99999999999999999999\r\n",
+                            "*-2\r\n",
+                            "*x\r\n",
+                            "*9223372036854775807\r\n",
+                            "%-1\r\n",
+                            "~-1\r\n",
+                            ">-1\r\n",
+                            "|-1\r\n",
+                            "=-1\r\n",
+                            "!-1\r\n",
+                            "_x\r\n",
+                            "#x\r\n",
+                            "#\r\n",
+                            "$1\r\nabc\r\n",
+                            "$1\r\na\rb",
+                            "$?\r\n",
+                            "*?\r\n",
+                            "+OK\rX",
+                            "*1\r\n\r\n"}) {
     EXPECT_EQ(scan(bytes).status, scan_status::error) << bytes;
   }
 }
 
 TEST(ReplyScannerTest, HugeCountsAddUpWithoutAnOverflow) {
   EXPECT_EQ(scan("*1099511627777\r\n").status, scan_status::error);
-  // 4,194,304 times 2^40 values are 2^62, more than any reply has; a sum that wraps around would look complete.
+  // 4,194,304 times 2^40 values are 2^62, more than any reply has; a sum that wraps around would look
+  // complete.
   std::string bytes;
   for (int i = 0; i < 4'194'400; ++i) bytes += "*1099511627776\r\n";
   reply_scanner scanner;
@@ -173,7 +200,9 @@ TEST(ReplyReaderTest, WalksValueByValue) {
 }
 
 TEST(ReplyReaderTest, PassesOverAttributes) {
-  reply_reader reader("|1\r\n+key-popularity\r\n%1\r\n$1\r\na\r\n,0.19\r\n*2\r\n|1\r\n+x\r\n|1\r\n+y\r\n:0\r\n:1\r\n:2\r\n:3\r\n");
+  reply_reader reader(
+      "|1\r\n+key-popularity\r\n%1\r\n$1\r\na\r\n,0.19\r\n*2\r\n|1\r\n+x\r\n|1\r\n+y\r\n:0\r\n:1\r\n:2\r\n:"
+      "3\r\n");
   EXPECT_EQ(reader.next().number, 2);
   EXPECT_EQ(reader.next().number, 2);
   EXPECT_EQ(reader.next().number, 3);

@@ -63,10 +63,10 @@ TEST(RequestParserTest, FindsEveryPipelinedRequest) {
 }
 
 TEST(RequestParserTest, FindsTheSameAtEverySplitPoint) {
-  const std::string bytes = encode({"XADD", "s", "*", "message_type", "market_data", "empty", "", "payload",
-                                    "{\"a\":\"\r\n\"}"}) +
-                            "\r\n*0\r\n*-1\r\nset \"quo\\x41ted\\n\" 'si ngle'\r\n" + encode({"PING"}) + "PING\n" +
-                            "*1\rX$4XX\rPINGXY" + encode({"GET", std::string("k\0y", 3)});
+  const std::string bytes =
+      encode({"XADD", "s", "*", "message_type", "market_data", "empty", "", "payload", "{\"a\":\"\r\n\"}"}) +
+      "\r\n*0\r\n*-1\r\nset \"quo\\x41ted\\n\" 'si ngle'\r\n" + encode({"PING"}) + "PING\n" +
+      "*1\rX$4XX\rPINGXY" + encode({"GET", std::string("k\0y", 3)});
   // The one irregular length above is an error; everything before it must come out first.
   const parsed_input whole = parse_whole(bytes);
   ASSERT_EQ(whole.last, parse_status::error);
@@ -106,16 +106,18 @@ TEST(RequestParserTest, InlineRequestsAreNotForwardedAsTheyAre) {
 }
 
 TEST(RequestParserTest, MalformedCountsGetRedissError) {
-  for (const char* count : {"", "a", "1a", "+1", " 1", "01", "-0", "-", "1.0", "2147483648", "9223372036854775807",
-                            "9223372036854775808", "99999999999999999999999999"}) {
-    EXPECT_EQ(error_of("*" + std::string(count) + "\r\n"), "Protocol error: invalid multibulk length") << count;
+  for (const char* count : {"", "a", "1a", "+1", " 1", "01", "-0", "-", "1.0", "2147483648",
+                            "9223372036854775807", "9223372036854775808", "99999999999999999999999999"}) {
+    EXPECT_EQ(error_of("*" + std::string(count) + "\r\n"), "Protocol error: invalid multibulk length")
+        << count;
   }
 }
 
 TEST(RequestParserTest, MalformedLengthsGetRedissError) {
-  for (const char* length : {"", "a", "1a", "+1", " 1", "01", "-1", "-0", "9223372036854775807", "9223372036854775808",
-                             "-9223372036854775808", "99999999999999999999999999"}) {
-    EXPECT_EQ(error_of("*1\r\n$" + std::string(length) + "\r\n"), "Protocol error: invalid bulk length") << length;
+  for (const char* length : {"", "a", "1a", "+1", " 1", "01", "-1", "-0", "9223372036854775807",
+                             "9223372036854775808", "-9223372036854775808", "99999999999999999999999999"}) {
+    EXPECT_EQ(error_of("*1\r\n$" + std::string(length) + "\r\n"), "Protocol error: invalid bulk length")
+        << length;
   }
 }
 
@@ -136,8 +138,8 @@ TEST(RequestParserTest, LinesWithoutAnEndAreErrors) {
 }
 
 TEST(RequestParserTest, UnbalancedQuotesAreErrors) {
-  for (const char* line : {"\"", "'", "ECHO \"abc", "ECHO 'abc", "ECHO \"a\"b", "ECHO 'a'b", "ECHO \"a\\\"", "ECHO 'a\\'",
-                           "ECHO \"\\x4"}) {
+  for (const char* line : {"\"", "'", "ECHO \"abc", "ECHO 'abc", "ECHO \"a\"b", "ECHO 'a'b", "ECHO \"a\\\"",
+                           "ECHO 'a\\'", "ECHO \"\\x4"}) {
     EXPECT_EQ(error_of(std::string(line) + "\r\n"), "Protocol error: unbalanced quotes in request") << line;
   }
 }
@@ -146,7 +148,8 @@ TEST(RequestParserTest, RequestsBeyondTheLimitAreErrorsBeforeTheirBytesCome) {
   parser_limits limits;
   limits.max_request = 1000;
   EXPECT_EQ(error_of("*1\r\n$1001\r\n", limits), "Protocol error: invalid bulk length");
-  EXPECT_EQ(error_of("*1\r\n$999\r\n", limits), "Protocol error: request larger than max_request (1000 bytes)");
+  EXPECT_EQ(error_of("*1\r\n$999\r\n", limits),
+            "Protocol error: request larger than max_request (1000 bytes)");
   EXPECT_EQ(error_of("*1\r\n$900\r\n", limits), "no error");
   const std::string half = "$500\r\n" + std::string(500, 'x') + "\r\n";
   EXPECT_EQ(error_of("*2\r\n" + half + "$500\r\n", limits),

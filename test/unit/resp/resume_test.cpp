@@ -1,15 +1,14 @@
-// What it costs to go on with more bytes: the bytes that were seen are taken away, by protecting their pages, so
-// that looking at them again ends the test program.
+// What it costs to go on with more bytes: the bytes that were seen are taken away, by protecting their pages,
+// so that looking at them again ends the test program.
 
 #include <dualbus/resp/reply_scanner.hpp>
 #include <dualbus/resp/request_parser.hpp>
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <gtest/gtest.h>
 
@@ -32,8 +31,8 @@ class guarded_input {
   std::size_t size() const { return size_; }
   std::size_t page() const { return page_; }
 
-  /// Makes the whole pages in [page, end) unreadable. The first page stays: a number that is not yet complete may
-  /// be read again, it is short.
+  /// Makes the whole pages in [page, end) unreadable. The first page stays: a number that is not yet complete
+  /// may be read again, it is short.
   void take_away(std::size_t end) {
     if (end / page_ > 1) ::mprotect(memory_ + page_, (end / page_ - 1) * page_, PROT_NONE);
   }
@@ -84,8 +83,8 @@ TEST(ResumeTest, TheParserNeverLooksBackAtEarlierArguments) {
 }
 
 TEST(ResumeTest, TheScannerLooksAtNoByteOfABulkTwice) {
-  guarded_input input("*2\r\n$300000\r\n" + std::string(300'000, 'x') + "\r\n$300000\r\n" + std::string(300'000, 'y') +
-                      "\r\n");
+  guarded_input input("*2\r\n$300000\r\n" + std::string(300'000, 'x') + "\r\n$300000\r\n" +
+                      std::string(300'000, 'y') + "\r\n");
   reply_scanner scanner;
   for (std::size_t end = 1000; end < input.size(); end += 1000) {
     ASSERT_EQ(scanner.scan(input.first(end)), scan_status::incomplete);
