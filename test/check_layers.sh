@@ -22,24 +22,43 @@ breach() {
   breaches=$((breaches + 1))
 }
 
-# "line number:header" for each include of a file, however it is spaced and quoted.
-includes_of() {
-  sed -nE 's/^[[:space:]]*#[[:space:]]*include[[:space:]]*[<"]([^>"]+)[>"].*/\1/;t found;d;:found;=;p' "$1" | paste -d: - - || true
+# Of every file: its includes, "line number:header" a line, however they are spaced and quoted; and how long it is.
+declare -A includes=() lengths=()
+read_files() {
+  local kind file line header
+  [ $# -gt 0 ] || return 0
+  while IFS=$'\t' read -r kind file line header; do
+    case $kind in
+      include) includes[$file]+="$line:$header"$'\n' ;;
+      length) lengths[$file]=$line ;;
+    esac
+  done < <(awk '
+    /^[ \t]*#[ \t]*include[ \t]*[<"]/ {
+      header = $0
+      sub(/^[^<"]*[<"]/, "", header)
+      sub(/[>"].*/, "", header)
+      print "include\t" FILENAME "\t" FNR "\t" header
+    }
+    { length_of[FILENAME] = FNR }
+    END { for (file in length_of) print "length\t" file "\t" length_of[file] "\t" }' "$@")
 }
 
-# The file of ours behind an include, or nothing: <dualbus/...> or a private header beside the file.
+# Leaves in `behind` the file of ours behind an include, or nothing: <dualbus/...> or a private header beside the file.
 file_behind() {
   local header=$1 from=$2
-  if [ -f "include/$header" ]; then
-    echo "include/$header"
-  elif [ -f "$(dirname "$from")/$header" ]; then
-    echo "$(dirname "$from")/$header"
+  if [ -n "${lengths[include/$header]:-}" ]; then
+    behind=include/$header
+  elif [ -n "${lengths[${from%/*}/$header]:-}" ]; then
+    behind=${from%/*}/$header
+  else
+    behind=
   fi
 }
 
 check_order() {
   local file=$1 layer=$2 line header target
   while IFS=: read -r line header; do
+    [ -n "$header" ] || continue
     case $header in
       dualbus/*/*)
         target=${header#dualbus/}
@@ -54,37 +73,40 @@ check_order() {
         breach "$file:$line: includes \"$header\" past the layers; use <dualbus/LAYER/...> or a header of the same folder"
         ;;
     esac
-  done < <(includes_of "$file")
+  done <<<"${includes[$file]:-}"
 }
 
 # Walks the includes that are ours; `via` tells the way for the message.
 check_no_socket() {
-  local start=$1 current header line target
+  local start=$1 current header line behind
   local -A seen=(["$start"]=1) via=(["$start"]=$start)
   local queue=("$start")
   while [ ${#queue[@]} -gt 0 ]; do
     current=${queue[0]}
     queue=("${queue[@]:1}")
     while IFS=: read -r line header; do
+      [ -n "$header" ] || continue
       if [[ $header =~ ^($socket_headers) ]]; then
         breach "${via[$current]}:$line: must not know sockets, but includes <$header>"
       fi
-      target=$(file_behind "$header" "$current")
-      if [ -n "$target" ] && [ -z "${seen[$target]:-}" ]; then
-        seen[$target]=1
-        via[$target]="${via[$current]} -> $target"
-        queue+=("$target")
+      file_behind "$header" "$current"
+      if [ -n "$behind" ] && [ -z "${seen[$behind]:-}" ]; then
+        seen[$behind]=1
+        via[$behind]="${via[$current]} -> $behind"
+        queue+=("$behind")
       fi
-    done < <(includes_of "$current")
+    done <<<"${includes[$current]:-}"
   done
 }
 
 check_tree() {
-  local file layer count=0 lines
+  local file layer lines files
   cd "$1"
-  while IFS= read -r file; do
-    count=$((count + 1))
-    lines=$(wc -l <"$file")
+  mapfile -t files < <(find src include -type f \
+    \( -name '*.hpp' -o -name '*.cpp' -o -name '*.h' -o -name '*.ipp' -o -name '*.hpp.in' \) | LC_ALL=C sort)
+  read_files "${files[@]}"
+  for file in "${files[@]}"; do
+    lines=${lengths[$file]:-0}
     [ "$lines" -le $longest ] || breach "$file: $lines lines, more than $longest"
     layer=${file#src/}
     layer=${layer#include/dualbus/}
@@ -100,9 +122,9 @@ check_tree() {
         check_no_socket "$file"
         ;;
     esac
-  done < <(find src include -type f \( -name '*.hpp' -o -name '*.cpp' -o -name '*.h' -o -name '*.ipp' -o -name '*.hpp.in' \) | LC_ALL=C sort)
-  [ "$count" -gt 0 ] || breach "$1: no source files found under src and include"
-  echo "check_layers.sh: $count files, $breaches breaches"
+  done
+  [ ${#files[@]} -gt 0 ] || breach "$1: no source files found under src and include"
+  echo "check_layers.sh: ${#files[@]} files, $breaches breaches"
   [ "$breaches" -eq 0 ]
 }
 

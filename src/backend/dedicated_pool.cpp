@@ -21,15 +21,13 @@ link* dedicated_pool::borrow(resp::protocol version, std::size_t limit, base::ti
   requests_.request_timeout = {};
   settings_ = shared_.settings;
   settings_.health_timeout = {};
-  std::size_t busy = 0;
+  const auto busy = std::count_if(entries_.begin(), entries_.end(), [](const entry& e) { return e.busy; });
+  if (static_cast<std::size_t>(busy) >= limit) return nullptr;
   for (entry& e : entries_) {
-    if (!e.busy && !e.doomed && e.link->version == version && e.link->requests.idle()) {
-      e.busy = true;
-      return e.link.get();
-    }
-    busy += e.busy ? 1 : 0;
+    if (e.busy || e.doomed || e.link->version != version || !e.link->requests.idle()) continue;
+    e.busy = true;
+    return e.link.get();
   }
-  if (busy >= limit) return nullptr;
   entries_.push_back({std::make_unique<link>(environment_, version), true, false, now});
   link& made = *entries_.back().link;
   made.socket.start(now);

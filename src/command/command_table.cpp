@@ -190,7 +190,7 @@ constexpr command_spec commands[] = {
     {"smismember", -3, "rF", 1, 1, 1, group::set, "6.2.0", key_form::range, route::keys},
     {"smove", 4, "wF", 1, 2, 1, group::set, "1.0.0", key_form::range, route::keys},
     {"sort", -2, "wmk", 1, 1, 1, group::generic, "1.0.0", key_form::sort, route::keys},
-    {"sort_ro", -2, "rk", 1, 1, 1, group::generic, "7.0.0", key_form::sort, route::keys},
+    {"sort_ro", -2, "rk", 1, 1, 1, group::generic, "7.0.0", key_form::range, route::keys},
     {"spop", -2, "wF", 1, 1, 1, group::set, "1.0.0", key_form::range, route::keys},
     {"spublish", 3, "pltF", 1, 1, 1, group::pubsub, "7.0.0", key_form::range, route::pubsub},
     {"srandmember", -2, "r", 1, 1, 1, group::set, "1.0.0", key_form::range, route::keys},

@@ -130,7 +130,8 @@ void router::plan_keys(const command_spec& spec, resp::arguments args, plan& out
     if (table_.bus_of_key(args[position]) != bus) return refuse_crossing(spec, out);
   }
   // Keys that patterns name may lie anywhere once key rules exist.
-  if (spec.keys == key_form::sort && !single_ && !table_.rules().keys.empty() && names_other_keys(args)) {
+  if ((spec.keys == key_form::sort || spec.name == "sort_ro") && !single_ && !table_.rules().keys.empty() &&
+      names_other_keys(args)) {
     return refuse_crossing(spec, out);
   }
   forward(bus, out);

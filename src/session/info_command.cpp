@@ -17,21 +17,25 @@ namespace {
 
 // What one worker adds to the sums, as text between threads.
 std::string own_counts(worker_context& worker) {
-  return fmt::format("{} {} {} {} {} {}", worker.clients.size(), worker.metrics.clients_accepted,
+  std::uint64_t blocked = 0;
+  worker.clients.for_each([&blocked](const session& s) { blocked += s.blocked() ? 1 : 0; });
+  return fmt::format("{} {} {} {} {} {} {}", worker.clients.size(), blocked, worker.metrics.clients_accepted,
                      worker.metrics.clients_rejected, worker.metrics.requests(),
                      worker.metrics.received_bytes, worker.metrics.sent_bytes);
 }
 
 struct counts {
-  std::uint64_t clients = 0, accepted = 0, rejected = 0, requests = 0, received = 0, sent = 0;
+  std::uint64_t clients = 0, blocked = 0, accepted = 0, rejected = 0, requests = 0, received = 0, sent = 0;
 };
 
 counts sum(const std::vector<std::string>& answers) {
   counts total;
   for (const std::string& text : answers) {
     counts c;
-    std::istringstream(text) >> c.clients >> c.accepted >> c.rejected >> c.requests >> c.received >> c.sent;
+    std::istringstream(text) >> c.clients >> c.blocked >> c.accepted >> c.rejected >> c.requests >>
+        c.received >> c.sent;
     total.clients += c.clients;
+    total.blocked += c.blocked;
     total.accepted += c.accepted;
     total.rejected += c.rejected;
     total.requests += c.requests;
@@ -91,8 +95,8 @@ std::string compose(worker_context& context, const std::vector<std::string>& sec
   };
   add("server", [&] { return server_section(context); });
   add("clients", [&] {
-    return fmt::format("# Clients\r\nconnected_clients:{}\r\nmaxclients:{}\r\nblocked_clients:0\r\n",
-                       total.clients, context.configuration().limits.max_clients);
+    return fmt::format("# Clients\r\nconnected_clients:{}\r\nmaxclients:{}\r\nblocked_clients:{}\r\n",
+                       total.clients, context.configuration().limits.max_clients, total.blocked);
   });
   add("memory", [&] {
     return fmt::format("# Memory\r\nused_memory:{0}\r\nused_memory_rss:{0}\r\nmaxmemory:0\r\n",

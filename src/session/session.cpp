@@ -417,9 +417,12 @@ std::string session::describe() const {
       "redir=-1 "
       "resp={} lib-name={} lib-ver={}",
       id_, peer_address(), local_address(), fd_.get(), n.client, seconds_since(created_),
-      seconds_since(last_active_), tcp_ ? "N" : "U", input, in_flight_, out_.size() + stashed_bytes_,
-      sizeof(session) + input + out_.size() + stashed_bytes_, writing_ ? "w" : "", last,
-      static_cast<int>(protocol_), n.library, n.library_version);
+      seconds_since(last_active_),
+      blocked_ ? "b"
+      : tcp_   ? "N"
+               : "U",
+      input, in_flight_, out_.size() + stashed_bytes_, sizeof(session) + input + out_.size() + stashed_bytes_,
+      writing_ ? "w" : "", last, static_cast<int>(protocol_), n.library, n.library_version);
 }
 
 }  // namespace dualbus::session

@@ -104,6 +104,8 @@ class BadInputTest(StackTest):
                     del data[at:at + chance.randrange(1, 5)]
                 else:
                     data[at:at] = chance.randbytes(chance.randrange(1, 4))
+            # Redis judges a line when it is complete, the daemon as soon as it can: the end must not lie between.
+            data += b"\r\n"
             replies = []
             for server in (self.daemon, self.bare):
                 self.stack.flush()

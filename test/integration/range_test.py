@@ -85,7 +85,7 @@ class RangeTest(StackTest):
         if kind == 3:
             return f"{prefix}{key[0]}-{self.chance.randrange(5) + self.chance.randrange(5) * SLOT_STEP}"
         if kind == 4:
-            return f"{prefix}{self.chance.randrange(key[0] + 5)}-{self.chance.choice([0, 1, SLOT_STEP - 1, SLOT_STEP, MAX - 1])}"
+            return f"{prefix}{self.chance.randrange(1, key[0] + 5)}-{self.chance.choice([0, 1, SLOT_STEP - 1, SLOT_STEP, MAX - 1])}"
         return f"{prefix}{key[0]}-{key[1]}"
 
     def test_all_kinds_of_bounds_and_counts_equal_the_merged_list(self):

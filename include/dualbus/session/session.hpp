@@ -77,6 +77,7 @@ class session final : public base::io_handler, public backend::drain_listener {
   void await_drain(backend::bus& congested);
   /// Waits, perhaps long, for a reply that ends as soon as the client is gone.
   void set_blocked(bool value);
+  bool blocked() const { return blocked_; }
   /// Holds requests back until all earlier ones are answered; false if they are already.
   bool await_replies();
   /// Closes when everything owed so far has been written.

@@ -149,7 +149,10 @@ TEST(KeyPositionsTest, AgreesWithCommandGetkeys) {
           break;
         }
         case key_form::streams:
-          if (round % 2 == 0) {
+          // COMMAND GETKEYS does not read the options: it takes the first word STREAMS of what would be
+          // refused.
+          if (round % 2 != 0) continue;
+          {
             request = {request[0]};
             if (spec.name == "xreadgroup")
               request.insert(request.end(), {"GROUP", words[random() % words.size()], "c"});
