@@ -24,6 +24,7 @@ class BlockingTest(StackTest):
         for protocol in (2, 3):
             for request in (READ, GROUP_READ):
                 reader, other = self.connect(protocol), self.connect(protocol)
+                other.call("XGROUP", "SETID", "md:s", "g", "$")  # earlier entries are not to be had
                 reader.send(*request)
                 self.await_blocked(1)
                 for number in range(5):
