@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds, and runs every test: optimised, with AddressSanitizer and UndefinedBehaviorSanitizer,
-# and with ThreadSanitizer. Ends with what each stage took, and with status 0 when all of them passed.
+# Installs what is missing, builds, and runs every test: optimised, and with AddressSanitizer and
+# UndefinedBehaviorSanitizer. Ends with what each stage took, and with status 0 when all of them passed.
 #
-#   test/run.sh           everything (as root when packages are missing)
+#   test/run.sh           everything but ThreadSanitizer (as root when packages are missing)
+#   test/run.sh --all     ThreadSanitizer, too: the daemon, by the tests with two workers
 #   test/run.sh --quick   the checks of the sources and the optimised build with all its tests, no sanitizers
 set -euo pipefail
 
 quick=no
+threads=no
 case "${1:-}" in
   '') ;;
+  --all) threads=yes ;;
   --quick) quick=yes ;;
   *)
     sed -nE '2,/^set/ s/^# ?//p' "$0" >&2
@@ -80,6 +83,7 @@ run_stages() {
   if [ $quick = yes ]; then return; fi
 
   if stage "asan: build" build asan; then stage "asan: every test" run_tests asan || true; fi
+  if [ $threads = no ]; then return; fi
   # With two workers there is something to race; everything else has one thread for its data. The tests of threads need
   # the daemon only.
   export DUALBUS_TEST_WORKERS=2
