@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds, and runs every test: optimised, and with AddressSanitizer and
+# Installs what is missing, builds, and runs every test optimised, and the integration tests with AddressSanitizer and
 # UndefinedBehaviorSanitizer. Ends with what each stage took, and with status 0 when all of them passed.
 #
-#   test/run.sh           everything but ThreadSanitizer (as root when packages are missing)
-#   test/run.sh --all     ThreadSanitizer, too: the daemon, by the tests with two workers
+#   test/run.sh           what fits into half an hour on two cores (as root when packages are missing)
+#   test/run.sh --all     every test with AddressSanitizer, and those with two workers with ThreadSanitizer
 #   test/run.sh --quick   the checks of the sources and the optimised build with all its tests, no sanitizers
 set -euo pipefail
 
@@ -82,8 +82,13 @@ run_stages() {
   fi
   if [ $quick = yes ]; then return; fi
 
+  if [ $threads = no ]; then
+    if stage "asan: build" build asan --target dualbusd; then
+      stage "asan: integration tests" run_tests asan --label-regex integration || true
+    fi
+    return
+  fi
   if stage "asan: build" build asan; then stage "asan: every test" run_tests asan || true; fi
-  if [ $threads = no ]; then return; fi
   # With two workers there is something to race; everything else has one thread for its data. The tests of threads need
   # the daemon only.
   export DUALBUS_TEST_WORKERS=2

@@ -39,7 +39,7 @@ class real_redis {
     process_ = ::fork();
     if (process_ == 0) run_server();
     // Redis says nothing that could be waited for once it listens, so ask until it does.
-    for (int attempt = 0; attempt < 2000; ++attempt) {
+    for (int attempt = 0; attempt < 12000; ++attempt) {
       if (connect()) {
         hiredis_.reset(redisConnectUnix(socket_path().c_str()));
         return;
