@@ -97,6 +97,8 @@ TEST(RequestParserTest, SkipsTheBytesOfATerminatorAsRedisDoesButDoesNotForwardTh
   const parsed_input body = parse_whole("*2\r\n$4\r\nECHO??$1\r\nx\r\n");
   EXPECT_EQ(body.requests, (std::vector<strings>{{"ECHO", "x"}}));
   EXPECT_FALSE(body.verbatim.at(0));
+  EXPECT_FALSE(parse_whole("*1\r\n$4\r\nPING?\n").verbatim.at(0));
+  EXPECT_FALSE(parse_whole("*1\r\n$4\r\nPING\r?").verbatim.at(0));
   const parsed_input next = parse_whole("*1\r\n$4\r\nPING!!" + encode({"PING"}));
   EXPECT_EQ(next.verbatim, (std::vector<bool>{false, true}));
 }
@@ -118,6 +120,22 @@ TEST(RequestParserTest, MalformedLengthsGetRedissError) {
                              "9223372036854775808", "-9223372036854775808", "99999999999999999999999999"}) {
     EXPECT_EQ(error_of("*1\r\n$" + std::string(length) + "\r\n"), "Protocol error: invalid bulk length")
         << length;
+  }
+}
+
+// With the argument there, so that no shortcut for complete ones takes a neighbour of the digits for one.
+TEST(RequestParserTest, NothingButADigitIsOneInAnyPlaceOfALength) {
+  const std::string body(4000, 'x');
+  for (int c = 1; c < 256; ++c) {
+    for (std::string length : {"?", "1?", "?1", "12?", "1?2", "?12", "100?"}) {
+      length[length.find('?')] = static_cast<char>(c);
+      const bool digits = length.find_first_not_of("0123456789") == std::string::npos;
+      std::size_t size = 0;
+      for (const char digit : length) size = size * 10 + static_cast<unsigned char>(digit - '0');
+      if (c == '\r' || size > body.size() || (length[0] == '0' && length != "0")) continue;
+      const std::string request = "*1\r\n$" + length + "\r\n" + body.substr(0, size) + "\r\n";
+      EXPECT_EQ(error_of(request), digits ? "no error" : "Protocol error: invalid bulk length") << request;
+    }
   }
 }
 
@@ -153,6 +171,9 @@ TEST(RequestParserTest, RequestsBeyondTheLimitAreErrorsBeforeTheirBytesCome) {
   EXPECT_EQ(error_of("*1\r\n$900\r\n", limits), "no error");
   const std::string half = "$500\r\n" + std::string(500, 'x') + "\r\n";
   EXPECT_EQ(error_of("*2\r\n" + half + "$500\r\n", limits),
+            "Protocol error: request larger than max_request (1000 bytes)");
+  // Nor do they pass if all their bytes are there already.
+  EXPECT_EQ(error_of(encode({std::string(500, 'x'), std::string(500, 'y')}), limits),
             "Protocol error: request larger than max_request (1000 bytes)");
   EXPECT_EQ(error_of("*167\r\n", limits), "Protocol error: invalid multibulk length");
   EXPECT_EQ(error_of("*166\r\n", limits), "no error");
