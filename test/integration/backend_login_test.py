@@ -7,7 +7,7 @@ import unittest
 
 from harness import ENGINE_LOGIC, MARKETDATA, Daemon, Redis, make_config, merge, wait_for
 
-QUICK = {"backend": {"reconnect_wait": "50ms", "backoff_min": "5ms", "backoff_max": "20ms"}}
+QUICK = {"backend": {"reconnect_wait": "500ms", "backoff_min": "5ms", "backoff_max": "20ms"}}
 SECRET = "s3cret pa$$ \\\"'wörd"
 
 
@@ -107,7 +107,8 @@ class LoginTest(unittest.TestCase):
 
     def test_a_database_is_selected_on_every_connection(self):
         marketdata = self.redis(MARKETDATA, "--requirepass", SECRET, password=SECRET)
-        daemon = self.daemon({MARKETDATA: (marketdata, {"database": 5, "password_file": self.write_secret(SECRET)}), ENGINE_LOGIC: (self.redis(ENGINE_LOGIC), {})})
+        daemon = self.daemon({MARKETDATA: (marketdata, {"database": 5, "password_file": self.write_secret(SECRET)}),
+                              ENGINE_LOGIC: (self.redis(ENGINE_LOGIC), {})})
         self.check_works(daemon)
         self.assertEqual(sorted(marketdata.client(db=5).keys()), [b"md:k", b"s"])
         self.assertEqual(marketdata.client().keys(), [])

@@ -99,12 +99,13 @@ class BadInputTest(StackTest):
             for _ in range(chance.randrange(1, 4)):
                 at = chance.randrange(len(data))
                 if chance.random() < 0.5:
-                    data[at] = chance.choice(b"\r\n*$0123456789-\0'\"ABxyz\xff " + bytes([chance.randrange(256)]))
+                    data[at] = chance.choice(b"\r\n*$0123456789-'\"ABxyz\xff " + bytes([chance.randrange(1, 256)]))
                 elif chance.random() < 0.5:
                     del data[at:at + chance.randrange(1, 5)]
                 else:
-                    data[at:at] = chance.randbytes(chance.randrange(1, 4))
-            # Redis judges a line when it is complete, the daemon as soon as it can: the end must not lie between.
+                    data[at:at] = bytes(chance.randrange(1, 256) for _ in range(chance.randrange(1, 4)))
+            # No zero bytes, behind which Redis does not look for the end of a line; and no half line at the end, which the
+            # daemon may judge already while Redis waits for the rest.
             data += b"\r\n"
             replies = []
             for server in (self.daemon, self.bare):

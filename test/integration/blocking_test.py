@@ -41,7 +41,8 @@ class BlockingTest(StackTest):
                 bare.call("HELLO", 3)
             request = ("XREAD", "BLOCK", 50, "STREAMS", "md:s", "$")
             self.assertEqual(self.connect(protocol).call_raw(*request), bare.call_raw(*request))
-        for words in ("XREAD BLOCK -1 STREAMS md:s $", "XREAD BLOCK x STREAMS md:s $", "XREAD BLOCK 10 STREAMS md:s", "XREADGROUP GROUP no me BLOCK 10 STREAMS md:s >",
+        for words in ("XREAD BLOCK -1 STREAMS md:s $", "XREAD BLOCK x STREAMS md:s $", "XREAD BLOCK 10 STREAMS md:s",
+                      "XREADGROUP GROUP no me BLOCK 10 STREAMS md:s >",
                       "XREAD BLOCK 10 STREAMS md:s nonsense", "XREAD BLOCK 10 COUNT STREAMS md:s $"):
             self.assertEqual(self.connect(3).call_raw(*words.split()), bare.call_raw(*words.split()), words)
 

@@ -9,7 +9,8 @@ import unittest
 import resp
 from harness import ENGINE_LOGIC, MARKETDATA, StackTest, free_port, sanitized, wait_for
 
-HELLO = b"*14\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n$5\r\nproto\r\n:2\r\n$2\r\nid\r\n:1\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n*0\r\n"
+HELLO = (b"*14\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n"
+         b"$5\r\nproto\r\n:2\r\n$2\r\nid\r\n:1\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n*0\r\n")
 CLOSE = None
 
 
@@ -135,7 +136,8 @@ class BrokenBackendTest(FakeStackTest):
                "health_interval": "50ms", "connect_timeout": "200ms"}
 
     def test_garbage_closes_the_connection_and_the_outcome_is_unknown(self):
-        for garbage in (b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\0\0\0\0\r\n", b"$x\r\n", b"$-2\r\nx\r\n", b"*-7\r\n", b":\r\n", b":1x\r\n", b"$3\r\nabcde", b"#x\r\n",
+        for garbage in (b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\0\0\0\0\r\n", b"$x\r\n", b"$-2\r\nx\r\n", b"*-7\r\n", b":\r\n", b":1x\r\n", b"$3\r\nabcde",
+                        b"#x\r\n",
                         b"$99999999999999999999\r\n", b"*99999999999999999999\r\n", b"*9223372036854775807\r\n", b"*1\r\n?\r\n", b"\r\n", b"+OK\n+OK\rx",
                         b"%-1\r\n", b"=3\r\nabcd\r\n", b"_x\r\n", bytes(range(128, 256)) + b"\r\n", b"$" + b"1" * 100 + b"\r\n", b"+" + b"x" * (2 << 20)):
             self.fake.answers["MD:BAD"] = garbage
@@ -167,7 +169,8 @@ class BrokenBackendTest(FakeStackTest):
         self.assertEqual(self.get("md:plain"), b"plain")
 
     def test_half_a_reply_and_a_close(self):
-        for half in (b"", b"$", b"$5", b"$5\r", b"$5\r\n", b"$5\r\nhal", b"$5\r\nhalf!", b"$5\r\nhalf!\r", b"*2\r\n$1\r\na\r\n", b"+O", b"%1\r\n", b"*3\r\n*1\r\n"):
+        for half in (b"", b"$", b"$5", b"$5\r", b"$5\r\n", b"$5\r\nhal", b"$5\r\nhalf!", b"$5\r\nhalf!\r",
+                     b"*2\r\n$1\r\na\r\n", b"+O", b"%1\r\n", b"*3\r\n*1\r\n"):
             def send_half(connection, half=half):
                 connection.sendall(half)
                 connection.shutdown(socket.SHUT_RDWR)

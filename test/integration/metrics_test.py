@@ -121,7 +121,8 @@ class MetricsTest(StackTest):
 
         wait_for(lambda: query('up{job="dualbus"}') == 1, "a scrape succeeds")
         live = self.daemon.metrics()
-        for expression, name, labels in (('dualbus_messages_routed_total{message_type="market_data"}', "dualbus_messages_routed_total", {"message_type": "market_data"}),
+        for expression, name, labels in (('dualbus_messages_routed_total{message_type="market_data"}',
+                                          "dualbus_messages_routed_total", {"message_type": "market_data"}),
                                          ('dualbus_requests_total{cmd="xadd",outcome="ok"}', "dualbus_requests_total", {"cmd": "xadd", "outcome": "ok"}),
                                          ("sum(redis_up)", "redis_up", {}), ("dualbus_latency_target_seconds", "dualbus_latency_target_seconds", {})):
             wait_for(lambda: query(expression) == live.value(name, **labels) > 0, f"{expression} is {live.value(name, **labels)}")

@@ -103,7 +103,8 @@ class BenchmarkTest(StackTest):
         count = 0
         for pipelining in (1, 16):
             for bus, message_type in ((MARKETDATA, "market_data"), (ENGINE_LOGIC, "order_request")):
-                self.bench("-n", 8000, "-c", 20, "-P", pipelining, "XADD", "s", "MAXLEN", "~", 100000, "*", "message_type", message_type, "n", "__rand_int__", "payload", "x" * 300)
+                self.bench("-n", 8000, "-c", 20, "-P", pipelining,
+                           "XADD", "s", "MAXLEN", "~", 100000, "*", "message_type", message_type, "n", "__rand_int__", "payload", "x" * 300)
                 self.assertEqual(self.client(self.stack.buses[bus]).xlen("s"), 8000 + count)
             count += 8000
 

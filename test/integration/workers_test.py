@@ -148,7 +148,8 @@ class ReloadTest(StackTest):
         self.daemon.reload(broken)
         log = self.daemon.log()
         for words in (r":\d+:\d+: lisen: unknown key 'lisen', did you mean 'listen'\?", r":\d+:\d+: limits\.max_clients: ", r":\d+:\d+: limits\.max_request: ",
-                      r":\d+:\d+: routing\.default_bus: unknown bus 'engin_logic', did you mean 'engine_logic'\?", r":\d+:\d+: routing\.keys\[2\]\.bus: unknown bus 'nosuch'",
+                      r":\d+:\d+: routing\.default_bus: unknown bus 'engin_logic', did you mean 'engine_logic'\?",
+                      r":\d+:\d+: routing\.keys\[2\]\.bus: unknown bus 'nosuch'",
                       r"5 mistake\(s\), nothing was changed"):
             self.assertRegex(log, words)
         self.assertEqual(self.daemon.metrics().value("dualbus_config_reloads_total", result="failure"), failures + 1)
