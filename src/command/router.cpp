@@ -104,11 +104,8 @@ void router::make_plan(const command_spec& spec, resp::arguments args, plan& out
     case route::object:
     case route::memory:
       return plan_spread(spec, args, out);
-    case route::xlen:
-    case route::xrange:
-    case route::xdel:
     case route::xread:
-    case route::xsub:
+    case route::stream:
     case route::xother:
     case route::whole:
       return plan_stream(spec, args, out);
@@ -181,12 +178,14 @@ void router::plan_stream(const command_spec& spec, resp::arguments args, plan& o
   for (const std::uint32_t position : out.keys) whole += is_whole(args[position]) ? 1 : 0;
   if (whole == out.keys.size()) {
     plan_keys(spec, args, out);
+    // Each of XREAD's keys is a read of its own.
+    if (out.what == plan::action::refuse && spec.route == route::xread) out.what = plan::action::spread;
     if (out.what == plan::action::forward && spec.route == route::xread && has_block_option(args)) {
       out.what = plan::action::block;
     }
     return;
   }
-  if (spec.route == route::xlen || spec.route == route::xrange || spec.route == route::xdel) {
+  if (spec.route == route::stream || spec.route == route::xread) {
     out.what = plan::action::spread;
     return;
   }
@@ -194,11 +193,8 @@ void router::plan_stream(const command_spec& spec, resp::arguments args, plan& o
     if (single_) return forward(0, out);
     return refuse_unsupported(spec, out, "needs keys that are pinned to one bus: pin them with routing.keys");
   }
-  if (whole > 0) return refuse_crossing(spec, out);
-  refuse_unsupported(
-      spec, out,
-      "does not work on logical streams in this version: pin the key with routing.keys, or use the "
-      "buses directly");
+  refuse(out, "ERR dualbus: command '" + upper(spec.name) + "' is not supported on logical stream '" +
+                  std::string(args[out.keys[0]]) + "': pin the key with routing.keys");
 }
 
 }  // namespace dualbus::command

@@ -128,12 +128,9 @@ std::string_view summary_of(command::route way) {
       return "For keys that are pinned to one bus.";
     case route::xadd:
       return "Sent to the bus of the message's type.";
-    case route::xlen:
-    case route::xrange:
-    case route::xdel:
-      return "Over all buses; answers merged in the order of the IDs.";
     case route::xread:
-    case route::xsub:
+    case route::stream:
+      return "Over all buses; answers merged in the order of the IDs.";
     case route::xother:
       return "For streams that are pinned to one bus.";
     default:

@@ -80,10 +80,10 @@ std::string refusal(const session& client, const command_spec& spec, const reque
 void run_spread(worker_context& context, session& client, const command_spec& spec, const request& what,
                 const plan& p) {
   switch (spec.route) {
-    case route::xlen:
-    case route::xrange:
-    case route::xdel:
-      return start_stream_operation(context, client, what.command, spec, what.args);
+    case route::stream:
+      return start_stream_operation(context, client, what, spec);
+    case route::xread:
+      return start_read(context, client, what);
     default:
       return start_key_operation(context, client, what.command, spec, what.args, p);
   }

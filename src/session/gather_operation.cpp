@@ -7,30 +7,41 @@
 
 namespace dualbus::session {
 
-gather_operation::gather_operation(worker_context& context, session& owner, std::uint16_t command,
-                                   bool rounds)
-    : operation(context, owner, command), version_(owner.protocol()), rounds_(rounds) {}
+gather_operation::gather_operation(worker_context& context, session& owner, std::uint16_t command, bool holds)
+    : operation(context, owner, command), version_(owner.protocol()), holds_(holds) {}
 
 void gather_operation::start() {
   owner_->enqueue(*this);
-  if (rounds_) owner_->hold();
-  run([this] { on_start(); });
-}
-
-// A part can fail as soon as it is sent. Therefore the step counts as one more outstanding thing: a round is
-// over only when the step that sends it has returned, and only here is the operation destroyed.
-template <typename Step>
-void gather_operation::run(Step&& step) {
+  if (holds_) owner_->hold();
+  script_ = run();
   running_ = true;
-  outstanding_ = 1;
-  step();
-  running_ = false;
-  if (ended_) return conclude();
-  if (--outstanding_ == 0 && !timer_) run_round();
+  script_.start();
+  after_step();
 }
 
-void gather_operation::run_round() {
-  run([this, parts = std::exchange(parts_, {})] { on_round(parts); });
+void gather_operation::resume() {
+  running_ = true;
+  std::exchange(waiting_, nullptr).resume();
+  after_step();
+}
+
+// Only here is the operation destroyed: the script that waits for nothing any more, or for what will never
+// come.
+void gather_operation::after_step() {
+  running_ = false;
+  if (script_.done()) return conclude();
+  if (owner_ == nullptr && outstanding_ == 0) {
+    detach();
+    destroy();
+  }
+}
+
+void gather_operation::pause_awaiter::await_suspend(std::coroutine_handle<> waiting) {
+  op.waiting_ = waiting;
+  op.timer_ = op.context_.timers.add(op.context_.now + delay, [&op = op] {
+    op.timer_.reset();
+    op.resume();
+  });
 }
 
 void gather_operation::send(command::bus_index bus, resp::arguments args) {
@@ -50,49 +61,49 @@ void gather_operation::send(command::bus_index bus, resp::arguments args) {
 
 void gather_operation::on_reply(std::uint32_t index, const backend::reply_view& answer) {
   parts_[index].reply.assign(answer.bytes);
-  if (--outstanding_ == 0) run_round();
+  if (--outstanding_ == 0) resume();
 }
 
 void gather_operation::on_failure(std::uint32_t index, backend::failure why) {
   parts_[index].failed = why;
-  if (--outstanding_ == 0) run_round();
+  if (--outstanding_ == 0) resume();
 }
 
-bool gather_operation::answer_error(const std::vector<part>& parts) {
-  const auto bad = std::find_if(parts.begin(), parts.end(), [](const part& p) { return p.is_error(); });
-  if (bad == parts.end()) return false;
-  const metrics::outcome outcome = bad->failed ? outcome_of(*bad->failed) : metrics::outcome::redis_error;
+void gather_operation::answer_error(const part& bad) {
+  const metrics::outcome outcome = bad.failed ? outcome_of(*bad.failed) : metrics::outcome::redis_error;
   answer(outcome, [&](resp::encoder& out, base::chunk_queue& raw) {
-    if (bad->failed) {
-      out.error(failure_text(context_, bad->bus, *bad->failed));
+    if (bad.failed) {
+      out.error(failure_text(context_, bad.bus, *bad.failed));
     } else {
-      raw.append(bad->reply);
+      raw.append(bad.reply);
     }
   });
+}
+
+bool gather_operation::answer_error(const parts& all) {
+  const auto bad = std::find_if(all.begin(), all.end(), [](const part& p) { return p.is_error(); });
+  if (bad == all.end()) return false;
+  answer_error(*bad);
   return true;
 }
 
-void gather_operation::wait_then_restart(std::chrono::milliseconds delay) {
-  timer_ = context_.timers.add(context_.now + delay, [this] {
-    timer_.reset();
-    run([this] { on_start(); });
-  });
-}
-
 bool gather_operation::detach() {
-  if (timer_) context_.timers.cancel(*timer_);
-  return !running_ && (timer_ || outstanding_ == 0);
-}
-
-void gather_operation::end(metrics::outcome outcome) {
-  ended_ = true;
-  outcome_ = outcome;
+  if (running_ || outstanding_ > 0) return false;
+  if (timer_) context_.timers.cancel(*std::exchange(timer_, std::nullopt));
+  on_abandoned();
+  return true;
 }
 
 void gather_operation::conclude() {
   if (owner_ == nullptr) return destroy();
-  if (rounds_) owner_->release();
+  if (holds_) owner_->release();
   finish(outcome_);
+}
+
+base::task<> single_round_operation::run() {
+  on_start();
+  const parts all = co_await round();
+  on_round(all);
 }
 
 }  // namespace dualbus::session

@@ -22,11 +22,11 @@ std::vector<std::string> copy(resp::arguments args) {
 // --- MGET, MSET: each key has one bus; the keys of one bus go together
 // --------------------------------------------
 
-class split_operation : public gather_operation {
+class split_operation : public single_round_operation {
  public:
   split_operation(worker_context& context, session& owner, std::uint16_t command, resp::arguments args,
                   const std::vector<std::uint32_t>& keys, std::uint32_t step)
-      : gather_operation(context, owner, command, false), args_(args), keys_(keys), step_(step) {}
+      : single_round_operation(context, owner, command), args_(args), keys_(keys), step_(step) {}
 
  protected:
   void on_start() override {
@@ -55,18 +55,18 @@ class split_operation : public gather_operation {
 
 class mset_operation final : public split_operation {
   using split_operation::split_operation;
-  void on_round(const std::vector<part>& parts) override {
-    if (answer_error(parts)) return;
+  void on_round(const parts& all) override {
+    if (answer_error(all)) return;
     answer(metrics::outcome::ok, [](resp::encoder& out, base::chunk_queue&) { out.status("OK"); });
   }
 };
 
 class mget_operation final : public split_operation {
   using split_operation::split_operation;
-  void on_round(const std::vector<part>& parts) override {
-    if (answer_error(parts)) return;
+  void on_round(const parts& all) override {
+    if (answer_error(all)) return;
     std::vector<resp::reply_reader> readers(context_.bus_count(), resp::reply_reader({}));
-    for (const part& p : parts) {
+    for (const part& p : all) {
       readers[p.bus] = resp::reply_reader(p.reply);
       readers[p.bus].next();  // the array's header
     }
@@ -100,15 +100,19 @@ class remove_operation final : public gather_operation {
   }
 
  protected:
-  void on_start() override { next_step(); }
-
-  void on_round(const std::vector<part>& parts) override {
-    if (answer_error(parts)) return;
-    for (std::size_t i = 0; i < parts.size(); ++i) {
-      if (resp::as_integer(parts[i].reply).value_or(0) > 0) removed_[steps_[step_][i].key] = true;
+  base::task<> run() override {
+    for (const std::vector<removal>& step : steps_) {
+      for (const removal& r : step) {
+        const std::string_view request[] = {args_[0], args_[r.key + 1]};
+        send(r.bus, request);
+      }
+      const parts all = co_await round();
+      if (answer_error(all)) co_return;
+      for (std::size_t i = 0; i < all.size(); ++i) {
+        if (resp::as_integer(all[i].reply).value_or(0) > 0) removed_[step[i].key] = true;
+      }
     }
-    ++step_;
-    next_step();
+    answer_integer(std::count(removed_.begin(), removed_.end(), true));
   }
 
  private:
@@ -117,29 +121,19 @@ class remove_operation final : public gather_operation {
     bus_index bus;
   };
 
-  void next_step() {
-    while (step_ < std::size(steps_) && steps_[step_].empty()) ++step_;
-    if (step_ == std::size(steps_)) return answer_integer(std::count(removed_.begin(), removed_.end(), true));
-    for (const removal& r : steps_[step_]) {
-      const std::string_view request[] = {args_[0], args_[r.key + 1]};
-      send(r.bus, request);
-    }
-  }
-
   std::vector<std::string> args_;
   std::vector<bool> removed_;
   std::vector<removal> steps_[3];
-  std::size_t step_ = 0;
 };
 
 // --- one round that asks every bus that may hold a part of a key
 // --------------------------------------------------
 
-class ask_operation : public gather_operation {
+class ask_operation : public single_round_operation {
  public:
   ask_operation(worker_context& context, session& owner, std::uint16_t command, resp::arguments args,
                 const std::vector<std::uint32_t>& keys)
-      : gather_operation(context, owner, command, false), args_(args), key_positions_(keys) {}
+      : single_round_operation(context, owner, command), args_(args), key_positions_(keys) {}
 
  protected:
   void on_start() override {
@@ -170,11 +164,11 @@ class ask_operation : public gather_operation {
 // EXISTS, TOUCH: a key counts once, wherever it was found.
 class count_operation final : public ask_operation {
   using ask_operation::ask_operation;
-  void on_round(const std::vector<part>& parts) override {
-    if (answer_error(parts)) return;
+  void on_round(const parts& all) override {
+    if (answer_error(all)) return;
     std::vector<bool> found(keys_.back() + 1, false);
-    for (std::size_t i = 0; i < parts.size(); ++i) {
-      if (resp::as_integer(parts[i].reply).value_or(0) > 0) found[keys_[i]] = true;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      if (resp::as_integer(all[i].reply).value_or(0) > 0) found[keys_[i]] = true;
     }
     answer_integer(std::count(found.begin(), found.end(), true));
   }
@@ -183,10 +177,10 @@ class count_operation final : public ask_operation {
 // EXPIRE and its kin, PERSIST: 1 if it did something anywhere.
 class expire_operation final : public ask_operation {
   using ask_operation::ask_operation;
-  void on_round(const std::vector<part>& parts) override {
-    if (answer_error(parts)) return;
+  void on_round(const parts& all) override {
+    if (answer_error(all)) return;
     std::int64_t result = 0;
-    for (const part& p : parts) result = std::max(result, resp::as_integer(p.reply).value_or(0));
+    for (const part& p : all) result = std::max(result, resp::as_integer(p.reply).value_or(0));
     answer_integer(result);
   }
 };
@@ -194,11 +188,11 @@ class expire_operation final : public ask_operation {
 // TTL and its kin: -2 if the key is nowhere, -1 if a part of it does not expire, else what lives longest.
 class ttl_operation final : public ask_operation {
   using ask_operation::ask_operation;
-  void on_round(const std::vector<part>& parts) override {
-    if (answer_error(parts)) return;
+  void on_round(const parts& all) override {
+    if (answer_error(all)) return;
     std::int64_t longest = -2;
     bool endless = false;
-    for (const part& p : parts) {
+    for (const part& p : all) {
       const std::int64_t value = resp::as_integer(p.reply).value_or(-2);
       endless |= value == -1;
       longest = std::max(longest, value);
@@ -210,11 +204,11 @@ class ttl_operation final : public ask_operation {
 // TYPE: a stream if any bus has one, else what the default bus says.
 class type_operation final : public ask_operation {
   using ask_operation::ask_operation;
-  void on_round(const std::vector<part>& parts) override {
-    if (answer_error(parts)) return;
+  void on_round(const parts& all) override {
+    if (answer_error(all)) return;
     const bus_index fallback = context_.router().table().rules().default_bus;
     std::string_view type = "+none\r\n";
-    for (const part& p : parts) {
+    for (const part& p : all) {
       if (p.reply == "+stream\r\n") {
         type = p.reply;
         break;
@@ -232,10 +226,10 @@ bool is_null(std::string_view reply) {
 // OBJECT: the default bus if it has the key, else the first bus that has it.
 class object_operation final : public ask_operation {
   using ask_operation::ask_operation;
-  void on_round(const std::vector<part>& parts) override {
+  void on_round(const parts& all) override {
     const bus_index preferred = context_.router().table().rules().default_bus;
     const part* best = nullptr;
-    for (const part& p : parts) {
+    for (const part& p : all) {
       if (p.is_error()) continue;
       if (best == nullptr || (is_null(best->reply) && !is_null(p.reply)) ||
           (p.bus == preferred && !is_null(p.reply))) {
@@ -243,8 +237,8 @@ class object_operation final : public ask_operation {
       }
     }
     // A bus that cannot be asked may be the one that has the key.
-    if (best == nullptr || (is_null(best->reply) && answer_error(parts))) {
-      if (best == nullptr) answer_error(parts);
+    if (best == nullptr || (is_null(best->reply) && answer_error(all))) {
+      if (best == nullptr) answer_error(all);
       return;
     }
     answer(metrics::outcome::ok, [best](resp::encoder&, base::chunk_queue& raw) { raw.append(best->reply); });
@@ -254,11 +248,11 @@ class object_operation final : public ask_operation {
 // MEMORY USAGE: what all parts take.
 class memory_operation final : public ask_operation {
   using ask_operation::ask_operation;
-  void on_round(const std::vector<part>& parts) override {
-    if (answer_error(parts)) return;
+  void on_round(const parts& all) override {
+    if (answer_error(all)) return;
     std::int64_t sum = 0;
     bool found = false;
-    for (const part& p : parts) {
+    for (const part& p : all) {
       const auto bytes = resp::as_integer(p.reply);
       found |= bytes.has_value();
       sum += bytes.value_or(0);

@@ -1,5 +1,6 @@
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/resp/reply_reader.hpp>
+#include <dualbus/session/dispatcher.hpp>
 #include <dualbus/session/gather_operation.hpp>
 #include <dualbus/session/session.hpp>
 #include <dualbus/session/stream_operations.hpp>
@@ -35,12 +36,53 @@ class range_operation final : public gather_operation {
       : gather_operation(context, owner, command, true), key_(key), what_(what), stable_(context.now) {}
 
  protected:
-  void on_start() override {
+  base::task<> run() override {
+    std::optional<std::uint64_t> limit;
+    if (what_.count) limit = static_cast<std::uint64_t>(*what_.count);
+    for (;;) {
+      ask();
+      if (asked_.empty()) {
+        answer(metrics::outcome::ok, [](resp::encoder& out, base::chunk_queue&) { out.array(0); });
+        co_return;
+      }
+      const parts all = co_await round();
+      if (answer_error(all)) co_return;
+      if (what_.count && *what_.count == 0) {
+        answer_nothing(all);
+        co_return;
+      }
+      stream::range_merge merged(what_.reverse, limit);
+      std::uint64_t horizon = std::numeric_limits<std::uint64_t>::max();
+      for (std::size_t i = 0; i < asked_.size(); ++i) {
+        horizon = std::min(horizon, milliseconds_of(all[2 * i].reply));
+        merged.add(all[2 * i + 1].reply, context_.slot_of(asked_[i]));
+      }
+      merged.merge();
+      if (context_.bus_count() > 1) {
+        const auto decision = stable_.judge(horizon, merged.latest_ms(), context_.now);
+        if (!decision.reply) {
+          co_await pause(decision.wait);
+          continue;
+        }
+      }
+      // What is left out was counted by its bus: it is asked for as many more.
+      if (what_.count && merged.omitted() > omitted_) {
+        omitted_ = merged.omitted();
+        continue;
+      }
+      report_omitted(merged.omitted());
+      answer(metrics::outcome::ok,
+             [&merged](resp::encoder& out, base::chunk_queue& raw) { merged.write(out, raw); });
+      co_return;
+    }
+  }
+
+ private:
+  void ask() {
     bound<client_id> end = what_.end;
     if (const auto limit = stable_.limit_ms()) {
-      end = std::min(end.id, client_id{*limit, std::numeric_limits<std::uint64_t>::max()}) == end.id
-                ? end
-                : bound<client_id>{{*limit, std::numeric_limits<std::uint64_t>::max()}, false};
+      const client_id last{*limit, std::numeric_limits<std::uint64_t>::max()};
+      if (last < end.id) end = {last, false};
     }
     asked_.clear();
     for (std::size_t i = 0; i < context_.bus_count(); ++i) {
@@ -58,43 +100,16 @@ class range_operation final : public gather_operation {
       if (what_.count) request.insert(request.end(), {"COUNT", count});
       send(bus, request);
     }
-    if (asked_.empty()) {
-      answer(metrics::outcome::ok, [](resp::encoder& out, base::chunk_queue&) { out.array(0); });
-    }
   }
 
-  void on_round(const std::vector<part>& parts) override {
-    if (answer_error(parts)) return;
-    if (what_.count && *what_.count == 0) return answer_nothing(parts);
-    std::optional<std::uint64_t> limit;
-    if (what_.count) limit = static_cast<std::uint64_t>(*what_.count);
-    stream::range_merge merged(what_.reverse, limit);
-    std::uint64_t horizon = std::numeric_limits<std::uint64_t>::max();
-    for (std::size_t i = 0; i < asked_.size(); ++i) {
-      horizon = std::min(horizon, milliseconds_of(parts[2 * i].reply));
-      merged.add(parts[2 * i + 1].reply, context_.slot_of(asked_[i]));
-    }
-    merged.merge();
-    if (context_.bus_count() > 1) {
-      const auto decision = stable_.judge(horizon, merged.latest_ms(), context_.now);
-      if (!decision.reply) return wait_then_restart(decision.wait);
-    }
-    // What is left out was counted by its bus: it is asked for as many more.
-    if (what_.count && merged.omitted() > omitted_) {
-      omitted_ = merged.omitted();
-      return on_start();
-    }
-    if (merged.omitted() > 0 && context_.client_log.allow(context_.now)) {
-      spdlog::error(
-          "stream '{}': {} entries left out of a range: their IDs were not made by Redis's clock and have "
-          "no client form",
-          key_.substr(0, 100), merged.omitted());
-    }
-    answer(metrics::outcome::ok,
-           [&merged](resp::encoder& out, base::chunk_queue& raw) { merged.write(out, raw); });
+  void report_omitted(std::size_t count) {
+    if (count == 0 || !context_.client_log.allow(context_.now)) return;
+    spdlog::error(
+        "stream '{}': {} entries left out of a range: their IDs were not made by Redis's clock and have no "
+        "client form",
+        key_.substr(0, 100), count);
   }
 
- private:
   static std::uint64_t milliseconds_of(std::string_view time_reply) {
     resp::reply_reader reader(time_reply);
     reader.next();
@@ -103,8 +118,8 @@ class range_operation final : public gather_operation {
     return seconds * 1000 + micros / 1000;
   }
 
-  void answer_nothing(const std::vector<part>& parts) {
-    const bool exists = std::any_of(parts.begin(), parts.end(),
+  void answer_nothing(const parts& all) {
+    const bool exists = std::any_of(all.begin(), all.end(),
                                     [](const part& p) { return resp::reply_reader(p.reply).next().null; });
     answer(metrics::outcome::ok, [exists](resp::encoder& out, base::chunk_queue&) {
       if (exists) return out.null_array();
@@ -149,12 +164,12 @@ std::string_view parse_range(resp::arguments args, bool reverse, range_request& 
 
 }  // namespace
 
-void start_range(worker_context& context, session& client, std::uint16_t command, bool reverse,
-                 resp::arguments args) {
-  range_request what;
-  if (const auto problem = parse_range(args, reverse, what); !problem.empty())
-    return client.refuse(command, problem);
-  (new range_operation(context, client, command, args[1], what))->start();
+void start_range(worker_context& context, session& client, const request& what) {
+  const bool reverse = command::command_table()[what.command].name == "xrevrange";
+  range_request asked;
+  if (const auto problem = parse_range(what.args, reverse, asked); !problem.empty())
+    return client.refuse(what.command, problem);
+  (new range_operation(context, client, what.command, what.args[1], asked))->start();
 }
 
 }  // namespace dualbus::session

@@ -8,6 +8,7 @@
 #include <dualbus/stream/bounds.hpp>
 #include <dualbus/stream/entry_id.hpp>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -35,26 +36,29 @@ class careful_add_operation final : public gather_operation {
   }
 
  protected:
-  void on_start() override { add(careful_); }
-
-  void on_round(const std::vector<part>& parts) override {
-    if (answer_error(parts)) return;
-    switch (step_++) {
-      case 0:
-        if (!is_null(parts[0]) || context_.bus_count() == 1) return answer_id(parts[0]);
-        for (std::size_t i = 0; i < context_.bus_count(); ++i) {
-          const std::string_view exists[] = {"EXISTS", key_};
-          if (i != bus_) send(static_cast<bus_index>(i), exists);
-        }
-        return;
-      case 1:
-        for (const part& p : parts) {
-          if (resp::as_integer(p.reply).value_or(0) > 0) return add(plain_);
-        }
-        return answer(metrics::outcome::ok, [](resp::encoder& out, base::chunk_queue&) { out.null(); });
-      default:
-        return answer_id(parts[0]);
+  base::task<> run() override {
+    add(careful_);
+    parts all = co_await round();
+    if (answer_error(all)) co_return;
+    if (!is_null(all[0]) || context_.bus_count() == 1) {
+      answer_id(all[0]);
+      co_return;
     }
+    for (std::size_t i = 0; i < context_.bus_count(); ++i) {
+      const std::string_view exists[] = {"EXISTS", key_};
+      if (i != bus_) send(static_cast<bus_index>(i), exists);
+    }
+    all = co_await round();
+    if (answer_error(all)) co_return;
+    const bool found = std::any_of(all.begin(), all.end(),
+                                   [](const part& p) { return resp::as_integer(p.reply).value_or(0) > 0; });
+    if (!found) {
+      answer(metrics::outcome::ok, [](resp::encoder& out, base::chunk_queue&) { out.null(); });
+      co_return;
+    }
+    add(plain_);
+    all = co_await round();
+    if (!answer_error(all)) answer_id(all[0]);
   }
 
  private:
@@ -76,26 +80,25 @@ class careful_add_operation final : public gather_operation {
   bus_index bus_;
   std::string key_;
   std::vector<std::string> careful_, plain_;  // with and without NOMKSTREAM
-  int step_ = 0;
 };
 
 // --- XLEN, XDEL: sums
 // ------------------------------------------------------------------------------------------------
 
-class sum_operation : public gather_operation {
+class sum_operation : public single_round_operation {
  public:
   sum_operation(worker_context& context, session& owner, std::uint16_t command, resp::arguments args)
-      : gather_operation(context, owner, command, false), args_(args) {}
+      : single_round_operation(context, owner, command), args_(args) {}
 
  protected:
   void on_start() override {
     for (std::size_t i = 0; i < context_.bus_count(); ++i) send(static_cast<bus_index>(i), args_);
   }
 
-  void on_round(const std::vector<part>& parts) override {
-    if (answer_error(parts)) return;
+  void on_round(const parts& all) override {
+    if (answer_error(all)) return;
     std::int64_t sum = 0;
-    for (const part& p : parts) sum += resp::as_integer(p.reply).value_or(0);
+    for (const part& p : all) sum += resp::as_integer(p.reply).value_or(0);
     answer_integer(sum);
   }
 
@@ -130,14 +133,14 @@ class delete_operation final : public sum_operation {
   std::vector<stream::client_id> ids_;
 };
 
-void start_delete(worker_context& context, session& client, std::uint16_t command, resp::arguments args) {
+void start_delete(worker_context& context, session& client, const request& what) {
   std::vector<stream::client_id> ids;
-  for (const std::string_view text : args.subspan(2)) {
+  for (const std::string_view text : what.args.subspan(2)) {
     const auto id = stream::parse_id(text, 0);
-    if (!id) return client.refuse(command, invalid_id);
+    if (!id) return client.refuse(what.command, invalid_id);
     ids.push_back({id->ms, id->seq});
   }
-  (new delete_operation(context, client, command, args, std::move(ids)))->start();
+  (new delete_operation(context, client, what.command, what.args, std::move(ids)))->start();
 }
 
 }  // namespace
@@ -181,16 +184,26 @@ void start_add(worker_context& context, session& client, const request& what, co
   }
 }
 
-void start_stream_operation(worker_context& context, session& client, std::uint16_t command,
-                            const command::command_spec& spec, resp::arguments args) {
-  switch (spec.route) {
-    case command::route::xlen:
-      return (new sum_operation(context, client, command, args))->start();
-    case command::route::xdel:
-      return start_delete(context, client, command, args);
-    default:
-      return start_range(context, client, command, spec.name == "xrevrange", args);
+void start_stream_operation(worker_context& context, session& client, const request& what,
+                            const command::command_spec& spec) {
+  using start = void (*)(worker_context&, session&, const request&);
+  static constexpr std::pair<std::string_view, start> starts[] = {
+      {"xlen", [](worker_context& c, session& s,
+                  const request& r) { (new sum_operation(c, s, r.command, r.args))->start(); }},
+      {"xdel", start_delete},
+      {"xrange", start_range},
+      {"xrevrange", start_range},
+  };
+  for (const auto& [name, run] : starts) {
+    if (name == spec.name) return run(context, client, what);
   }
+  client.refuse(what.command, "ERR dualbus: command '" + std::string(spec.name) +
+                                  "' is not supported on logical streams: pin the key with routing.keys");
+}
+
+void start_read(worker_context&, session& client, const request& what) {
+  client.refuse(what.command,
+                "ERR dualbus: reading is not supported on logical streams: pin the key with routing.keys");
 }
 
 }  // namespace dualbus::session

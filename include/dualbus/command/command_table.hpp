@@ -53,11 +53,8 @@ enum class route : std::uint8_t {
   memory,  ///< asked on every bus that may hold a part of the key
   whole,   ///< needs the whole key on one bus: pinned keys only
   xadd,
-  xlen,
-  xrange,
-  xdel,    ///< streams, over all buses
   xread,   ///< XREAD, XREADGROUP
-  xsub,    ///< XGROUP, XINFO
+  stream,  ///< every other command of logical streams, over all buses
   xother,  ///< stream commands that only pinned keys have
   blocking,
   pubsub,

@@ -1,10 +1,12 @@
 #pragma once
 
+#include <dualbus/base/task.hpp>
 #include <dualbus/resp/encoder.hpp>
 #include <dualbus/resp/request_parser.hpp>
 #include <dualbus/session/operation.hpp>
 #include <dualbus/session/timer_queue.hpp>
 
+#include <coroutine>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -14,22 +16,29 @@
 namespace dualbus::session {
 
 /// A request that takes several commands, on one or more buses, in one or more rounds. A round's commands are
-/// sent together; when all of them are answered, on_round() answers the client or sends the next round.
+/// sent together; round() waits until all of them are answered.
 ///
-/// Not the hot path: parts are allocated, and replies are kept as copies until they are merged. While rounds
-/// follow one another, the client's later requests are held back.
+///   base::task<> run() override {
+///     send(bus, args) …;
+///     const std::vector<part> parts = co_await round();
+///     answer(…);
+///   }
+///
+/// Not the hot path: replies are kept as copies until they are merged. If the client goes while commands are
+/// out, run() goes on, so that what has several steps is not left half done; a pause is not waited out.
 class gather_operation : public operation {
  public:
-  /// `rounds`: whether more than one round may be needed.
-  gather_operation(worker_context& context, session& owner, std::uint16_t command, bool rounds);
+  /// `holds`: whether the client's later requests are held back until this one is answered. They must be
+  /// unless all of it is sent at once.
+  gather_operation(worker_context& context, session& owner, std::uint16_t command, bool holds);
 
-  /// Puts the operation into its session's queue and runs the first round. Call once.
+  /// Puts the operation into its session's queue and begins to run it. Call once.
   void start();
 
   void on_reply(std::uint32_t part, const backend::reply_view& reply) final;
   void on_failure(std::uint32_t part, backend::failure why) final;
   void destroy() final { delete this; }
-  bool detach() override;
+  bool detach() final;
 
  protected:
   struct part {
@@ -38,16 +47,46 @@ class gather_operation : public operation {
     std::optional<backend::failure> failed;
     bool is_error() const { return failed || reply[0] == '-' || reply[0] == '!'; }
   };
+  using parts = std::vector<part>;
 
-  /// Sends the first round.
-  virtual void on_start() = 0;
-  /// All of the round's parts are there. Ends with send(), answer(), answer_error() or wait_then_restart().
-  virtual void on_round(const std::vector<part>& parts) = 0;
+  /// The request's course; ends after exactly one answer.
+  virtual base::task<> run() = 0;
+  /// The client has gone during a pause or suspension that no reply ends; the operation is about to be freed.
+  virtual void on_abandoned() {}
 
   /// Sends one more command in this round; its part's index is the number of those before it.
   void send(command::bus_index bus, resp::arguments args);
 
-  /// Answers and ends: `write(resp::encoder&, base::chunk_queue&)`. Nobody may be waiting any more.
+  struct round_awaiter {
+    gather_operation& op;
+    bool await_ready() const noexcept { return op.outstanding_ == 0; }
+    void await_suspend(std::coroutine_handle<> waiting) noexcept { op.waiting_ = waiting; }
+    parts await_resume() { return std::exchange(op.parts_, {}); }
+  };
+  /// Waits for the answers to everything sent since the last round.
+  round_awaiter round() { return {*this}; }
+
+  struct pause_awaiter {
+    gather_operation& op;
+    base::duration delay;
+    bool await_ready() const noexcept { return false; }
+    void await_suspend(std::coroutine_handle<> waiting);
+    void await_resume() const noexcept {}
+  };
+  pause_awaiter pause(base::duration delay) { return {*this, delay}; }
+
+  /// For run() to wait for something else: whoever brings it calls resume().
+  struct suspend_awaiter {
+    gather_operation& op;
+    bool await_ready() const noexcept { return false; }
+    void await_suspend(std::coroutine_handle<> waiting) noexcept { op.waiting_ = waiting; }
+    void await_resume() const noexcept {}
+  };
+  suspend_awaiter suspend() { return {*this}; }
+  /// Goes on behind round() or suspend(). The operation may be gone when it returns.
+  void resume();
+
+  /// Answers: `write(resp::encoder&, base::chunk_queue&)`. Nobody may be waiting any more.
   template <typename Write>
   void answer(metrics::outcome outcome, Write&& write) {
     if (owner_ != nullptr) {
@@ -55,30 +94,50 @@ class gather_operation : public operation {
       resp::encoder encoder(out, version_);
       write(encoder, out);
     }
-    end(outcome);
+    outcome_ = outcome;
   }
   void answer_integer(std::int64_t value) {
     answer(metrics::outcome::ok, [value](resp::encoder& out, base::chunk_queue&) { out.integer(value); });
   }
-  /// Answers with the first error among `parts`; false if there is none.
-  bool answer_error(const std::vector<part>& parts);
-  /// Calls on_start() again after `delay`.
-  void wait_then_restart(std::chrono::milliseconds delay);
+  void answer_ok() {
+    answer(metrics::outcome::ok, [](resp::encoder& out, base::chunk_queue&) { out.status("OK"); });
+  }
+  /// An error of the daemon's own; `text` begins with its code.
+  void answer_refusal(std::string_view text) {
+    answer(metrics::outcome::refused, [text](resp::encoder& out, base::chunk_queue&) { out.error(text); });
+  }
+  /// Answers with what went wrong with `bad`.
+  void answer_error(const part& bad);
+  /// Answers with the first error among `all`; false if there is none.
+  bool answer_error(const parts& all);
 
   const resp::protocol version_;
 
  private:
-  template <typename Step>
-  void run(Step&& step);
-  void run_round();
-  void end(metrics::outcome outcome);
+  void after_step();
   void conclude();
 
-  std::vector<part> parts_;
+  base::task<> script_;
+  std::coroutine_handle<> waiting_;
+  parts parts_;
   std::size_t outstanding_ = 0;
-  bool rounds_, running_ = false, ended_ = false;
+  bool holds_, running_ = false;
   metrics::outcome outcome_ = metrics::outcome::ok;
   std::optional<timer_queue::id> timer_;
+};
+
+/// The common case: one round of commands, one merge.
+class single_round_operation : public gather_operation {
+ public:
+  single_round_operation(worker_context& context, session& owner, std::uint16_t command)
+      : gather_operation(context, owner, command, false) {}
+
+ protected:
+  base::task<> run() final;
+  /// Sends everything.
+  virtual void on_start() = 0;
+  /// Answers.
+  virtual void on_round(const parts& all) = 0;
 };
 
 }  // namespace dualbus::session

@@ -16,12 +16,16 @@ struct request;
 /// bus's.
 void start_add(worker_context& context, session& client, const request& what, const command::plan& plan);
 
-/// XLEN, XRANGE, XREVRANGE and XDEL of a logical stream: over all buses, draining ones included.
-void start_stream_operation(worker_context& context, session& client, std::uint16_t command,
-                            const command::command_spec& spec, resp::arguments args);
+/// A command on a logical stream (route stream), over all buses, draining ones included.
+void start_stream_operation(worker_context& context, session& client, const request& what,
+                            const command::command_spec& spec);
 
-/// XRANGE and XREVRANGE (range_operation.cpp).
-void start_range(worker_context& context, session& client, std::uint16_t command, bool reverse,
-                 resp::arguments args);
+// One function per command, or per family that shares a file.
+void start_range(worker_context& context, session& client, const request& what);    // XRANGE, XREVRANGE
+void start_group(worker_context& context, session& client, const request& what);    // XGROUP
+void start_pending(worker_context& context, session& client, const request& what);  // XPENDING
+void start_claim(worker_context& context, session& client, const request& what);    // XCLAIM, XAUTOCLAIM
+void start_info(worker_context& context, session& client, const request& what);     // XINFO
+void start_read(worker_context& context, session& client, const request& what);     // XREAD, XREADGROUP
 
 }  // namespace dualbus::session

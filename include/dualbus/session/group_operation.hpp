@@ -1,0 +1,32 @@
+#pragma once
+
+#include <dualbus/session/gather_operation.hpp>
+
+#include <optional>
+#include <string_view>
+#include <vector>
+
+namespace dualbus::session {
+
+/// A request that needs a consumer group to be in place on several buses.
+///
+/// A group exists if it exists on the anchor, or on a draining bus. An active bus that lacks an existing
+/// group gets it when it is first asked, from the beginning of the stream: nothing there was ever delivered
+/// to the group, and any other position would lose entries.
+class group_operation : public gather_operation {
+ public:
+  using gather_operation::gather_operation;
+
+ protected:
+  struct healing {
+    bool exists = false;          ///< the group exists, and `missing` have it now
+    std::optional<part> problem;  ///< what kept it from being found out or done; an error or a failure
+  };
+  /// After NOGROUP from the active buses `missing`: finds out whether the group exists, and creates it there.
+  /// A group that only a draining bus has is created on the anchor as well, last. Draining buses are left
+  /// alone. Answers nothing. `key` and `group` outlive the task.
+  base::task<healing> heal(std::string_view key, std::string_view group,
+                           std::vector<command::bus_index> missing);
+};
+
+}  // namespace dualbus::session
