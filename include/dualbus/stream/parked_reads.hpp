@@ -1,0 +1,172 @@
+#pragma once
+
+#include <dualbus/base/clock.hpp>
+#include <dualbus/command/routing_table.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace dualbus::stream {
+
+/// The readers that wait for entries, and when which of them has to look again. It sees no socket and no
+/// clock: it is told what happens and when, and says what to do.
+///
+///   TRY (the read itself, outside) ── nothing there ──> park() ──> PARKED ──sweep──> WAKE
+///                                                         ^─────── swept(): nothing ──┘ └── leave(): served
+///
+/// Readers of one group queue up per key, and only the first one looks; readers without a group look each for
+/// themselves. A bus is *clean* for a queue if a read there found nothing, was sent while the bus watched the
+/// key (*armed*), and nothing has touched the key since: then nothing can be there, and nobody looks. A bus
+/// that watches announces the key's next change once; then it has to be armed again.
+class parked_reads {
+ public:
+  /// What a bus that cannot be watched, or is not for the moment, is asked again after.
+  static constexpr std::chrono::milliseconds unwatched_interval{5};
+  /// What a bus whose answer was an error is asked again after.
+  static constexpr std::chrono::milliseconds retry_interval{100};
+  /// How long a key that nobody waits for stays known, so that the next read need not arm it.
+  static constexpr std::chrono::seconds keep_key{60};
+
+  using reader_id = std::uint64_t;
+
+  struct source {
+    std::string_view key;
+    command::bus_index only = command::no_bus;  ///< the one bus of a pinned key; no_bus: all
+  };
+
+  /// What was known of a key on every bus when a read was sent; an empty one knows nothing.
+  struct sighting {
+    bool armed = false;
+    std::uint64_t mark = 0;
+  };
+  using sightings = std::vector<sighting>;
+
+  struct target {
+    std::uint32_t source;  ///< index in the reader's sources
+    command::bus_index bus;
+  };
+
+  enum class cause : std::uint8_t {
+    none,     ///< an arming that was waited for, a recheck, a bus that came back
+    local,    ///< an entry that went through this worker
+    notified  ///< a notification of the bus
+  };
+
+  struct action {
+    enum class kind : std::uint8_t {
+      arm,     ///< have `bus` watch `key`, then call armed()
+      sweep,   ///< `reader` looks at `targets`, then leave() or swept() is called
+      expire,  ///< `reader` has waited long enough, and is not parked any more
+    };
+    kind what;
+    command::bus_index bus = command::no_bus;
+    std::string key;
+    reader_id reader = 0;
+    std::vector<target> targets;
+    cause because = cause::none;
+    base::time_point since{};  ///< when the cause was noticed
+  };
+
+  explicit parked_reads(std::size_t buses);
+  ~parked_reads();
+
+  // --- readers
+  // ----------------------------------------------------------------------------------------------
+
+  /// To be taken when a read of the key is sent, and handed to park() if that read found nothing.
+  sightings look(std::string_view key, base::time_point now);
+  /// True if somebody waits already: then a new reader of the group must not look before him.
+  bool has_queue(std::string_view key, std::string_view group) const;
+
+  /// A reader that found nothing begins to wait; `seen` by source, from look(). Without `group` it stands in
+  /// no queue. Nothing for `deadline`: for ever.
+  reader_id park(const std::vector<source>& sources, std::optional<std::string_view> group,
+                 const std::vector<sightings>& seen, std::optional<base::time_point> deadline,
+                 base::time_point now);
+  /// The reader's sweep found nothing. `failed`: targets that did not answer properly. `again`: look once
+  /// more at that time, whatever happens, because something was there that could not be delivered yet.
+  void swept(reader_id reader, const std::vector<target>& failed, std::optional<base::time_point> again,
+             base::time_point now);
+  /// The reader is not there any more: served, refused, disconnected. Its sources are armed for the next read
+  /// if it was served.
+  void leave(reader_id reader, bool served, base::time_point now);
+  /// The same as leave() unless the reader is looking: false then.
+  bool unblock(reader_id reader, base::time_point now);
+
+  // --- buses
+  // ------------------------------------------------------------------------------------------------
+
+  void bus_up(command::bus_index bus, base::time_point now);
+  void bus_down(command::bus_index bus);
+  void watcher_up(command::bus_index bus, base::time_point now);
+  void watcher_down(command::bus_index bus, base::time_point now);
+  /// The bus watches the key now: everything that it answers from here on counts.
+  void armed(command::bus_index bus, std::string_view key, base::time_point now);
+  /// The bus said that the key has changed; it does not watch it any more.
+  void changed(command::bus_index bus, std::string_view key, base::time_point now);
+  /// An entry was added through this worker: its bus will announce it, too, but that takes longer. `key` is
+  /// from waited_for().
+  void added(command::bus_index bus, std::uint32_t key, base::time_point now);
+  /// The key's groups were changed through this worker, which no bus announces.
+  void groups_changed(std::string_view key, base::time_point now);
+  /// Groups may have been changed behind the worker's back: everybody looks once more.
+  void recheck(command::bus_index bus, base::time_point now);
+
+  /// Names the key for added(); 0 if nobody waits for it.
+  std::uint32_t waited_for(std::string_view key) const;
+
+  // --- time and results
+  // -------------------------------------------------------------------------------------
+
+  void advance(base::time_point now);
+  std::optional<base::time_point> next_time() const;
+  /// What has to be done since the last call, in order.
+  std::vector<action> take_actions();
+
+  std::size_t readers() const { return readers_.size(); }
+  std::size_t keys() const { return keys_.size(); }
+
+ private:
+  struct key_state;
+  struct queue;
+  struct reader;
+  struct bus_state {
+    bool up = true, watched = false;
+  };
+  struct string_hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+  };
+
+  key_state& know(std::string_view key, base::time_point now);
+  key_state* find(std::string_view key) const;
+  void touch(key_state& key, command::bus_index bus, cause why, base::time_point now);
+  bool is_clean(const queue& q, command::bus_index bus) const;
+  void evaluate(reader& r, base::time_point now);
+  void evaluate_heads(key_state& key, base::time_point now);
+  void evaluate_all(base::time_point now);
+  void remove(reader& r, base::time_point now);
+  void arm(key_state& key, command::bus_index bus);
+  void wake_at(base::time_point when, reader& r);
+
+  std::vector<bus_state> buses_;
+  std::unordered_map<std::string, std::unique_ptr<key_state>, string_hash, std::equal_to<>> keys_;
+  std::unordered_map<std::uint32_t, key_state*> keys_by_number_;
+  std::unordered_map<reader_id, std::unique_ptr<reader>> readers_;
+  std::set<std::pair<base::time_point, reader_id>> deadlines_, wakes_;
+  std::vector<action> actions_;
+  std::uint64_t marks_ = 0;
+  reader_id last_reader_ = 0;
+  std::uint32_t last_key_ = 0;
+  base::time_point next_clean_up_{};
+};
+
+}  // namespace dualbus::stream
