@@ -3,6 +3,12 @@
 #include <utility>
 
 namespace dualbus::backend {
+namespace {
+
+// A command that takes Redis this long keeps everybody waiting.
+constexpr std::chrono::milliseconds patience{250};
+
+}  // namespace
 
 bus::bus(link_environment environment) : environment_(std::move(environment)), dedicated_(environment_) {
   shared_[0] = std::make_unique<link>(environment_, resp::protocol::resp2);
@@ -26,6 +32,16 @@ pipeline& bus::requests(resp::protocol version, base::time_point now) {
     l->socket.start(now);
   }
   return l->requests;
+}
+
+bool bus::responsive(base::time_point now) const {
+  if (!up()) return false;
+  for (const auto& l : shared_) {
+    if (!l) continue;
+    const auto owed_since = l->requests.oldest_sent();
+    if (owed_since && now - *owed_since >= patience) return false;
+  }
+  return true;
 }
 
 void bus::flush(base::time_point now) {

@@ -4,8 +4,14 @@
 
 namespace dualbus::backend {
 
-pipeline::pipeline(base::chunk_pool& pool, const pipeline_settings& settings, metrics::bus_metrics& metrics)
-    : settings_(settings), metrics_(metrics), out_(pool) {}
+pipeline::pipeline(base::chunk_pool& pool, const pipeline_settings& settings, metrics::bus_metrics& metrics,
+                   pipeline_observer* observer)
+    : settings_(settings), metrics_(metrics), observer_(observer), out_(pool) {}
+
+void pipeline::on_connected() {
+  connected_ = true;
+  if (observer_ != nullptr) observer_->on_connected();
+}
 
 void pipeline::end(reply_sink& sink, std::uint32_t part, base::time_point now) {
   slots_.push_back({&sink, part, written_ + out_.size(), now, {}});
@@ -40,7 +46,8 @@ pipeline::verdict pipeline::on_received(base::time_point now) {
     const std::string_view bytes = input_.data().substr(0, scanner_.consumed());
     const char type = scanner_.type();
     scanner_.reset();
-    if (type == '>') {  // nothing is subscribed to here, so a push is no answer and no news
+    if (type == '>') {  // no answer; and without an observer no news either, since nothing is subscribed to
+      if (observer_ != nullptr) observer_->on_push(bytes);
       input_.consume(bytes.size());
       continue;
     }
@@ -72,6 +79,7 @@ void pipeline::on_disconnected(base::time_point) {
     const slot front = pop();
     if (front.sink != nullptr) front.sink->on_failure(front.part, failure::bus_lost);
   }
+  if (observer_ != nullptr) observer_->on_disconnected();
 }
 
 void pipeline::give_up() {

@@ -36,6 +36,9 @@ class bus {
   const std::string& name() const { return environment_.name; }
   const std::string& redis_version() const { return shared_[0]->socket.redis_version(); }
   bool up() const { return shared_[0]->socket.state() == metrics::connection_state::up; }
+  /// False if it is down, or has owed an answer for so long that it cannot be counted on.
+  bool responsive(base::time_point now) const;
+  const link_environment& environment() const { return environment_; }
 
   /// Calls `listener` once, when the pipelines are no longer congested.
   void await_drain(drain_listener& listener) { waiting_.push_back(&listener); }

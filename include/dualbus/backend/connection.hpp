@@ -34,6 +34,10 @@ class connection final : public base::io_handler {
   void start(base::time_point now);
   /// Closes for good; requests in flight end as bus_lost.
   void stop(base::time_point now);
+  /// Gives the present connection up, because of `why`, and connects again.
+  void drop(const std::string& why, base::time_point now) {
+    if (fd_) fail(why, now);
+  }
 
   void flush(base::time_point now);
   void tick(base::time_point now);

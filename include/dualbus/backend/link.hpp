@@ -23,9 +23,9 @@ struct link_environment {
 
 /// A pipeline and the connection that serves it.
 struct link {
-  link(const link_environment& with, resp::protocol speaks)
+  link(const link_environment& with, resp::protocol speaks, pipeline_observer* observer = nullptr)
       : version(speaks),
-        requests(with.pool, with.requests, with.metrics),
+        requests(with.pool, with.requests, with.metrics, observer),
         socket(with.io, with.poller, with.settings, with.target, with.name, speaks, requests, with.metrics) {}
 
   const resp::protocol version;

@@ -41,6 +41,20 @@ class reply_sink {
   ~reply_sink() = default;
 };
 
+/// Wants to know about a pipeline's connection and about what arrives unasked. May append to the pipeline
+/// from within its callbacks.
+class pipeline_observer {
+ public:
+  virtual void on_connected() = 0;
+  /// After everything that was in flight has ended as bus_lost.
+  virtual void on_disconnected() = 0;
+  /// A RESP3 push, valid during the call.
+  virtual void on_push(std::string_view push) = 0;
+
+ protected:
+  ~pipeline_observer() = default;
+};
+
 struct pipeline_settings {
   std::chrono::milliseconds reconnect_wait{1000};   ///< how long unsent requests outlast a missing connection
   std::size_t reconnect_wait_bytes = 64U << 20;     ///< how many bytes of them
@@ -60,8 +74,10 @@ struct pipeline_settings {
 /// callbacks.
 class pipeline {
  public:
-  /// All outlive the pipeline. `settings` may change between calls.
-  pipeline(base::chunk_pool& pool, const pipeline_settings& settings, metrics::bus_metrics& metrics);
+  /// All outlive the pipeline. `settings` may change between calls. Without `observer` pushes are passed
+  /// over.
+  pipeline(base::chunk_pool& pool, const pipeline_settings& settings, metrics::bus_metrics& metrics,
+           pipeline_observer* observer = nullptr);
 
   // --- for requests
   // -----------------------------------------------------------------------------------------
@@ -79,7 +95,7 @@ class pipeline {
   // --- for the connection
   // -----------------------------------------------------------------------------------
 
-  void on_connected() { connected_ = true; }
+  void on_connected();
   void on_disconnected(base::time_point now);
   bool connected() const { return connected_; }
 
@@ -130,6 +146,7 @@ class pipeline {
 
   const pipeline_settings& settings_;
   metrics::bus_metrics& metrics_;
+  pipeline_observer* const observer_;
   base::chunk_queue out_;
   base::read_buffer input_;
   resp::reply_scanner scanner_;

@@ -1,0 +1,183 @@
+#include <dualbus/backend/watcher.hpp>
+#include <dualbus/resp/reply_reader.hpp>
+
+#include <utility>
+
+namespace dualbus::backend {
+namespace {
+
+// The lines of INFO commandstats that count what changes groups or IDs without being announced.
+std::string group_changes(std::string_view info) {
+  std::string lines;
+  for (std::size_t begin = 0; begin < info.size();) {
+    std::size_t end = info.find('\n', begin);
+    if (end == std::string_view::npos) end = info.size();
+    const std::string_view line = info.substr(begin, end - begin);
+    for (const std::string_view name : {"cmdstat_xgroup", "cmdstat_xsetid", "cmdstat_swapdb"}) {
+      // calls=… only: the time spent changes with every look at it, were it a command of our own.
+      if (line.starts_with(name)) lines += line.substr(0, line.find(','));
+    }
+    begin = end + 1;
+  }
+  return lines;
+}
+
+}  // namespace
+
+watcher::watcher(const link_environment& environment, command::bus_index bus, listener& told)
+    : environment_{environment.io,     environment.poller, environment.pool, settings_,
+                   environment.target, requests_,          environment.name, unseen_},
+      requests_(environment.requests),
+      settings_(environment.settings),
+      shared_(environment),
+      bus_(bus),
+      told_(told) {}
+
+watcher::~watcher() {
+  stop(base::clock::now());
+}
+
+void watcher::start(base::time_point now) {
+  if (link_) return;
+  settings_ = shared_.settings;
+  // Its own PING is stricter.
+  settings_.health_timeout = {};
+  requests_ = shared_.requests;
+  requests_.request_timeout = {};
+  link_ = std::make_unique<backend::link>(environment_, resp::protocol::resp3, static_cast<pipeline_observer*>(this));
+  link_->socket.start(now);
+}
+
+void watcher::stop(base::time_point now) {
+  if (!link_) return;
+  const std::unique_ptr<backend::link> ended = std::move(link_);
+  ended->socket.stop(now);
+  up_ = pinging_ = hung_ = false;
+  arming_.clear();
+}
+
+void watcher::send(part what, resp::arguments args, base::time_point now) {
+  resp::encoder(link_->requests.begin()).request(args);
+  link_->requests.end(*this, what, now);
+}
+
+void watcher::arm(std::string_view key, base::time_point now) {
+  const std::string_view args[] = {"EXISTS", key};
+  arming_.emplace_back(key);
+  send(exists, args, now);
+}
+
+// ---------------------------------------------------------------------------------------- the connection
+
+void watcher::on_connected() {
+  const auto now = base::clock::now();
+  const std::string_view args[] = {"CLIENT", "TRACKING", "ON"};
+  send(tracking, args, now);
+  pinging_ = false;
+  useless_ = hung_ = false;
+  next_ping_ = now + ping_interval;
+  last_stats_.clear();
+}
+
+void watcher::on_disconnected() {
+  arming_.clear();
+  pinging_ = useless_ = false;
+  if (std::exchange(up_, false)) told_.on_watcher_down(bus_);
+}
+
+// invalidate, and an array of keys; null for all of them.
+void watcher::on_push(std::string_view push) {
+  resp::reply_reader reader(push);
+  reader.next();
+  if (reader.next().text != "invalidate") return;
+  const resp::reply_value keys = reader.next();
+  if (keys.null) return told_.on_all_changed(bus_);
+  for (std::int64_t i = 0; i < keys.number; ++i) told_.on_changed(bus_, reader.next().text);
+}
+
+void watcher::on_reply(std::uint32_t what, const reply_view& reply) {
+  switch (what) {
+    case tracking:
+      if (reply.is_error()) {
+        if (!std::exchange(refused_, true)) {
+          spdlog::warn(
+              "bus '{}': CLIENT TRACKING is refused ({}): readers that wait ask it every few milliseconds",
+              environment_.name, reply.bytes.substr(1, reply.bytes.size() - 3));
+        }
+        return;
+      }
+      refused_ = false;
+      up_ = true;
+      // What is found from here on is compared with this, so it comes before anything is armed.
+      ask_for_stats(base::clock::now());
+      return told_.on_watcher_up(bus_);
+    case exists: {
+      const std::string key = std::move(arming_.front());
+      arming_.pop_front();
+      // An error (LOADING, BUSY, NOPERM) arms nothing. Not here, in the midst of reading, is the connection
+      // closed.
+      if (reply.is_error()) {
+        useless_ = true;
+      } else {
+        told_.on_armed(bus_, key);
+      }
+      return;
+    }
+    case ping:
+      pinging_ = false;
+      return;
+    default:
+      return read_stats(reply);
+  }
+}
+
+void watcher::read_stats(const reply_view& reply) {
+  if (reply.is_error()) return told_.on_groups_changed(bus_);
+  std::string changes = "known" + group_changes(resp::reply_reader(reply.bytes).next().text);
+  const bool first = last_stats_.empty();
+  if (changes == last_stats_) return;
+  last_stats_ = std::move(changes);
+  if (!first) told_.on_groups_changed(bus_);
+}
+
+void watcher::on_failure(std::uint32_t what, failure) {
+  if (what == ping) pinging_ = false;
+}
+
+void watcher::ask_for_stats(base::time_point now) {
+  const std::string_view args[] = {"INFO", "commandstats"};
+  send(stats, args, now);
+  next_stats_ = now + recheck_interval;
+}
+
+void watcher::flush(base::time_point now) {
+  if (!link_) return;
+  if (useless_) return link_->socket.drop("does not let its keys be watched", now);
+  if (link_->requests.unsent_bytes() > 0) link_->socket.flush(now);
+}
+
+void watcher::tick(base::time_point now) {
+  if (!link_) return;
+  link_->socket.tick(now);
+  link_->requests.tick(now);
+  if (!up_) return;
+  if (pinging_ && now - ping_sent_ >= ping_timeout) {
+    hung_ = true;
+    return link_->socket.drop("announces nothing: its watcher's PING has no answer", now);
+  }
+  if (!pinging_ && now >= next_ping_) {
+    const std::string_view args[] = {"PING"};
+    send(ping, args, now);
+    pinging_ = true;
+    ping_sent_ = now;
+    next_ping_ = now + ping_interval;
+  }
+  if (now >= next_stats_) ask_for_stats(now);
+  flush(now);
+}
+
+void watcher::observe(metrics::bus_metrics& out) const {
+  if (link_) ++out.connections[static_cast<std::size_t>(link_->socket.state())];
+}
+
+}  // namespace dualbus::backend
