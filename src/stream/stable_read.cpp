@@ -1,3 +1,5 @@
+#include <dualbus/base/numbers.hpp>
+#include <dualbus/resp/reply_reader.hpp>
 #include <dualbus/stream/stable_read.hpp>
 
 namespace dualbus::stream {
@@ -16,6 +18,14 @@ stable_read::decision stable_read::judge(std::uint64_t horizon_ms, std::optional
     return {true, milliseconds(0)};
   }
   return {false, milliseconds(static_cast<std::int64_t>(behind) + 1)};
+}
+
+std::uint64_t milliseconds_of_time(std::string_view reply) {
+  resp::reply_reader reader(reply);
+  reader.next();
+  const std::uint64_t seconds = base::parse_uint64(reader.next().text).value_or(0);
+  const std::uint64_t micros = base::parse_uint64(reader.next().text).value_or(0);
+  return seconds * 1000 + micros / 1000;
 }
 
 }  // namespace dualbus::stream

@@ -130,6 +130,8 @@ class parked_reads {
   std::optional<base::time_point> next_time() const;
   /// What has to be done since the last call, in order.
   std::vector<action> take_actions();
+  /// True if there is nothing to be done.
+  bool settled() const { return actions_.empty(); }
 
   std::size_t readers() const { return readers_.size(); }
   std::size_t keys() const { return keys_.size(); }

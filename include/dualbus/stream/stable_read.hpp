@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <string_view>
 
 namespace dualbus::stream {
 
@@ -41,5 +42,8 @@ class stable_read {
   std::optional<std::uint64_t> limit_;
   bool gave_up_ = false;
 };
+
+/// The milliseconds of a reply to TIME; 0 if it is none.
+std::uint64_t milliseconds_of_time(std::string_view reply);
 
 }  // namespace dualbus::stream
