@@ -55,7 +55,7 @@ bool names_other_keys(resp::arguments args) {
 std::string_view reason_of(route r) {
   switch (r) {
     case route::blocking:
-      return "is not available in this version: it would hold a connection shared by all clients";
+      return "has no meaning behind dualbusd, where clients share connections: ask the bus directly";
     case route::pubsub:
       return "is not available in this version: connect to a bus directly for Pub/Sub";
     case route::scripting:
@@ -110,6 +110,7 @@ void router::make_plan(const command_spec& spec, resp::arguments args, plan& out
     case route::whole:
       return plan_stream(spec, args, out);
     case route::blocking:
+      return plan_blocking(spec, args, out);
     case route::pubsub:
     case route::scripting:
     case route::transaction:
@@ -132,6 +133,15 @@ void router::plan_keys(const command_spec& spec, resp::arguments args, plan& out
     return refuse_crossing(spec, out);
   }
   forward(bus, out);
+}
+
+void router::plan_blocking(const command_spec& spec, resp::arguments args, plan& out) {
+  // WAIT and WAITAOF are about the connection that wrote, which clients share.
+  if (spec.keys == key_form::range && spec.first_key == 0) {
+    return refuse_unsupported(spec, out, reason_of(spec.route));
+  }
+  plan_keys(spec, args, out);
+  if (out.what == plan::action::forward) out.what = plan::action::block;
 }
 
 void router::plan_xadd(resp::arguments args, plan& out) {
@@ -178,10 +188,9 @@ void router::plan_stream(const command_spec& spec, resp::arguments args, plan& o
   for (const std::uint32_t position : out.keys) whole += is_whole(args[position]) ? 1 : 0;
   if (whole == out.keys.size()) {
     plan_keys(spec, args, out);
-    // Each of XREAD's keys is a read of its own.
-    if (out.what == plan::action::refuse && spec.route == route::xread) out.what = plan::action::spread;
-    if (out.what == plan::action::forward && spec.route == route::xread && has_block_option(args)) {
-      out.what = plan::action::block;
+    // Each of XREAD's keys is a read of its own; and to wait for entries takes no connection.
+    if (spec.route == route::xread && (out.what == plan::action::refuse || has_block_option(args))) {
+      out.what = plan::action::spread;
     }
     return;
   }

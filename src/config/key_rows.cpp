@@ -349,6 +349,15 @@ constexpr key_row rows[] = {
          "Idle time after which TCP tests the connection of a client; `0` turns that off. It applies to "
          "clients that connect from then on. Redis calls this `tcp-keepalive`.",
      .bind = in<&configuration::limits, &limit_settings::client_keepalive>()},
+    {.path = "limits.max_block",
+     .type = duration,
+     .reload = true,
+     .range = {0, 24 * hour, ms},
+     .fallback = "0",
+     .meaning =
+         "The longest time that XREAD and XREADGROUP wait, whatever BLOCK says; `0` means as long as the "
+         "client asks. A little less than the clients' socket timeout keeps them from giving up.",
+     .bind = in<&configuration::limits, &limit_settings::max_block>()},
     {.path = "limits.shutdown_timeout",
      .type = duration,
      .reload = true,

@@ -42,10 +42,13 @@ class router {
   const routing_table& table() const { return table_; }
   /// True if the key's entries all live on one bus and IDs are not translated: pinned, or the only bus has
   /// slot 0.
-  bool is_whole(std::string_view key) const { return transparent_ || table_.pinned_bus(key) != no_bus; }
+  bool is_whole(std::string_view key) const { return whole_bus(key) != no_bus; }
+  /// The bus of such a key; no_bus for a logical stream.
+  bus_index whole_bus(std::string_view key) const { return transparent_ ? 0 : table_.pinned_bus(key); }
 
  private:
   void plan_keys(const command_spec& spec, resp::arguments args, plan& out);
+  void plan_blocking(const command_spec& spec, resp::arguments args, plan& out);
   void plan_xadd(resp::arguments args, plan& out);
   void plan_spread(const command_spec& spec, resp::arguments args, plan& out);
   void plan_stream(const command_spec& spec, resp::arguments args, plan& out);
