@@ -15,6 +15,8 @@ void add(metrics::bus_metrics& sum, const metrics::bus_metrics& bus) {
   sum.timeouts += bus.timeouts;
   sum.unexpected_replies += bus.unexpected_replies;
   sum.latency_target_missed += bus.latency_target_missed;
+  sum.groups_healed += bus.groups_healed;
+  sum.entries_omitted += bus.entries_omitted;
   sum.daemon_duration.merge(bus.daemon_duration);
   sum.bus_duration.merge(bus.bus_duration);
   for (std::size_t i = 0; i < sum.connections.size(); ++i) sum.connections[i] += bus.connections[i];
@@ -32,6 +34,7 @@ void add(metrics::worker_metrics& sum, const metrics::worker_metrics& worker) {
   sum.received_bytes += worker.received_bytes;
   sum.sent_bytes += worker.sent_bytes;
   sum.unknown_commands += worker.unknown_commands;
+  sum.unknown_slot_ids += worker.unknown_slot_ids;
   for (std::size_t i = 0; i < std::min(sum.commands.size(), worker.commands.size()); ++i) {
     for (std::size_t o = 0; o < metrics::outcome_count; ++o) sum.commands[i][o] += worker.commands[i][o];
   }

@@ -21,6 +21,7 @@ constexpr metric_description table[] = {
     {metric::client_sent_bytes, counter, "dualbus_client_sent_bytes_total", "", "Bytes sent to clients."},
     {metric::requests, counter, "dualbus_requests_total", "cmd, outcome", "Requests of clients, by command and by how they ended."},
     {metric::messages_routed, counter, "dualbus_messages_routed_total", "bus, rule, message_type", "Messages (XADD) routed, by bus, by the rule that decided and by message type."},
+    {metric::unknown_slot_ids, counter, "dualbus_unknown_slot_ids_total", "", "Entry IDs in requests that name a slot no bus has."},
 
     {metric::bus_requests, counter, "dualbus_bus_requests_total", "bus", "Requests handed to the bus."},
     {metric::bus_sent_bytes, counter, "dualbus_bus_sent_bytes_total", "bus", "Bytes sent to the bus."},
@@ -39,6 +40,8 @@ constexpr metric_description table[] = {
     {metric::latency_target, gauge, "dualbus_latency_target_seconds", "bus", "The configured latency target of the bus."},
     {metric::latency_target_missed, counter, "dualbus_latency_target_missed_total", "bus", "Requests that the bus answered later than its latency target."},
     {metric::bus_evicts_streams, gauge, "dualbus_bus_evicts_streams", "bus", "1 if the maxmemory policy of the bus can evict a whole stream."},
+    {metric::groups_healed, counter, "dualbus_groups_healed_total", "bus", "Consumer groups that were missing on the bus and were created there."},
+    {metric::entries_omitted, counter, "dualbus_entries_omitted_total", "bus", "Entries of the bus left out of replies because their IDs have no client form."},
 
     {metric::config_reloads, counter, "dualbus_config_reloads_total", "result", "Reloads of the configuration, by result."},
     {metric::config_last_reload_successful, gauge, "dualbus_config_last_reload_successful", "", "1 if the last reload of the configuration succeeded."},

@@ -1,10 +1,11 @@
-#include <dualbus/base/numbers.hpp>
+#include <dualbus/command/command_table.hpp>
 #include <dualbus/resp/encoder.hpp>
 #include <dualbus/session/blocking_operation.hpp>
 #include <dualbus/session/session.hpp>
 #include <dualbus/session/worker_context.hpp>
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <utility>
 
@@ -12,18 +13,16 @@ namespace dualbus::session {
 
 namespace {
 
-// What follows BLOCK; 0 for ever, or where Redis will find fault with it.
-std::chrono::milliseconds block_time(resp::arguments args) {
-  constexpr std::int64_t longest = std::int64_t{1} << 40;
-  for (std::size_t i = 1; i + 1 < args.size() && !base::equals_ignoring_case(args[i], "streams"); ++i) {
-    if (base::equals_ignoring_case(args[i], "group")) {
-      i += 2;
-    } else if (base::equals_ignoring_case(args[i], "block")) {
-      return std::chrono::milliseconds(
-          std::clamp<std::int64_t>(base::parse_int64(args[i + 1]).value_or(0), 0, longest));
-    }
-  }
-  return {};
+// The time that a command of lists or sorted sets waits at most, in seconds as it stands there: the first
+// argument of those that say how many keys follow, the last one of the others. 0 for ever, or where Redis
+// will find fault with it.
+std::chrono::milliseconds block_time(const command::command_spec& spec, resp::arguments args) {
+  constexpr double longest = 1e9;
+  const std::string_view text = spec.keys == command::key_form::numkeys2 ? args[1] : args.back();
+  double seconds = 0;
+  std::from_chars(text.data(), text.data() + text.size(), seconds);
+  if (!(seconds > 0)) return {};
+  return std::chrono::milliseconds(static_cast<std::int64_t>(std::min(seconds, longest) * 1000));
 }
 
 }  // namespace
@@ -42,7 +41,7 @@ void blocking_operation::release(bool reusable) {
 }
 
 // The client's later requests go on.
-void blocking_operation::unblock() {
+void blocking_operation::end_wait() {
   owner_->set_blocked(false);
   owner_->release();
 }
@@ -50,7 +49,7 @@ void blocking_operation::unblock() {
 void blocking_operation::on_reply(std::uint32_t, const backend::reply_view& answer) {
   release(true);
   if (owner_ == nullptr) return destroy();
-  unblock();
+  end_wait();
   reply().append(answer.bytes);
   finish(answer.is_error() ? metrics::outcome::redis_error : metrics::outcome::ok);
 }
@@ -58,7 +57,7 @@ void blocking_operation::on_reply(std::uint32_t, const backend::reply_view& answ
 void blocking_operation::on_failure(std::uint32_t, backend::failure why) {
   release(false);
   if (owner_ == nullptr) return destroy();
-  unblock();
+  end_wait();
   if (timed_out_) why = backend::failure::bus_timeout;
   resp::encoder(reply()).error(failure_text(context_, bus_, why));
   finish(outcome_of(why));
@@ -99,7 +98,8 @@ bool start_blocking(worker_context& context, session& client, const request& wha
   resp::encoder(link->requests.begin()).request(what.args);
   link->requests.end(*op, 0, context.now);
   const auto answer_time = context.configuration().backend.request_timeout;
-  if (const auto block = block_time(what.args); block.count() > 0 && answer_time.count() > 0) {
+  const auto block = block_time(command::command_table()[what.command], what.args);
+  if (block.count() > 0 && answer_time.count() > 0) {
     op->give_up_at(context.now + block + answer_time);
   }
   return true;

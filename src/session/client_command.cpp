@@ -219,6 +219,27 @@ void kill(worker_context& context, session& client, const request& what) {
                   });
 }
 
+void unblock(worker_context& context, session& client, const request& what) {
+  bool with_error = false;
+  if (what.args.size() == 4) {
+    with_error = equals_ignoring_case(what.args[3], "error");
+    if (!with_error && !equals_ignoring_case(what.args[3], "timeout")) {
+      return client.refuse(what.command, "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+    }
+  } else if (what.args.size() > 4) {
+    return client.refuse(what.command, "ERR syntax error");
+  }
+  const auto id = base::parse_int64(what.args[2]);
+  if (!id) return client.refuse(what.command, "ERR value is not an integer or out of range");
+  const auto question = [wanted = static_cast<std::uint64_t>(*id), with_error](worker_context& worker) {
+    session* const found = worker.clients.find(wanted);
+    return std::string(found != nullptr && found->unblock(with_error) ? "1" : "0");
+  };
+  answer_from_all(context, client, what, question, [](resp::encoder& out, const std::vector<std::string>& a) {
+    out.integer(std::count(a.begin(), a.end(), "1"));
+  });
+}
+
 struct subcommand {
   std::string_view name;
   int arity;  // with CLIENT and the name; negative: at least
@@ -243,11 +264,11 @@ constexpr subcommand subcommands[] = {
     {"reply", 3, [](worker_context&, session& c, const request& w) { set_reply_mode(c, w); }},
     {"setinfo", 4, [](worker_context&, session& c, const request& w) { set_info(c, w); }},
     {"setname", 3, [](worker_context&, session& c, const request& w) { set_name(c, w); }},
+    {"unblock", -3, unblock},
 };
 
 constexpr std::string_view not_available[] = {"caching", "getredir", "help",         "maint_notifications",
-                                              "pause",   "tracking", "trackinginfo", "unblock",
-                                              "unpause"};
+                                              "pause",   "tracking", "trackinginfo", "unpause"};
 
 }  // namespace
 

@@ -93,9 +93,11 @@ void run_spread(worker_context& context, session& client, const command_spec& sp
 
 void forward(worker_context& context, session& client, const request& what, command::bus_index bus,
              bool translate_id, resp::arguments args) {
+  const bool adds = command::command_table()[what.command].route == route::xadd;
   backend::bus& target = context.bus(bus);
   backend::pipeline& requests = target.requests(client.protocol(), context.now);
   auto* const op = context.forwards.create(context, client, what.command, bus, translate_id);
+  if (adds) op->announce(context.parking().waited_for(what.args[1]));
   client.enqueue(*op);
   if (!requests.accepts()) return op->on_failure(0, backend::failure::bus_down);
   base::chunk_queue& out = requests.begin();

@@ -60,7 +60,7 @@ void gather_operation::send(command::bus_index bus, resp::arguments args) {
 }
 
 void gather_operation::on_reply(std::uint32_t index, const backend::reply_view& answer) {
-  parts_[index].reply.assign(answer.bytes);
+  if (answer.is_error() || !take_reply(index, answer.bytes)) parts_[index].reply.assign(answer.bytes);
   if (--outstanding_ == 0) resume();
 }
 

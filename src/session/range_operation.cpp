@@ -54,7 +54,7 @@ class range_operation final : public gather_operation {
       stream::range_merge merged(what_.reverse, limit);
       std::uint64_t horizon = std::numeric_limits<std::uint64_t>::max();
       for (std::size_t i = 0; i < asked_.size(); ++i) {
-        horizon = std::min(horizon, milliseconds_of(all[2 * i].reply));
+        horizon = std::min(horizon, stream::milliseconds_of_time(all[2 * i].reply));
         merged.add(all[2 * i + 1].reply, context_.slot_of(asked_[i]));
       }
       merged.merge();
@@ -108,14 +108,6 @@ class range_operation final : public gather_operation {
         "stream '{}': {} entries left out of a range: their IDs were not made by Redis's clock and have no "
         "client form",
         key_.substr(0, 100), count);
-  }
-
-  static std::uint64_t milliseconds_of(std::string_view time_reply) {
-    resp::reply_reader reader(time_reply);
-    reader.next();
-    const std::uint64_t seconds = base::parse_uint64(reader.next().text).value_or(0);
-    const std::uint64_t micros = base::parse_uint64(reader.next().text).value_or(0);
-    return seconds * 1000 + micros / 1000;
   }
 
   void answer_nothing(const parts& all) {

@@ -308,6 +308,11 @@ void session::on_hangup(bool both_directions) {
   watch();
 }
 
+bool session::peer_gone() const {
+  char byte;
+  return !fd_ || ::recv(fd_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 void session::close_after_replies(metrics::close_reason why) {
   if (is_paused(pause_reason::closing)) return;
   close_reason_ = why;

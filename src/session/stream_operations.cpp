@@ -201,9 +201,4 @@ void start_stream_operation(worker_context& context, session& client, const requ
                                   "' is not supported on logical streams: pin the key with routing.keys");
 }
 
-void start_read(worker_context&, session& client, const request& what) {
-  client.refuse(what.command,
-                "ERR dualbus: reading is not supported on logical streams: pin the key with routing.keys");
-}
-
 }  // namespace dualbus::session

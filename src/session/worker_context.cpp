@@ -47,12 +47,14 @@ worker_context::worker_context(boost::asio::io_context& io, std::shared_ptr<cons
     buses_.push_back(std::make_unique<backend::bus>(backend::link_environment{
         io_, poller, bus_chunks, backend_settings_, bus_settings_[i], pipeline_settings_,
         configuration().routing.buses[i].name, metrics.buses[i]}));
+    parking_.add_bus(buses_.back()->environment());
   }
 }
 
 worker_context::~worker_context() {
   // Sessions refer to buses, buses to operations: end the clients first, then what is still owed.
   close_clients();
+  parking_.stop(now);
   for (auto& b : buses_) b->stop(now);
   end_turn();
 }
@@ -87,8 +89,10 @@ void worker_context::end_turn() {
   // last.
   do {
     for (session* client : std::exchange(to_resume_, {})) client->resume();
+    parking_.settle();
     for (auto& b : buses_) b->flush(now);
-  } while (!to_resume_.empty());
+  } while (!to_resume_.empty() || !parking_.settled());
+  parking_.flush(now);
   for (std::size_t i = 0; i < to_flush_.size(); ++i) to_flush_[i]->flush();
   to_flush_.clear();
   retired_.clear();
@@ -103,6 +107,7 @@ void worker_context::end_turn() {
 
 void worker_context::tick() {
   for (auto& b : buses_) b->tick(now);
+  parking_.tick(now);
   timers.run_due(now);
   const auto idle = configuration().limits.idle_timeout;
   if (idle.count() > 0 && now >= next_client_check_) {
@@ -185,7 +190,11 @@ void worker_context::give_partial(std::unique_ptr<partial_input> partial) {
 metrics::worker_snapshot worker_context::snapshot() const {
   metrics::worker_snapshot result{metrics, {}};
   result.metrics.clients = clients.size();
-  for (std::size_t i = 0; i < buses_.size(); ++i) buses_[i]->observe(result.metrics.buses[i]);
+  result.metrics.parked_readers = parking_.readers();
+  for (std::size_t i = 0; i < buses_.size(); ++i) {
+    buses_[i]->observe(result.metrics.buses[i]);
+    parking_.observe(static_cast<command::bus_index>(i), result.metrics.buses[i]);
+  }
   messages_.visit([&result](std::string_view type, const command::message_counters::row& row) {
     result.messages.emplace(type, row);
   });

@@ -53,8 +53,11 @@ struct bus_metrics {
   std::uint64_t unexpected_replies =
       0;  ///< connections closed because of a reply nobody asked for, or garbage
   std::uint64_t latency_target_missed = 0;
+  std::uint64_t groups_healed = 0;    ///< groups that were missing on it, and have been created there
+  std::uint64_t entries_omitted = 0;  ///< not shown to clients, because their IDs have no client form
   histogram daemon_duration;  ///< what a request spent in the daemon
   histogram bus_duration;     ///< sent to bus … answered
+  std::uint64_t wakes = 0;    ///< times that a parked reader looked there again
 
   std::array<std::uint32_t, connection_state_count> connections{};
   std::uint64_t waiting = 0;    ///< requests not sent yet
@@ -69,6 +72,12 @@ struct worker_metrics {
   std::array<std::uint64_t, close_reason_count> clients_closed{};
   std::uint64_t received_bytes = 0, sent_bytes = 0;  ///< from and to clients
   std::uint64_t unknown_commands = 0;
+  std::uint64_t parked_readers = 0;  ///< gauge
+  /// From an entry being known of to its delivery to a parked reader: known from the worker's own XADD, or
+  /// from the bus's notification.
+  histogram local_wakes, notified_wakes;
+  std::uint64_t unstable_reads = 0;  ///< reads answered although entries may still turn up below the last one
+  std::uint64_t unknown_slot_ids = 0;  ///< entry IDs of clients that name a slot no bus has
   /// By index in command_table().
   std::vector<std::array<std::uint64_t, outcome_count>> commands =
       std::vector<std::array<std::uint64_t, outcome_count>>(command::command_table().size());

@@ -9,7 +9,7 @@
 
 namespace dualbus::session {
 
-/// A request whose reply may take long (XREAD BLOCK of a pinned stream): it has a connection of its own while
+/// A request whose reply may take long (BLPOP and its kin): it has a connection of its own while
 /// it waits, and the client's later requests wait behind it, as in Redis. If the client goes, so does the
 /// connection.
 class blocking_operation final : public operation {
@@ -27,7 +27,7 @@ class blocking_operation final : public operation {
 
  private:
   void release(bool reusable);
-  void unblock();
+  void end_wait();
 
   command::bus_index bus_;
   backend::link* link_;  // null once given back

@@ -51,6 +51,9 @@ class gather_operation : public operation {
 
   /// The request's course; ends after exactly one answer.
   virtual base::task<> run() = 0;
+  /// Sees a reply where it was received, before it is kept as a copy. True: it need not be kept, its part
+  /// stays empty.
+  virtual bool take_reply(std::uint32_t, std::string_view) { return false; }
   /// The client has gone during a pause or suspension that no reply ends; the operation is about to be freed.
   virtual void on_abandoned() {}
 

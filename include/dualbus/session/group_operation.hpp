@@ -27,6 +27,11 @@ class group_operation : public gather_operation {
   /// alone. Answers nothing. `key` and `group` outlive the task.
   base::task<healing> heal(std::string_view key, std::string_view group,
                            std::vector<command::bus_index> missing);
+
+ private:
+  void send_lookup(command::bus_index bus, std::string_view key, std::string_view group);
+  base::task<> undo(std::string_view key, std::string_view group,
+                    const std::vector<command::bus_index>& created);
 };
 
 }  // namespace dualbus::session

@@ -30,6 +30,11 @@ class operation : public backend::reply_sink {
   virtual void destroy() = 0;
   /// The client is gone. True if nothing is owed to the operation any more, so that it may be destroyed.
   virtual bool detach() = 0;
+  /// CLIENT UNBLOCK: ends a wait now, with an error if `with_error`. False if it does not wait.
+  virtual bool unblock(bool with_error) {
+    (void)with_error;
+    return false;
+  }
 
  protected:
   /// Where the reply is to be encoded, whole; then finish(). Only while there is an owner.
@@ -60,6 +65,9 @@ class forward_operation final : public operation {
                     bool translate_id)
       : operation(context, owner, command), bus_(bus), translate_id_(translate_id) {}
 
+  /// Has those told who wait for `key` (see parking_lot::waited_for) if the request, an XADD, succeeds.
+  void announce(std::uint32_t key) { added_to_ = key; }
+
   void on_reply(std::uint32_t part, const backend::reply_view& reply) override;
   void on_failure(std::uint32_t part, backend::failure why) override;
   void destroy() override;
@@ -68,6 +76,7 @@ class forward_operation final : public operation {
  private:
   bool append_client_id(base::chunk_queue& out, std::string_view answer) const;
 
+  std::uint32_t added_to_ = 0;
   command::bus_index bus_;
   bool translate_id_;
 };

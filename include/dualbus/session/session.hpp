@@ -78,6 +78,10 @@ class session final : public base::io_handler, public backend::drain_listener {
   /// Waits, perhaps long, for a reply that ends as soon as the client is gone.
   void set_blocked(bool value);
   bool blocked() const { return blocked_; }
+  /// Ends the wait of a blocked client (CLIENT UNBLOCK); false if it does not wait.
+  bool unblock(bool with_error) { return blocked_ && head_ != nullptr && head_->unblock(with_error); }
+  /// Asks the socket whether the client has closed it.
+  bool peer_gone() const;
   /// Holds requests back until all earlier ones are answered; false if they are already.
   bool await_replies();
   /// Closes when everything owed so far has been written.

@@ -11,6 +11,7 @@
 #include <dualbus/resp/request_parser.hpp>
 #include <dualbus/session/client_directory.hpp>
 #include <dualbus/session/operation.hpp>
+#include <dualbus/session/parking_lot.hpp>
 #include <dualbus/session/timer_queue.hpp>
 
 #include <atomic>
@@ -70,6 +71,9 @@ class worker_context {
   std::size_t bus_count() const { return buses_.size(); }
   backend::bus& bus(command::bus_index index) { return *buses_[index]; }
   const std::string& bus_name(command::bus_index index) const { return buses_[index]->name(); }
+  parking_lot& parking() { return parking_; }
+  /// Another number each time, so that of several buses not always the same one comes first.
+  std::ptrdiff_t next_rotation() { return rotation_++; }
   int slot_of(command::bus_index index) const { return slots_[index]; }
   /// The version that clients are told: the default bus's, or the oldest supported while it is not known.
   std::string redis_version() const;
@@ -147,11 +151,13 @@ class worker_context {
   backend::pipeline_settings pipeline_settings_;
   std::vector<int> slots_;
   std::vector<std::unique_ptr<backend::bus>> buses_;
+  parking_lot parking_{*this};
   std::vector<session*> to_flush_, to_resume_;
   std::vector<std::unique_ptr<session>> retired_;
   std::vector<std::unique_ptr<partial_input>> spare_partials_;
   std::vector<observation> observations_;
   base::time_point next_client_check_{};
+  std::ptrdiff_t rotation_ = 0;
 };
 
 }  // namespace dualbus::session

@@ -36,6 +36,7 @@ inline metrics::worker_snapshot sample_worker(std::uint64_t n, const std::string
   all.received_bytes = 100 * n;
   all.sent_bytes = 50 * n;
   all.unknown_commands = 1;
+  all.unknown_slot_ids = 2;
   auto& xadd = all.commands[static_cast<std::size_t>(command::find_command("XADD"))];
   xadd[static_cast<std::size_t>(metrics::outcome::ok)] = n;
   xadd[static_cast<std::size_t>(metrics::outcome::bus_lost)] = 1;
@@ -50,6 +51,8 @@ inline metrics::worker_snapshot sample_worker(std::uint64_t n, const std::string
   bus.timeouts = 1;
   bus.unexpected_replies = 1;
   bus.latency_target_missed = 1;
+  bus.groups_healed = 3;
+  bus.entries_omitted = 4;
   bus.connections[static_cast<std::size_t>(metrics::connection_state::up)] = 1;
   bus.waiting = 7;
   bus.in_flight = 6;

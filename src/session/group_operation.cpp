@@ -1,0 +1,107 @@
+#include <dualbus/base/log.hpp>
+#include <dualbus/session/group_operation.hpp>
+#include <dualbus/session/worker_context.hpp>
+
+#include <algorithm>
+
+namespace dualbus::session {
+namespace {
+
+using command::bus_index;
+
+constexpr std::size_t longest_name_logged = 100;
+
+bool is_no_group(std::string_view reply) {
+  return reply.starts_with("-NOGROUP");
+}
+
+}  // namespace
+
+// XPENDING looks the group up and changes nothing. The authority is asked again behind every creation: a
+// group that was destroyed meanwhile must not come back.
+base::task<group_operation::healing> group_operation::heal(std::string_view key, std::string_view group,
+                                                           std::vector<bus_index> missing) {
+  const command::routing_rules& rules = context_.router().table().rules();
+  const bus_index anchor = rules.anchor;
+  std::vector<bus_index> draining;
+  for (std::size_t i = 0; i < rules.buses.size(); ++i) {
+    if (rules.buses[i].draining) draining.push_back(static_cast<bus_index>(i));
+  }
+
+  bus_index authority = anchor;
+  send_lookup(anchor, key, group);
+  parts found = co_await round();
+  if (found[0].is_error()) {
+    if (!is_no_group(found[0].reply)) co_return healing{false, std::move(found[0])};
+    for (const bus_index bus : draining) send_lookup(bus, key, group);
+    found = co_await round();
+    const auto having = std::find_if(found.begin(), found.end(), [](const part& p) { return !p.is_error(); });
+    if (having == found.end()) {
+      const auto bad =
+          std::find_if(found.begin(), found.end(), [](const part& p) { return !is_no_group(p.reply); });
+      if (bad == found.end()) co_return healing{};
+      co_return healing{false, std::move(*bad)};
+    }
+    authority = having->bus;
+  }
+
+  // The anchor comes last: from then on the group exists there.
+  std::erase(missing, anchor);
+  std::vector<bus_index> created;
+  for (const bool last : {false, true}) {
+    if (last && authority == anchor) break;
+    if (last) missing.assign(1, anchor);
+    if (missing.empty()) continue;
+    for (const bus_index bus : missing) {
+      const std::string_view create[] = {"XGROUP", "CREATE", key, group, "0", "MKSTREAM"};
+      send(bus, create);
+    }
+    parts made = co_await round();
+    std::optional<part> problem;
+    for (part& p : made) {
+      if (!p.is_error()) {
+        created.push_back(p.bus);
+      } else if (!p.reply.starts_with("-BUSYGROUP")) {
+        problem = std::move(p);
+      }
+    }
+    send_lookup(authority, key, group);
+    found = co_await round();
+    if (is_no_group(found[0].reply)) {
+      co_await undo(key, group, created);
+      co_return healing{};
+    }
+    if (problem || found[0].is_error()) {
+      co_return healing{false, problem ? std::move(problem) : std::move(found[0])};
+    }
+  }
+  for (const bus_index bus : created) {
+    ++context_.metrics.buses[bus].groups_healed;
+    spdlog::info("group '{}' of stream '{}' was missing on bus '{}' and has been created there",
+                 group.substr(0, longest_name_logged), key.substr(0, longest_name_logged),
+                 context_.bus_name(bus));
+  }
+  co_return healing{true, std::nullopt};
+}
+
+void group_operation::send_lookup(bus_index bus, std::string_view key, std::string_view group) {
+  const std::string_view lookup[] = {"XPENDING", key, group};
+  send(bus, lookup);
+}
+
+// Backwards: the anchor, which came last, first.
+base::task<> group_operation::undo(std::string_view key, std::string_view group,
+                                   const std::vector<bus_index>& created) {
+  for (auto bus = created.rbegin(); bus != created.rend(); ++bus) {
+    const std::string_view destroy[] = {"XGROUP", "DESTROY", key, group};
+    send(*bus, destroy);
+    const parts all = co_await round();
+    if (all[0].is_error()) {
+      spdlog::warn("group '{}' of stream '{}' was destroyed, but may be left on bus '{}'",
+                   group.substr(0, longest_name_logged), key.substr(0, longest_name_logged),
+                   context_.bus_name(*bus));
+    }
+  }
+}
+
+}  // namespace dualbus::session

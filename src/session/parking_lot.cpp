@@ -1,0 +1,167 @@
+#include <dualbus/session/parking_lot.hpp>
+#include <dualbus/session/worker_context.hpp>
+
+#include <utility>
+
+namespace dualbus::session {
+namespace {
+
+// A fleet that reads reads again soon.
+constexpr std::chrono::seconds keep_watching{60};
+
+}  // namespace
+
+parking_lot::parking_lot(worker_context& context)
+    : context_(context), reads_(context.configuration().buses.size()) {}
+
+void parking_lot::add_bus(const backend::link_environment& environment) {
+  const auto bus = static_cast<command::bus_index>(watchers_.size());
+  watchers_.push_back(
+      std::make_unique<backend::watcher>(environment, bus, static_cast<backend::watcher::listener&>(*this)));
+  up_.push_back(true);
+}
+
+// Readers come back here while they are told; what that brings about is done in the same loop.
+void parking_lot::settle() {
+  for (auto actions = reads_.take_actions(); !actions.empty(); actions = reads_.take_actions()) {
+    for (const auto& what : actions) {
+      using kind = stream::parked_reads::action::kind;
+      if (what.what == kind::arm) {
+        // A watcher that has just been lost has said so, or will: then the key counts as not watched.
+        if (watchers_[what.bus]->up()) watchers_[what.bus]->arm(what.key, context_.now);
+        continue;
+      }
+      const auto found = readers_.find(what.reader);
+      if (found == readers_.end()) continue;
+      parked_reader& reader = *found->second;
+      if (what.what == kind::expire) {
+        readers_.erase(found);
+        reader.on_expire();
+      } else {
+        for (const target& t : what.targets) ++context_.metrics.buses[t.bus].wakes;
+        reader.on_wake(what.targets, {what.because, what.since});
+      }
+    }
+  }
+  set_timer();
+}
+
+void parking_lot::set_timer() {
+  const auto next = reads_.next_time();
+  if (timer_ && next && timer_->first == *next) return;
+  if (timer_) context_.timers.cancel(*std::exchange(timer_, std::nullopt));
+  if (!next) return;
+  timer_ = context_.timers.add(*next, [this] {
+    timer_.reset();
+    reads_.advance(context_.now);
+  });
+}
+
+// ------------------------------------------------------------------------------------------------- readers
+
+parking_lot::sightings parking_lot::look(std::string_view key) {
+  return reads_.look(key, context_.now);
+}
+
+parking_lot::reader_id parking_lot::park(parked_reader& reader, const std::vector<source>& sources,
+                                         std::optional<std::string_view> group,
+                                         const std::vector<sightings>& seen,
+                                         std::optional<base::time_point> deadline) {
+  last_used_ = context_.now;
+  for (auto& w : watchers_) w->start(context_.now);
+  const reader_id id = reads_.park(sources, group, seen, deadline, context_.now);
+  readers_.emplace(id, &reader);
+  return id;
+}
+
+void parking_lot::swept(reader_id reader, const std::vector<target>& failed,
+                        std::optional<base::time_point> again) {
+  reads_.swept(reader, failed, again, context_.now);
+}
+
+void parking_lot::leave(reader_id reader, bool served) {
+  readers_.erase(reader);
+  reads_.leave(reader, served, context_.now);
+}
+
+bool parking_lot::unblock(reader_id reader) {
+  if (!reads_.unblock(reader, context_.now)) return false;
+  readers_.erase(reader);
+  return true;
+}
+
+// ------------------------------------------------------------------------------------------------- writers
+
+void parking_lot::added(command::bus_index bus, std::uint32_t key) {
+  reads_.added(bus, key, context_.now);
+}
+
+void parking_lot::groups_changed(std::string_view key) {
+  reads_.groups_changed(key, context_.now);
+}
+
+// ------------------------------------------------------------------------------------------------ watchers
+
+void parking_lot::on_watcher_up(command::bus_index bus) {
+  reads_.watcher_up(bus, context_.now);
+}
+
+void parking_lot::on_watcher_down(command::bus_index bus) {
+  reads_.watcher_down(bus, context_.now);
+}
+
+void parking_lot::on_armed(command::bus_index bus, std::string_view key) {
+  reads_.armed(bus, key, context_.now);
+}
+
+void parking_lot::on_changed(command::bus_index bus, std::string_view key) {
+  reads_.changed(bus, key, context_.now);
+}
+
+void parking_lot::on_all_changed(command::bus_index bus) {
+  // Redis has forgotten all keys, too.
+  reads_.watcher_down(bus, context_.now);
+  reads_.watcher_up(bus, context_.now);
+}
+
+void parking_lot::on_groups_changed(command::bus_index bus) {
+  reads_.recheck(bus, context_.now);
+}
+
+// -------------------------------------------------------------------------------------------------- the turn
+
+void parking_lot::flush(base::time_point now) {
+  for (auto& w : watchers_) w->flush(now);
+}
+
+void parking_lot::tick(base::time_point now) {
+  for (std::size_t i = 0; i < watchers_.size(); ++i) {
+    const auto bus = static_cast<command::bus_index>(i);
+    watchers_[i]->tick(now);
+    const bool up = usable(bus);
+    if (up != up_[i]) {
+      up_[i] = up;
+      up ? reads_.bus_up(bus, now) : reads_.bus_down(bus);
+    }
+  }
+  if (readers_.empty()) {
+    if (now - last_used_ >= keep_watching) stop(now);
+  } else {
+    last_used_ = now;
+  }
+  reads_.advance(now);
+}
+
+bool parking_lot::usable(command::bus_index bus) const {
+  return context_.bus(bus).responsive(context_.now) && !watchers_[bus]->hung();
+}
+
+void parking_lot::stop(base::time_point now) {
+  for (std::size_t i = 0; i < watchers_.size(); ++i) {
+    if (!watchers_[i]->started()) continue;
+    watchers_[i]->stop(now);
+    reads_.watcher_down(static_cast<command::bus_index>(i), now);
+  }
+}
+
+}  // namespace dualbus::session

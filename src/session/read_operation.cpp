@@ -1,0 +1,310 @@
+#include "reads.hpp"
+
+#include <dualbus/resp/reply_reader.hpp>
+#include <dualbus/session/dispatcher.hpp>
+#include <dualbus/session/session.hpp>
+#include <dualbus/session/stream_operations.hpp>
+#include <dualbus/session/waiting_read.hpp>
+#include <dualbus/session/worker_context.hpp>
+#include <dualbus/stream/bounds.hpp>
+#include <dualbus/stream/stable_read.hpp>
+
+#include <algorithm>
+#include <limits>
+#include <string>
+#include <vector>
+
+namespace dualbus::session {
+namespace {
+
+using command::bus_index;
+using position = stream::read_request::position;
+
+constexpr std::uint64_t max_number = std::numeric_limits<std::uint64_t>::max();
+
+/// XREAD: all buses of all keys in one round, repeated until nothing can turn up any more below what was
+/// found (stream/stable_read.hpp).
+class read_operation final : public waiting_read {
+ public:
+  read_operation(worker_context& context, session& owner, std::uint16_t command, stream::read_request what)
+      : waiting_read(context, owner, command, std::move(what)), cursors_(keys_.size()) {}
+
+ protected:
+  base::task<> run() override;
+  bool take_reply(std::uint32_t index, std::string_view reply) override;
+
+ private:
+  struct ask {
+    std::size_t key;
+    bus_index bus;
+    bool time;  // asks for the bus's time, of no key
+  };
+  enum class outcome : std::uint8_t {
+    found,
+    nothing,
+    held,   // there are entries that cannot be shown yet
+    failed  // error_ says why
+  };
+
+  base::task<bool> set_cursors();
+  base::task<outcome> read();
+  base::task<outcome> read_once(stream::stable_read& stable);
+  base::task<> wait(const std::vector<parking_lot::sightings>& seen);
+  void set_cursor(std::size_t key, const part& answer);
+  void send_asks();
+  void drop_found();
+
+  std::vector<std::vector<std::string>> cursors_;  // by key and bus: read what comes behind this
+  std::vector<ask> asked_;                         // by part of the present round
+  bool reading_ = false;
+  std::chrono::milliseconds wait_{};  // until the next round
+  std::optional<part> error_;
+};
+
+base::task<> read_operation::run() {
+  if (!request_.error.empty()) {
+    answer_refusal(request_.error);
+    co_return;
+  }
+  std::vector<parking_lot::sightings> seen(keys_.size());
+  if (may_wait()) {
+    for (std::size_t i = 0; i < keys_.size(); ++i) seen[i] = context_.parking().look(keys_[i].name);
+  }
+  const bool ready = co_await set_cursors();
+  if (!ready) {
+    answer_error(*error_);
+    co_return;
+  }
+  const outcome first = co_await read();
+  if (first == outcome::failed) {
+    answer_error(*error_);
+  } else if (first == outcome::found || !may_wait()) {
+    answer_entries();
+  } else {
+    // What is held back is not nothing.
+    if (first == outcome::held) seen.assign(keys_.size(), {});
+    co_await wait(seen);
+  }
+}
+
+base::task<> read_operation::wait(const std::vector<parking_lot::sightings>& seen) {
+  park(std::nullopt, seen);
+  for (;;) {
+    co_await suspend();
+    if (last_event() != event::wake) {
+      answer_event();
+      co_return;
+    }
+    if (client_gone()) {
+      leave(false);
+      answer_nil();
+      co_return;
+    }
+    const outcome now = co_await read();
+    if (now == outcome::found || owner_ == nullptr) {
+      leave(owner_ != nullptr);
+      answer_entries();
+      co_return;
+    }
+    // As in Redis, a key that is no stream any more ends no wait.
+    if (now == outcome::failed && (error_->failed || is_unavailable(error_->reply))) {
+      stay(targets());
+    } else if (now == outcome::held) {
+      stay({}, context_.now + stream::stable_read::hold_max);
+    } else {
+      stay({});
+    }
+  }
+}
+
+// ------------------------------------------------------------------------------------------------- cursors
+
+// `$` means now, on every bus, whatever its clock says.
+base::task<bool> read_operation::set_cursors() {
+  std::vector<std::size_t> asked;  // the key of each part
+  for (std::size_t i = 0; i < keys_.size(); ++i) {
+    const stream::read_request::key& key = request_.keys[i];
+    cursors_[i].resize(context_.bus_count());
+    for (std::size_t b = 0; b < context_.bus_count(); ++b) {
+      const auto bus = static_cast<bus_index>(b);
+      if (!has(keys_[i], bus)) continue;
+      if (key.from == position::newest) {
+        const std::string_view info[] = {"XINFO", "STREAM", key.name};
+        send(bus, info);
+        asked.push_back(i);
+      } else if (key.from == position::last) {
+        const std::string_view newest[] = {"XREVRANGE", key.name, "+", "-", "COUNT", "1"};
+        send(bus, newest);
+        asked.push_back(i);
+      } else {
+        cursors_[i][b] = is_whole(keys_[i])
+                             ? stream::to_string(key.id)
+                             : stream::to_string(stream::after_on(context_.slot_of(bus), key.id));
+      }
+    }
+  }
+  const parts all = co_await round();
+  for (std::size_t j = 0; j < all.size(); ++j) {
+    const bool no_key = all[j].reply.starts_with("-ERR no such key");
+    if (all[j].is_error() && !no_key) {
+      error_ = all[j];
+      co_return false;
+    }
+    set_cursor(asked[j], all[j]);
+  }
+  // `+` is the last entry of all buses: there everything behind the one before it, elsewhere nothing.
+  for (std::size_t i = 0; i < keys_.size(); ++i) {
+    if (request_.keys[i].from != position::last) continue;
+    std::optional<stream::client_id> last;
+    std::size_t owner = 0;
+    for (std::size_t b = 0; b < context_.bus_count(); ++b) {
+      const auto id = stream::parse_id(cursors_[i][b], 0);
+      if (!id) continue;
+      const stream::client_id shown =
+          is_whole(keys_[i])
+              ? stream::client_id{id->ms, id->seq}
+              : stream::to_client({id->ms, id->seq}, context_.slot_of(static_cast<bus_index>(b)));
+      if (last && shown < *last) continue;
+      last = shown;
+      owner = b;
+    }
+    for (std::size_t b = 0; b < context_.bus_count(); ++b) {
+      const auto id = stream::parse_id(cursors_[i][b], 0);
+      if (!id) cursors_[i][b] = "0-0";
+      if (!id || b != owner) continue;
+      const bool whole_ms = id->seq == 0;
+      cursors_[i][b] =
+          stream::to_string(stream::bus_id{id->ms - (whole_ms ? 1 : 0), whole_ms ? max_number : id->seq - 1});
+    }
+  }
+  co_return true;
+}
+
+void read_operation::set_cursor(std::size_t key, const part& answer) {
+  std::string& cursor = cursors_[key][answer.bus];
+  resp::reply_reader reader(answer.reply);
+  const resp::reply_value head = reader.next();
+  if (request_.keys[key].from == position::last) {
+    if (answer.is_error() || head.number < 1) return;
+    reader.next();
+    cursor = reader.next().text;
+    return;
+  }
+  cursor = "0-0";
+  if (answer.is_error()) return;
+  const std::int64_t values = head.type == '%' ? 2 * head.number : head.number;
+  for (std::int64_t i = 0; i + 1 < values; i += 2) {
+    const std::string_view name = reader.next().text;
+    resp::reply_reader value(reader.skip());
+    if (name == "last-generated-id") cursor = value.next().text;
+  }
+}
+
+// -------------------------------------------------------------------------------------------------- reading
+
+base::task<read_operation::outcome> read_operation::read() {
+  stream::stable_read stable(context_.now);
+  for (;;) {
+    const outcome once = co_await read_once(stable);
+    if (once != outcome::held || stable.gave_up()) co_return once;
+    co_await pause(wait_);
+  }
+}
+
+void read_operation::send_asks() {
+  asked_.clear();
+  for (std::size_t b = 0; b < context_.bus_count(); ++b) {
+    const auto bus = static_cast<bus_index>(b);
+    bool timed = false;
+    for (std::size_t i = 0; i < keys_.size(); ++i) {
+      if (!has(keys_[i], bus)) continue;
+      if (!is_whole(keys_[i]) && context_.bus_count() > 1 && !timed) {
+        const std::string_view time[] = {"TIME"};
+        asked_.push_back({i, bus, true});
+        send(bus, time);
+        timed = true;
+      }
+      std::vector<std::string_view> args = {"XREAD"};
+      const std::string limit = std::to_string(request_.count);
+      if (request_.count != 0) args.insert(args.end(), {"COUNT", limit});
+      args.insert(args.end(), {"STREAMS", keys_[i].name, cursors_[i][b]});
+      asked_.push_back({i, bus, false});
+      send(bus, args);
+    }
+  }
+}
+
+bool read_operation::take_reply(std::uint32_t index, std::string_view reply) {
+  if (!reading_ || asked_[index].time) return false;
+  add_entries(keys_[asked_[index].key], asked_[index].bus, reply);
+  return true;
+}
+
+base::task<read_operation::outcome> read_operation::read_once(stream::stable_read& stable) {
+  drop_found();
+  error_.reset();
+  reading_ = true;
+  send_asks();
+  const parts all = co_await round();
+  reading_ = false;
+  std::uint64_t horizon = max_number;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (all[i].is_error()) {
+      if (!error_) error_ = all[i];
+    } else if (asked_[i].time) {
+      horizon = std::min(horizon, stream::milliseconds_of_time(all[i].reply));
+    }
+  }
+  if (error_) {
+    drop_found();
+    co_return outcome::failed;
+  }
+  std::optional<std::uint64_t> latest;
+  for (key_read& key : keys_) {
+    if (is_whole(key)) continue;
+    // Only what would be answered matters.
+    if (key.found.cut(request_.count) == 0) continue;
+    latest = std::max(latest.value_or(0), key.found.last_chosen().ms);
+  }
+  std::optional<stream::client_id> last;
+  if (context_.bus_count() > 1) {
+    const auto decision = stable.judge(horizon, latest, context_.now);
+    if (!decision.reply) {
+      wait_ = decision.wait;
+      co_return outcome::held;
+    }
+    if (stable.gave_up()) ++context_.metrics.unstable_reads;
+    if (stable.limit_ms() && horizon > 0) last = stream::client_id{horizon - 1, max_number};
+  }
+  bool found = false, held = false;
+  for (key_read& key : keys_) {
+    const bool any = !key.found.empty();
+    key.chosen = key.found.cut(request_.count, is_whole(key) ? std::nullopt : last);
+    found |= key.chosen > 0;
+    held |= any && key.chosen == 0;
+  }
+  if (found) co_return outcome::found;
+  co_return held ? outcome::held : outcome::nothing;
+}
+
+void read_operation::drop_found() {
+  for (key_read& key : keys_) {
+    key.found = stream::entry_merge(context_.client_chunks);
+    key.chosen = 0;
+  }
+}
+
+}  // namespace
+
+void start_read(worker_context& context, session& client, const request& what) {
+  stream::read_request parsed = stream::parse_read(what.args);
+  if (!parsed.unsupported.empty()) {
+    return client.refuse(what.command, "ERR dualbus: option '" + std::string(parsed.unsupported) +
+                                           "' not supported on logical stream '" +
+                                           std::string(parsed.keys.empty() ? "" : parsed.keys[0].name) + "'");
+  }
+  if (parsed.group) return start_group_read(context, client, what, std::move(parsed));
+  (new read_operation(context, client, what.command, std::move(parsed)))->start();
+}
+
+}  // namespace dualbus::session

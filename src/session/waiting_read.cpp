@@ -1,0 +1,128 @@
+#include <dualbus/resp/reply_reader.hpp>
+#include <dualbus/session/session.hpp>
+#include <dualbus/session/waiting_read.hpp>
+#include <dualbus/session/worker_context.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace dualbus::session {
+
+waiting_read::waiting_read(worker_context& context, session& owner, std::uint16_t command,
+                           stream::read_request what)
+    : group_operation(context, owner, command, true), request_(std::move(what)) {
+  for (const stream::read_request::key& key : request_.keys) {
+    keys_.push_back(
+        {key.name, context.router().whole_bus(key.name), stream::entry_merge(context.client_chunks)});
+  }
+}
+
+std::size_t waiting_read::add_entries(key_read& key, command::bus_index bus, std::string_view reply) {
+  resp::reply_reader reader(reply);
+  const resp::reply_value keys = reader.next();
+  if (keys.null || keys.number < 1) return 0;
+  if (keys.type == '*') reader.next();  // the pair
+  reader.next();                        // the key's name
+  const std::size_t omitted = key.found.omitted();
+  const std::size_t count =
+      is_whole(key) ? key.found.add_as_is(reader) : key.found.add(reader, context_.slot_of(bus));
+  if (key.found.omitted() > omitted && context_.client_log.allow(context_.now)) {
+    spdlog::error("stream '{}' on bus '{}': {} entries left out: their IDs were not made by Redis's clock",
+                  key.name.substr(0, 100), context_.bus_name(bus), key.found.omitted() - omitted);
+  }
+  return count;
+}
+
+// -------------------------------------------------------------------------------------------------- answers
+
+void waiting_read::answer_nil() {
+  answer(metrics::outcome::ok, [](resp::encoder& out, base::chunk_queue&) { out.null_array(); });
+}
+
+void waiting_read::answer_entries() {
+  const auto shown = [](const key_read& key) { return key.chosen > 0 || key.always; };
+  const auto count = std::count_if(keys_.begin(), keys_.end(), shown);
+  if (count == 0) return answer_nil();
+  answer(metrics::outcome::ok, [&](resp::encoder& out, base::chunk_queue& raw) {
+    const bool map = version_ == resp::protocol::resp3;
+    map ? out.map(static_cast<std::size_t>(count)) : out.array(static_cast<std::size_t>(count));
+    for (key_read& key : keys_) {
+      if (!shown(key)) continue;
+      if (!map) out.array(2);
+      out.bulk(key.name);
+      key.found.write(raw);
+    }
+  });
+  if (why_.because == stream::parked_reads::cause::none || parked_ == 0) return;
+  metrics::histogram& wakes = why_.because == stream::parked_reads::cause::local
+                                  ? context_.metrics.local_wakes
+                                  : context_.metrics.notified_wakes;
+  wakes.observe(base::clock::now() - why_.since);
+}
+
+void waiting_read::answer_event() {
+  if (event_ == event::refused) {
+    return answer_refusal("UNBLOCKED client unblocked via CLIENT UNBLOCK");
+  }
+  answer_nil();
+}
+
+// -------------------------------------------------------------------------------------------------- waiting
+
+bool waiting_read::may_wait() const {
+  return request_.block && owner_ != nullptr && !owner_->draining();
+}
+
+void waiting_read::park(std::optional<std::string_view> group, const std::vector<parking_lot::sightings>& seen) {
+  std::vector<parking_lot::source> sources;
+  for (const key_read& key : keys_) sources.push_back({key.name, key.only});
+  auto wait = *request_.block;
+  const auto most = context_.configuration().limits.max_block;
+  if (most.count() > 0 && (wait.count() == 0 || most < wait)) wait = most;
+  std::optional<base::time_point> deadline;
+  if (wait.count() > 0) deadline = arrived() + wait;
+  owner_->set_blocked(true);
+  parked_ = context_.parking().park(*this, sources, group, seen, deadline);
+}
+
+void waiting_read::on_wake(const std::vector<parking_lot::target>& targets, const reason& why) {
+  event_ = event::wake;
+  targets_ = targets;
+  why_ = why;
+  resume();
+}
+
+void waiting_read::on_expire() {
+  event_ = event::expired;
+  if (owner_ != nullptr) owner_->set_blocked(false);
+  parked_ = 0;
+  resume();
+}
+
+bool waiting_read::unblock(bool with_error) {
+  if (parked_ == 0 || !context_.parking().unblock(parked_)) return false;
+  event_ = with_error ? event::refused : event::unblocked;
+  owner_->set_blocked(false);
+  parked_ = 0;
+  resume();
+  return true;
+}
+
+void waiting_read::stay(const std::vector<parking_lot::target>& failed, std::optional<base::time_point> again) {
+  context_.parking().swept(parked_, failed, again);
+}
+
+void waiting_read::leave(bool served) {
+  context_.parking().leave(parked_, served);
+  if (owner_ != nullptr) owner_->set_blocked(false);
+}
+
+void waiting_read::on_abandoned() {
+  if (parked_ != 0) context_.parking().leave(std::exchange(parked_, 0), false);
+}
+
+bool waiting_read::client_gone() const {
+  return owner_ == nullptr || owner_->peer_gone();
+}
+
+}  // namespace dualbus::session
