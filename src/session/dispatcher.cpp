@@ -93,11 +93,9 @@ void run_spread(worker_context& context, session& client, const command_spec& sp
 
 void forward(worker_context& context, session& client, const request& what, command::bus_index bus,
              bool translate_id, resp::arguments args) {
-  const bool adds = command::command_table()[what.command].route == route::xadd;
   backend::bus& target = context.bus(bus);
   backend::pipeline& requests = target.requests(client.protocol(), context.now);
   auto* const op = context.forwards.create(context, client, what.command, bus, translate_id);
-  if (adds) op->announce(context.parking().waited_for(what.args[1]));
   client.enqueue(*op);
   if (!requests.accepts()) return op->on_failure(0, backend::failure::bus_down);
   base::chunk_queue& out = requests.begin();
@@ -110,6 +108,11 @@ void forward(worker_context& context, session& client, const request& what, comm
   }
   requests.end(*op, 0, context.now);
   if (requests.congested()) client.await_drain(target);
+  // Who waits for the stream looks behind the entry, in the same write to the bus.
+  if (command::command_table()[what.command].route == route::xadd) {
+    const std::uint32_t key = context.parking().waited_for(what.args[1]);
+    if (key != 0) context.parking().added(bus, key);
+  }
 }
 
 bool dispatch(worker_context& context, session& client, request what) {

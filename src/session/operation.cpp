@@ -36,7 +36,6 @@ bool forward_operation::append_client_id(base::chunk_queue& out, std::string_vie
 }
 
 void forward_operation::on_reply(std::uint32_t, const backend::reply_view& answer) {
-  if (added_to_ != 0 && !answer.is_error()) context_.parking().added(bus_, added_to_);
   if (owner_ == nullptr) return destroy();
   base::chunk_queue& out = reply();
   if (!translate_id_ || !append_client_id(out, answer.bytes)) out.append(answer.bytes);

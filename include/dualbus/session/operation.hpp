@@ -65,9 +65,6 @@ class forward_operation final : public operation {
                     bool translate_id)
       : operation(context, owner, command), bus_(bus), translate_id_(translate_id) {}
 
-  /// Has those told who wait for `key` (see parking_lot::waited_for) if the request, an XADD, succeeds.
-  void announce(std::uint32_t key) { added_to_ = key; }
-
   void on_reply(std::uint32_t part, const backend::reply_view& reply) override;
   void on_failure(std::uint32_t part, backend::failure why) override;
   void destroy() override;
@@ -76,7 +73,6 @@ class forward_operation final : public operation {
  private:
   bool append_client_id(base::chunk_queue& out, std::string_view answer) const;
 
-  std::uint32_t added_to_ = 0;
   command::bus_index bus_;
   bool translate_id_;
 };

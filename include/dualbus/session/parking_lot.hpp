@@ -63,7 +63,8 @@ class parking_lot final : private backend::watcher::listener {
 
   /// Names the key for added(); 0 if nobody waits for it.
   std::uint32_t waited_for(std::string_view key) const { return reads_.waited_for(key); }
-  /// An entry was added; `key` is from waited_for(), not 0.
+  /// An entry is on its way to the bus, in front of what is sent from now on; `key` is from waited_for(), not
+  /// 0.
   void added(command::bus_index bus, std::uint32_t key);
   /// The key's groups were changed by a client's request.
   void groups_changed(std::string_view key);

@@ -55,7 +55,8 @@ class waiting_read : public group_operation, private parked_reader {
   event last_event() const { return event_; }
   const std::vector<parking_lot::target>& targets() const { return targets_; }
   /// Nothing was found: goes on waiting.
-  void stay(const std::vector<parking_lot::target>& failed, std::optional<base::time_point> again = std::nullopt);
+  void stay(const std::vector<parking_lot::target>& failed,
+            std::optional<base::time_point> again = std::nullopt);
   /// The wait is over; `served` if there is an answer worth waiting for.
   void leave(bool served);
   /// Answers what an event that ends the wait brings.

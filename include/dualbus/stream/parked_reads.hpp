@@ -112,8 +112,8 @@ class parked_reads {
   void armed(command::bus_index bus, std::string_view key, base::time_point now);
   /// The bus said that the key has changed; it does not watch it any more.
   void changed(command::bus_index bus, std::string_view key, base::time_point now);
-  /// An entry was added through this worker: its bus will announce it, too, but that takes longer. `key` is
-  /// from waited_for().
+  /// An entry is being added through this worker, in front of any read that is sent from now on: looking
+  /// need not wait until the bus announces it, which it will do as well. `key` is from waited_for().
   void added(command::bus_index bus, std::uint32_t key, base::time_point now);
   /// The key's groups were changed through this worker, which no bus announces.
   void groups_changed(std::string_view key, base::time_point now);
