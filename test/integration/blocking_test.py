@@ -1,50 +1,41 @@
-"""Reads that wait: of pinned streams, each on a connection of its own for as long as it waits."""
+"""Commands of lists and sorted sets that wait: each on a connection of its own for as long as it waits."""
 import unittest
 
 from harness import ENGINE_LOGIC, MARKETDATA, Stack, StackTest, merge, wait_for
 from resp import encode
 
 POOL = 3
-READ = ("XREAD", "BLOCK", 0, "STREAMS", "md:s", "$")
-GROUP_READ = ("XREADGROUP", "GROUP", "g", "me", "BLOCK", 0, "STREAMS", "md:s", ">")
+READ = ("BLPOP", "md:s", 0)
+OTHER_READS = (("BRPOP", "md:s", "md:other", 0), ("BLMPOP", 0, 2, "md:s", "md:other", "LEFT"), ("BLMOVE", "md:s", "md:done", "LEFT", "RIGHT", 0))
 
 
 class BlockingTest(StackTest):
     config = {"workers": 1, "backend": {"dedicated_connections": POOL, "request_timeout": "300ms", "health_timeout": "10s", "reconnect_wait": "200ms"}}
 
-    def setUp(self):
-        super().setUp()
-        self.client(self.stack.marketdata).xgroup_create("md:s", "g", mkstream=True)
-
     def await_blocked(self, count):
         client = self.client(self.stack.marketdata)
         wait_for(lambda: client.info("clients")["blocked_clients"] == count, f"{count} wait in Redis")
 
-    def test_waiting_readers_get_the_entry_and_hold_nobody_up(self):
+    def test_waiting_readers_get_the_element_and_hold_nobody_up(self):
+        expected = {"BLPOP": [b"md:s", b"v"], "BRPOP": [b"md:s", b"v"], "BLMPOP": [b"md:s", [b"v"]], "BLMOVE": b"v"}
         for protocol in (2, 3):
-            for request in (READ, GROUP_READ):
+            for request in (READ, *OTHER_READS):
                 reader, other = self.connect(protocol), self.connect(protocol)
-                other.call("XGROUP", "SETID", "md:s", "g", "$")  # earlier entries are not to be had
                 reader.send(*request)
                 self.await_blocked(1)
                 for number in range(5):
                     self.assertEqual(other.call("SET", "md:k", number), "OK")
-                entry = other.call("XADD", "md:s", "*", "f", "v")
-                reply = reader.read()
-                expected = [[entry, [b"f", b"v"]]]
-                self.assertEqual(reply, [[b"md:s", expected]] if protocol == 2 else {b"md:s": expected})
+                self.assertEqual(other.call("RPUSH", "md:s", "v"), 1)
+                self.assertEqual(reader.read(), expected[request[0]])
 
     def test_waiting_ends_with_nil_after_its_time(self):
         bare = self.connect(to=self.stack.marketdata)
         for protocol in (2, 3):
             if protocol == 3:
                 bare.call("HELLO", 3)
-            request = ("XREAD", "BLOCK", 50, "STREAMS", "md:s", "$")
-            self.assertEqual(self.connect(protocol).call_raw(*request), bare.call_raw(*request))
-        for words in ("XREAD BLOCK -1 STREAMS md:s $", "XREAD BLOCK x STREAMS md:s $", "XREAD BLOCK 10 STREAMS md:s",
-                      "XREADGROUP GROUP no me BLOCK 10 STREAMS md:s >",
-                      "XREAD BLOCK 10 STREAMS md:s nonsense", "XREAD BLOCK 10 COUNT STREAMS md:s $"):
-            self.assertEqual(self.connect(3).call_raw(*words.split()), bare.call_raw(*words.split()), words)
+            for words in ("BLPOP md:s 0.05", "BZPOPMIN md:z 0.05", "BLMPOP 0.05 1 md:s LEFT", "BZMPOP 0.05 1 md:z MIN", "BLPOP md:s -1",
+                          "BLPOP md:s x", "BLMPOP 0.1 0 md:s LEFT", "BRPOPLPUSH md:s md:t 0.05"):
+                self.assertEqual(self.connect(protocol).call_raw(*words.split()), bare.call_raw(*words.split()), words)
 
     def test_waiting_longer_than_the_time_for_answers_is_no_timeout(self):
         reader, other = self.connect(), self.connect()
@@ -52,18 +43,18 @@ class BlockingTest(StackTest):
         self.await_blocked(1)
         with self.counted("dualbus_request_timeouts_total") as timeouts:
             # Twice request_timeout, as Redis counts it.
-            self.assertIsNone(other.call("XREAD", "BLOCK", 600, "STREAMS", "md:empty", "0"))
+            self.assertIsNone(other.call("BLPOP", "md:empty", "0.6"))
             self.assertEqual(timeouts.value, 0)
-        entry = other.call("XADD", "md:s", "*", "f", "v")
-        self.assertEqual(reader.read()[0][1][0][0], entry)
+        other.call("RPUSH", "md:s", "v")
+        self.assertEqual(reader.read(), [b"md:s", b"v"])
 
     def test_the_replies_around_it_keep_the_order(self):
         reader = self.connect()
         reader.send_raw(b"".join(encode(*request) for request in (("SET", "md:k", 1), ("GET", "x"), READ, ("GET", "md:k"), ("PING",))))
         self.assertEqual([reader.read(), reader.read()], ["OK", None])
         self.await_blocked(1)
-        entry = self.connect().call("XADD", "md:s", "*", "f", "v")
-        self.assertEqual([reader.read() for _ in range(3)], [[[b"md:s", [[entry, [b"f", b"v"]]]]], b"1", "PONG"])
+        self.connect().call("RPUSH", "md:s", "v")
+        self.assertEqual([reader.read() for _ in range(3)], [[b"md:s", b"v"], b"1", "PONG"])
 
     def test_when_all_connections_wait_the_next_reader_is_told_so(self):
         readers = [self.connect() for _ in range(POOL)]
@@ -73,24 +64,24 @@ class BlockingTest(StackTest):
         late = self.connect()
         self.assertRegex(late.call(*READ), r"^ERR dualbus: all 3 connections to bus 'marketdata' .*backend\.dedicated_connections")
         self.assertEqual(late.call("GET", "md:k"), None)
-        # Each bus has its own, and reads that do not wait need none.
-        self.assertIsNone(late.call("XREAD", "BLOCK", 10, "STREAMS", "el:s", "0"))
-        self.assertIsNone(late.call("XREAD", "STREAMS", "md:s", "0"))
-        entry = late.call("XADD", "md:s", "*", "f", "v")
-        self.assertEqual({reader.read()[0][1][0][0] for reader in readers}, {entry})
+        # Each bus has its own, and reads of streams need none, even if they wait.
+        self.assertIsNone(late.call("BLPOP", "el:s", "0.01"))
+        self.assertIsNone(late.call("XREAD", "BLOCK", 10, "STREAMS", "md:stream", "$"))
+        late.call("RPUSH", "md:s", *range(POOL))
+        self.assertEqual(sorted(reader.read()[1] for reader in readers), [b"0", b"1", b"2"])
         for _ in range(2 * POOL):
-            self.assertIsNone(late.call("XREAD", "BLOCK", 10, "STREAMS", "md:empty", "0"))
+            self.assertIsNone(late.call("BLPOP", "md:empty", "0.01"))
 
     def test_a_reader_that_vanishes_frees_its_connection_and_takes_no_message_along(self):
         for abort in (False, True):
             for _ in range(2 * POOL):
                 reader = self.connect()
-                reader.send(*GROUP_READ)
+                reader.send(*READ)
                 self.await_blocked(1)
                 reader.abort() if abort else reader.close()
                 self.await_blocked(0)
-        entry = self.connect().call("XADD", "md:s", "*", "f", "v")
-        self.assertEqual(self.connect().call(*GROUP_READ), [[b"md:s", [[entry, [b"f", b"v"]]]]])
+        self.connect().call("RPUSH", "md:s", "v")
+        self.assertEqual(self.connect().call(*READ), [b"md:s", b"v"])
 
     def test_client_kill_ends_waiting(self):
         reader, other = self.connect(), self.connect()
@@ -106,8 +97,8 @@ class BlockingTest(StackTest):
         reader.send(*READ)
         self.await_blocked(1)
         self.assertIn(b"blocked_clients:1\r\n", other.call("INFO", "clients"))
-        self.assertRegex(other.call("CLIENT", "LIST", "TYPE", "normal"), rb"flags=b .*cmd=xread")
-        other.call("XADD", "md:s", "*", "f", "v")
+        self.assertRegex(other.call("CLIENT", "LIST", "TYPE", "normal"), rb"flags=b .*cmd=blpop")
+        other.call("RPUSH", "md:s", "v")
         reader.read()
         self.assertIn(b"blocked_clients:0\r\n", other.call("INFO", "clients"))
 
@@ -123,13 +114,13 @@ class BlockingTest(StackTest):
         finally:
             self.stack.marketdata.start()
         wait_for(lambda: self.daemon.fetch("/readyz")[0] == 200, "ready again")
-        self.assertIsNone(reader.call("XREAD", "BLOCK", 10, "STREAMS", "md:s", "$"))
+        self.assertIsNone(reader.call("BLPOP", "md:s", "0.01"))
 
     def test_a_changed_limit_counts_at_once(self):
         self.daemon.reload(merge(self.stack.config, {"backend": {"dedicated_connections": 0}}))
         self.assertRegex(self.connect().call(*READ), "^ERR dualbus: all 0 connections")
         self.daemon.reload(self.stack.config)
-        self.assertIsNone(self.connect().call("XREAD", "BLOCK", 10, "STREAMS", "md:s", "$"))
+        self.assertIsNone(self.connect().call("BLPOP", "md:s", "0.01"))
 
     def test_the_other_bus_saw_nothing_of_it(self):
         self.assertEqual(self.daemon.metrics().value("dualbus_backend_connections_lost_total", bus=ENGINE_LOGIC), 0)

@@ -146,17 +146,23 @@ TEST_F(RouterTest, StreamCommandsFollowTheKeysForm) {
   expect_spread({"XREAD", "STREAMS", "md:a", "el:b", "0", "0"});
 }
 
-TEST_F(RouterTest, BlockingReadsOfPinnedStreamsNeedAConnectionOfTheirOwn) {
-  EXPECT_EQ(plan_for({"XREAD", "BLOCK", "0", "STREAMS", "md:a", "$"}).what, action::block);
-  EXPECT_EQ(plan_.bus, 0);
+TEST_F(RouterTest, ReadsThatMayWaitNeedNoConnectionOfTheirOwn) {
+  expect_spread({"XREAD", "BLOCK", "0", "STREAMS", "md:a", "$"});
   EXPECT_EQ(plan_for({"XREADGROUP", "GROUP", "block", "block", "STREAMS", "md:a", ">"}).what,
             action::forward);
   EXPECT_EQ(plan_for({"XREAD", "COUNT", "1", "STREAMS", "md:block", "0"}).what, action::forward);
 }
 
+TEST_F(RouterTest, OtherCommandsThatWaitDo) {
+  EXPECT_EQ(plan_for({"BLPOP", "md:a", "md:b", "0"}).what, action::block);
+  EXPECT_EQ(plan_.bus, 0);
+  EXPECT_EQ(plan_for({"BLMPOP", "0", "1", "el:a", "LEFT"}).what, action::block);
+  EXPECT_THAT(refusal({"BLMOVE", "md:a", "el:b", "LEFT", "LEFT", "0"}), StartsWith("CROSSBUS "));
+  EXPECT_THAT(refusal({"WAIT", "0", "0"}), StartsWith("NOTSUPPORTED "));
+}
+
 TEST_F(RouterTest, RefusalsNameTheCommandAndAnAlternative) {
-  for (const strings& request : std::vector<strings>{{"BLPOP", "a", "0"},
-                                                     {"SUBSCRIBE", "c"},
+  for (const strings& request : std::vector<strings>{{"SUBSCRIBE", "c"},
                                                      {"EVAL", "return 1", "0"},
                                                      {"MULTI"},
                                                      {"KEYS", "*"},
