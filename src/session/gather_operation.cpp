@@ -81,7 +81,11 @@ void gather_operation::answer_error(const part& bad) {
 }
 
 bool gather_operation::answer_error(const parts& all) {
-  const auto bad = std::find_if(all.begin(), all.end(), [](const part& p) { return p.is_error(); });
+  // A key that is no stream on some bus is the client's mistake, whatever happens on the others.
+  auto bad =
+      std::find_if(all.begin(), all.end(), [](const part& p) { return p.reply.starts_with("-WRONGTYPE"); });
+  if (bad == all.end())
+    bad = std::find_if(all.begin(), all.end(), [](const part& p) { return p.is_error(); });
   if (bad == all.end()) return false;
   answer_error(*bad);
   return true;

@@ -1,6 +1,5 @@
 #include <dualbus/base/log.hpp>
 #include <dualbus/session/group_operation.hpp>
-#include <dualbus/session/worker_context.hpp>
 
 #include <algorithm>
 
@@ -16,6 +15,34 @@ bool is_no_group(std::string_view reply) {
 }
 
 }  // namespace
+
+// Without the key XGROUP and XINFO have words of their own.
+bool group_operation::is_absence(const part& p) {
+  return is_no_group(p.reply) || p.reply == "-ERR no such key\r\n" ||
+         p.reply.starts_with("-ERR The XGROUP subcommand requires the key to exist");
+}
+
+group_operation::survey group_operation::look_over(const parts& all) const {
+  survey result;
+  bool wrong_type = false;
+  for (const part& p : all) {
+    const bool absent = is_absence(p);
+    if (p.is_error() && !absent) {
+      const bool wrong = p.reply.starts_with("-WRONGTYPE");
+      if (result.problem == nullptr || (wrong && !wrong_type)) result.problem = &p;
+      wrong_type |= wrong;
+      continue;
+    }
+    result.key_exists |= !absent || is_no_group(p.reply);
+    if (!absent && (p.bus == anchor() || is_draining(p.bus))) result.group_exists = true;
+    if (absent && !is_draining(p.bus)) result.missing.push_back(p.bus);
+  }
+  return result;
+}
+
+void group_operation::send_to_all(resp::arguments args) {
+  for (std::size_t i = 0; i < context_.bus_count(); ++i) send(static_cast<bus_index>(i), args);
+}
 
 // XPENDING looks the group up and changes nothing. The authority is asked again behind every creation: a
 // group that was destroyed meanwhile must not come back.
@@ -48,9 +75,9 @@ base::task<group_operation::healing> group_operation::heal(std::string_view key,
   // The anchor comes last: from then on the group exists there.
   std::erase(missing, anchor);
   std::vector<bus_index> created;
-  for (const bool last : {false, true}) {
-    if (last && authority == anchor) break;
-    if (last) missing.assign(1, anchor);
+  for (int step = 0; step < 2; ++step) {
+    if (step == 1 && authority == anchor) break;
+    if (step == 1) missing.assign(1, anchor);
     if (missing.empty()) continue;
     for (const bus_index bus : missing) {
       const std::string_view create[] = {"XGROUP", "CREATE", key, group, "0", "MKSTREAM"};

@@ -193,6 +193,7 @@ void start_stream_operation(worker_context& context, session& client, const requ
       {"xdel", start_delete},
       {"xrange", start_range},
       {"xrevrange", start_range},
+      {"xgroup", start_group},
   };
   for (const auto& [name, run] : starts) {
     if (name == spec.name) return run(context, client, what);

@@ -111,7 +111,7 @@ class gather_operation : public operation {
   }
   /// Answers with what went wrong with `bad`.
   void answer_error(const part& bad);
-  /// Answers with the first error among `all`; false if there is none.
+  /// Answers with the first error among `all`, WRONGTYPE before others; false if there is none.
   bool answer_error(const parts& all);
 
   const resp::protocol version_;

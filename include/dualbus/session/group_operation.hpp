@@ -1,6 +1,7 @@
 #pragma once
 
 #include <dualbus/session/gather_operation.hpp>
+#include <dualbus/session/worker_context.hpp>
 
 #include <optional>
 #include <string_view>
@@ -8,7 +9,7 @@
 
 namespace dualbus::session {
 
-/// A request that needs a consumer group to be in place on several buses.
+/// A request about a consumer group, which is in place on several buses.
 ///
 /// A group exists if it exists on the anchor, or on a draining bus. An active bus that lacks an existing
 /// group gets it when it is first asked, from the beginning of the stream: nothing there was ever delivered
@@ -27,6 +28,23 @@ class group_operation : public gather_operation {
   /// alone. Answers nothing. `key` and `group` outlive the task.
   base::task<healing> heal(std::string_view key, std::string_view group,
                            std::vector<command::bus_index> missing);
+
+  /// What a request to every bus, one part each, came to.
+  struct survey {
+    const part* problem =
+        nullptr;                ///< the error to answer: WRONGTYPE, else the first that is more than absence
+    bool key_exists = false;    ///< on some bus; only XGROUP and XINFO tell that from a missing group
+    bool group_exists = false;  ///< on the anchor or a draining bus
+    std::vector<command::bus_index> missing;  ///< the active buses that lack the key or the group
+  };
+  /// `all` lives on.
+  survey look_over(const parts& all) const;
+  /// The bus lacks the key, or the key there lacks the group.
+  static bool is_absence(const part& p);
+  bool is_draining(command::bus_index bus) const { return context_.router().table().bus(bus).draining; }
+  command::bus_index anchor() const { return context_.router().table().rules().anchor; }
+  /// The same to every bus, by bus.
+  void send_to_all(resp::arguments args);
 
  private:
   void send_lookup(command::bus_index bus, std::string_view key, std::string_view group);
