@@ -144,10 +144,17 @@ void router::plan_blocking(const command_spec& spec, resp::arguments args, plan&
   if (out.what == plan::action::forward) out.what = plan::action::block;
 }
 
+void router::refuse_draining(std::string_view key, bus_index bus, plan& out) const {
+  refuse(out, "ERR dualbus: bus '" + table_.bus(bus).name + "' is draining and takes no XADD: pin key '" +
+                  std::string(key) + "' to an active bus with routing.keys, or to none");
+}
+
 void router::plan_xadd(resp::arguments args, plan& out) {
   out.xadd = parse_xadd(args);
   if (out.xadd.result != xadd_arguments::verdict::ok) {
     const bus_index pinned = table_.pinned_bus(args[1]);
+    // Also in forms that only later versions of Redis know, which might add an entry.
+    if (pinned != no_bus && table_.bus(pinned).draining) return refuse_draining(args[1], pinned, out);
     if (out.xadd.result == xadd_arguments::verdict::unsupported && pinned == no_bus && !transparent_) {
       return refuse(out, "ERR dualbus: option '" + upper(args[out.xadd.option]) +
                              "' not supported on logical stream '" + std::string(args[1]) + "'");
@@ -156,6 +163,8 @@ void router::plan_xadd(resp::arguments args, plan& out) {
     return forward(pinned == no_bus ? table_.rules().default_bus : pinned, out);
   }
   const classification where = classifier_.classify(args, out.xadd);
+  // Types and the default have active buses only, but a rule for keys may name any.
+  if (table_.bus(where.bus).draining) return refuse_draining(args[1], where.bus, out);
   out.bus = where.bus;
   out.rule = where.rule;
   out.what = where.rule == rule::key || transparent_ ? plan::action::forward : plan::action::add;

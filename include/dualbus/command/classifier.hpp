@@ -71,8 +71,9 @@ class classifier {
   classifier(const classifier&) = delete;
   classifier& operator=(const classifier&) = delete;
 
-  /// `where` is the parsed XADD. read_buffer::padding bytes behind each argument must be readable: simdjson
-  /// reads that far.
+  /// The bus may be draining if a rule pins the key to it; such a message must be refused, and is not
+  /// counted. `where` is the parsed XADD. read_buffer::padding bytes behind each argument must be readable:
+  /// simdjson reads that far.
   classification classify(resp::arguments args, const xadd_arguments& where);
   /// The same without counting.
   classification explain(resp::arguments args, const xadd_arguments& where);

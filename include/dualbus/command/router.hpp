@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace dualbus::command {
@@ -53,6 +54,7 @@ class router {
   void plan_spread(const command_spec& spec, resp::arguments args, plan& out);
   void plan_stream(const command_spec& spec, resp::arguments args, plan& out);
   void forward(bus_index bus, plan& out) const;
+  void refuse_draining(std::string_view key, bus_index bus, plan& out) const;
 
   const routing_table& table_;
   classifier classifier_;

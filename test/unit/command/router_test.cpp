@@ -124,6 +124,29 @@ TEST_F(RouterTest, XaddOfAPinnedStreamIsForwardedAsItIs) {
   expect_forward({"XADD", "md:s", "KEEPREF", "*", "a", "b"}, 0);
 }
 
+TEST_F(RouterTest, NoXaddGoesToADrainingBusWhateverPinsItsKeyThere) {
+  routing_rules rules = two_buses();
+  rules.buses.push_back({"main", 0, true});
+  rules.keys.push_back({"old:*", 2});
+  use(rules);
+  const std::string error =
+      "ERR dualbus: bus 'main' is draining and takes no XADD: pin key 'old:s' to an active bus with "
+      "routing.keys, or to none";
+  EXPECT_EQ(refusal({"XADD", "old:s", "*", "message_type", "market_data"}), error);
+  EXPECT_EQ(refusal({"XADD", "old:s", "NOMKSTREAM", "5-1", "a", "b"}), error);
+  EXPECT_EQ(refusal({"XADD", "old:s", "KEEPREF", "*", "a", "b"}), error) << "Redis 8.2 takes it";
+  EXPECT_EQ(refusal({"XADD", "old:s", "*", "a", "b", "c"}), error);
+  counters_->visit([](std::string_view type, const message_counters::row& row) {
+    for (const auto& bus : row) EXPECT_EQ(bus, decltype(bus){}) << "counted as routed: " << type;
+  });
+  // Everything else reaches what has not been moved yet.
+  expect_forward({"GET", "old:k"}, 2);
+  expect_forward({"SET", "old:k", "v"}, 2);
+  expect_forward({"XREADGROUP", "GROUP", "g", "c", "STREAMS", "old:s", ">"}, 2);
+  expect_forward({"XACK", "old:s", "g", "1-1"}, 2);
+  expect_forward({"DEL", "old:s"}, 2);
+}
+
 TEST_F(RouterTest, LaterXaddOptionsAreRefusedOnLogicalStreams) {
   EXPECT_EQ(refusal({"XADD", "s", "keepref", "*", "a", "b"}),
             "ERR dualbus: option 'KEEPREF' not supported on logical stream 's'");
