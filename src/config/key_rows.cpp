@@ -199,7 +199,9 @@ constexpr key_row rows[] = {
      .type = bus,
      .required = true,
      .reload = true,
-     .meaning = "The bus of the keys that match; it may be draining, for keys that have not been moved yet.",
+     .meaning =
+         "The bus of the keys that match. It may be draining, for keys that have not been moved yet: all "
+         "commands but `XADD`, which is refused, reach them there.",
      .bind = {[](draft& d, place at, value&& v) { d.keys[at.index].bus = std::move(v.text); }, nullptr}},
     {.path = "routing.max_type_names",
      .type = integer,
@@ -396,6 +398,34 @@ constexpr key_row rows[] = {
                 "the bus has confirmed that nothing changed, `off` never. Used by `XREADGROUP` on logical "
                 "streams, which this version does not serve yet.",
      .bind = top<&configuration::absorb>()},
+
+    {.path = "draining.interval",
+     .type = duration,
+     .reload = true,
+     .range = {100 * ms, hour, ms},
+     .fallback = "5s",
+     .meaning =
+         "How often the streams of a draining bus are checked. A check takes longer than that when there are "
+         "many keys: it sends at most 2000 commands per second.",
+     .bind = in<&configuration::draining, &draining_settings::interval>()},
+    {.path = "draining.quiet",
+     .type = duration,
+     .reload = true,
+     .range = {100 * ms, 24 * hour, ms},
+     .fallback = "10s",
+     .meaning =
+         "How long nobody may have added an entry to a stream before it counts as drained. Writers that "
+         "bypass the daemon show by this; choose it longer than their pauses.",
+     .bind = in<&configuration::draining, &draining_settings::quiet>()},
+    {.path = "draining.ignore_groups",
+     .type = text_list,
+     .reload = true,
+     .range = {1, 1024},
+     .fallback_note = "`[]`",
+     .meaning =
+         "Consumer groups that nobody reads with any more: exact names, or patterns as in `KEYS`. What "
+         "they have not read or acknowledged holds no bus back, and they are not made on other buses.",
+     .bind = in<&configuration::draining, &draining_settings::ignore_groups>()},
 
     {.path = "log.level",
      .type = choice,

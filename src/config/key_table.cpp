@@ -36,6 +36,10 @@ constexpr section_row sections[] = {
                 "`missing_group: {action: create}`. Used by `XREADGROUP` on logical streams, which this "
                 "version does "
                 "not serve yet."},
+    {.path = "draining",
+     .meaning =
+         "When a bus with `state: draining` counts as drained, which the page `/drain` of the admin listener "
+         "and metrics tell: see [draining.md](draining.md)."},
     {.path = "log", .meaning = "Logging, one line per event, to standard error."},
 };
 

@@ -65,6 +65,13 @@ struct limit_settings {
   milliseconds shutdown_timeout{10000};          ///< for what is in flight when told to stop
 };
 
+/// When a draining bus may be given up.
+struct draining_settings {
+  milliseconds interval{5000};             ///< from one check of its streams to the next
+  milliseconds quiet{10000};               ///< without a new entry, before a stream counts as drained
+  std::vector<std::string> ignore_groups;  ///< exact names and globs
+};
+
 enum class missing_group_action : std::uint8_t { error, create };
 enum class absorb_mode : std::uint8_t { relaxed, strict, off };
 
@@ -80,6 +87,7 @@ struct configuration {
   missing_group_action missing_group = missing_group_action::error;
   std::string missing_group_start = "0";  ///< "0" or "$"
   absorb_mode absorb = absorb_mode::relaxed;
+  draining_settings draining;
   std::string log_level = "info";
 };
 

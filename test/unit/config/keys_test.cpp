@@ -105,6 +105,10 @@ const amount_key amount_keys[] = {
      READ(us(c.limits.client_keepalive)), "0 and 32767s"},
     {"limits", "shutdown_timeout", "10s", "0", "1h", "", "61m", 10 * s, 0, hour,
      READ(us(c.limits.shutdown_timeout)), "0 and 1h"},
+    {"draining", "interval", "5s", "100ms", "1h", "99ms", "61m", 5 * s, 100 * ms, hour,
+     READ(us(c.draining.interval)), "100ms and 1h"},
+    {"draining", "quiet", "10s", "100ms", "24h", "99ms", "25h", 10 * s, 100 * ms, 24 * hour,
+     READ(us(c.draining.quiet)), "100ms and 24h"},
 };
 
 class AmountKeyTest : public ::testing::TestWithParam<amount_key> {};
@@ -181,6 +185,7 @@ TEST(KeyDefaultsTest, TextsAndChoicesHaveTheDocumentedDefaults) {
   EXPECT_EQ(c.missing_group, missing_group_action::error);
   EXPECT_EQ(c.missing_group_start, "0");
   EXPECT_EQ(c.absorb, absorb_mode::relaxed);
+  EXPECT_TRUE(c.draining.ignore_groups.empty());
   EXPECT_EQ(c.log_level, "info");
 }
 
@@ -191,6 +196,7 @@ TEST(KeyValuesTest, ReadsEveryTextAndChoice) {
       "routing: {field: kind, json_fields: [payload, yes], json_pointer: /meta/a~1b~0c}\n"
       "missing_group: {action: create, start: $}\n"
       "absorb: off\n"
+      "draining: {ignore_groups: [old-group, \"test-*\"]}\n"
       "log: {level: \"error\"}\n" +
       one_bus);
   EXPECT_EQ(c.listen.address, "::1");
@@ -204,6 +210,7 @@ TEST(KeyValuesTest, ReadsEveryTextAndChoice) {
   EXPECT_EQ(c.missing_group, missing_group_action::create);
   EXPECT_EQ(c.missing_group_start, "$");
   EXPECT_EQ(c.absorb, absorb_mode::off);
+  EXPECT_EQ(c.draining.ignore_groups, (std::vector<std::string>{"old-group", "test-*"}));
   EXPECT_EQ(c.log_level, "error");
 }
 

@@ -113,6 +113,7 @@ TEST(RestartNeededTest, RoutingLimitsTimingsAndLoggingDoNotNeedIt) {
           "         bus_output_buffer: 1mb, idle_timeout: 5s, client_keepalive: 5s, shutdown_timeout: 5s}\n"
           "missing_group: {action: create, start: $}\n"
           "absorb: strict\n"
+          "draining: {interval: 1s, quiet: 1s, ignore_groups: [g]}\n"
           "log: {level: debug}\n"),
       ElementsAre());
 }
