@@ -1,9 +1,10 @@
-#include "info_connection.hpp"
+#include "redis_connection.hpp"
 #include "stop_signal.hpp"
 #include "thread_setup.hpp"
 
 #include <dualbus/admin/info_poller.hpp>
 #include <dualbus/base/log.hpp>
+#include <dualbus/resp/reply_reader.hpp>
 
 #include <algorithm>
 #include <mutex>
@@ -12,11 +13,22 @@
 #include <utility>
 
 namespace dualbus::admin {
+namespace {
+
+// Enough for any INFO, whose longest part is one line per command.
+constexpr redis_connection::options connection_options = {.name = "dualbusd-info",
+                                                          .max_reply_bytes = 4 << 20};
+
+}  // namespace
 
 class info_poller::bus_poller {
  public:
   bus_poller(std::string name, config::bus_settings bus, const settings& timing, const stop_signal& stop)
-      : name_(std::move(name)), bus_(std::move(bus)), timing_(timing), stop_(stop), connection_(bus_, stop) {}
+      : name_(std::move(name)),
+        bus_(std::move(bus)),
+        timing_(timing),
+        stop_(stop),
+        connection_(bus_, stop, connection_options) {}
 
   void start() {
     thread_ = start_quiet_thread("info-" + name_, [this] { run(); });
@@ -52,9 +64,9 @@ class info_poller::bus_poller {
   }
 
   bool poll() {
-    std::optional<std::string> text;
+    std::optional<std::string_view> text;
     if (connection_.is_open() || connection_.open(base::clock::now() + timing_.connect_timeout)) {
-      text = connection_.info(base::clock::now() + timing_.reply_timeout);
+      text = ask();
     }
     if (!text) {
       if (!stop_.raised()) note_failure(connection_.error());
@@ -68,6 +80,21 @@ class info_poller::bus_poller {
     }
     note_answer(std::move(info), base::clock::now());
     return true;
+  }
+
+  std::optional<std::string_view> ask() {
+    const auto reply = connection_.ask({"INFO", "all"}, base::clock::now() + timing_.reply_timeout,
+                                       redis_connection::scalars);
+    if (!reply) {
+      connection_.fail("INFO: " + connection_.error());
+      return {};
+    }
+    const resp::reply_value value = resp::reply_reader(*reply).next();
+    if (value.is_error()) {
+      connection_.fail("INFO: " + std::string(value.text));
+      return {};
+    }
+    return value.text;
   }
 
   void note_failure(const std::string& reason) {
@@ -120,7 +147,7 @@ class info_poller::bus_poller {
   const config::bus_settings bus_;
   const settings& timing_;
   const stop_signal& stop_;
-  info_connection connection_;   // used by the thread only, like the four below
+  redis_connection connection_;  // used by the thread only, like the four below
   base::time_point answered_{};  // when status_.info arrived
   bool reported_up_ = false, reported_down_ = false;
   std::string reported_policy_;  // the evicting policy last warned of
