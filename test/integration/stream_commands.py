@@ -4,6 +4,7 @@ from stream_ids import MAX, show
 
 OLD = 10**9  # milliseconds; entries are idle for at least that long, or for no longer than a test runs
 LIMIT = 10**7  # milliseconds; tells the two apart
+FUTURE = 32503680000000  # milliseconds: the year 3000
 
 # How often each command comes, in thousandths or so.
 WEIGHTS = {
@@ -16,10 +17,13 @@ COUNTS = (b"0", b"-1", b"1", b"1", b"2", b"3", b"5", b"10", b"100")
 
 
 class Commands:
-    def __init__(self, chance, model, keys, types, bare=False, clock_key=None, mixed_key=None, enabled=None):
-        """`types`: name of a bus -> message types for it. IDs made by the clock appear in `clock_key` only."""
+    """`bare`: only IDs that a client of one bus of slot 0 can have got."""
+
+    def __init__(self, chance, model, keys, types, bare=False, clock_key=None, future_key=None, mixed_key=None, enabled=None):
+        """`types`: name of a bus -> message types for it. `clock_key` alone has IDs made by the clock, `future_key` alone has
+        IDs of the future. `mixed_key` is a text at times."""
         self.chance, self.model, self.keys, self.types, self.bare = chance, model, keys, types, bare
-        self.clock_key, self.mixed_key = clock_key, mixed_key
+        self.clock_key, self.future_key, self.mixed_key = clock_key, future_key, mixed_key
         names = [name for name in WEIGHTS if enabled is None or name in enabled]
         self._names, self._weights = names, [WEIGHTS[name] for name in names]
         self._tips = {}
@@ -91,8 +95,8 @@ class Commands:
         if kind == 2:
             return milliseconds
         if kind == 3:
-            return milliseconds + b"-" + str(self.chance.choice((0, 1, SLOT_STEP - 1, SLOT_STEP, MAX - 1, MAX))).encode()
-        if kind == 4 and self._maybe(0.3):
+            return b"%s-%d" % (milliseconds, self.chance.choice((0, 1, SLOT_STEP - 1, SLOT_STEP, MAX - 1, MAX)[:3 if self.bare else 6]))
+        if kind == 4 and self._maybe(0.3) and not self.bare:
             return show((self.chance.choice((MAX, MAX - 1)), self.chance.choice((0, 1, SLOT_STEP, MAX - 1))))
         return entry
 
@@ -145,7 +149,7 @@ class Commands:
             return b"*"
         last = part.stream.last if part.stream and part.stream != "text" else (0, 0)
         tip = self._tips.get((key, part.bus.name), (0, 0))
-        milliseconds, sequence = max(last, tip) if part.stream else (0, 0)
+        milliseconds, sequence = max(last, tip) if part.stream else (FUTURE if key == self.future_key else 0, 0)
         step = self.chance.choice((0, 0, 1, 1, 2))
         raw = (milliseconds + step, self.chance.randrange(3) if step else sequence + self.chance.choice((1, 1, 2)))
         self._tips[key, part.bus.name] = raw
@@ -179,6 +183,8 @@ class Commands:
     def _xread(self):
         keys = [self._any_key() for _ in range(self.chance.choice((1, 1, 1, 2, 3)))]
         keys = list(dict.fromkeys(keys))
+        if self.future_key in keys and self.clock_key in keys:  # whether the second is read then depends on the millisecond
+            keys.remove(self.clock_key)
         return [b"XREAD", *self._count(), b"STREAMS", *keys, *(b"$" if self._maybe(0.05) else self._position(key) for key in keys)]
 
     # --- groups --------------------------------------------------------------------------------------------------------
@@ -193,7 +199,7 @@ class Commands:
             words += [b"MKSTREAM"] if key != b"nowhere" and self._maybe(0.8) else []
             words += [b"ENTRIESREAD", b"3"] if key not in self.model.pinned and not self.bare and self._maybe(0.05) else []
         elif kind == "setid":
-            words.append(self.chance.choice((b"$", b"-", b"+", b"0", b"0", self._position(key), self._position(key))))
+            words.append(self.chance.choice((b"$", b"-", b"0", b"0", self._position(key), b"$" if self.bare else b"+")))
         elif kind != "destroy":
             words.append(self._consumer())
         return words

@@ -44,14 +44,15 @@ class Comparison:
         if encode_reply(expected, protocol) == raw:
             return
         if encode_reply(settle(expected, parse_reply(raw)), protocol) != raw:
-            raise Mismatch(self.story(request, raw, protocol, expected))
+            raise Mismatch(self.story(request, raw, protocol, encode_reply(expected, protocol)))
 
     def story(self, request, raw, protocol, expected):
         keys = {word for word in request[1:] if any(word == other for bus in self.model.buses for other in bus.data)} | {request[1]}
         last = [one for one in self._log[-3000:] if keys & set(one)][-25:]
         before = "\n".join("  " + " ".join(text(word) for word in one) for one in last[:-1])
         return (f"{self.what}: command {self.count}, RESP{protocol}\nlast commands on the same keys:\n{before}\n"
-                f"command:  {' '.join(map(text, request))}\nexpected: {encode_reply(expected, protocol)}\nreceived: {raw}")
+                f"command:  {' '.join(map(text, request))}\nreceived: {raw}\n"
+                f"expected: {expected}")
 
 
 def text(word):

@@ -13,6 +13,7 @@ from stream_refusals import Refused, integer
 from stream_replies import BAD_ID, NIL, NIL_ARRAY, OK, SYNTAX, WRONGTYPE, Error, ErrorStarting, Status, Streams
 
 TEXT = "text"  # stands for a key that is no stream
+HOLD_MAX = 100  # milliseconds for which a read waits at most until no smaller IDs can come
 
 
 class Bus:
@@ -279,9 +280,13 @@ class Model(GroupCommands, InfoCommands):
         for key, entry in zip(keys, behind):
             if entry is None:
                 continue
-            found = [[show(shown), fields] for shown, fields in self.entries(self.parts(key)) if shown > entry]
+            parts = self.parts(key)
+            found = [(shown, fields) for shown, fields in self.entries(parts) if shown > entry][:count or None]
+            if len(parts) > 1 and any(shown[0] > self.now[1] + HOLD_MAX for shown, _ in found):
+                # IDs that no clock made are never waited for, and what a clock could still make smaller ones for is held back.
+                found = [(shown, fields) for shown, fields in found if shown[0] < self.now[0]]
             if found:
-                reply.append([key, found[:count or None]])
+                reply.append([key, [[show(shown), fields] for shown, fields in found]])
         return reply or NIL_ARRAY
 
     # --- keys ----------------------------------------------------------------------------------------------------------

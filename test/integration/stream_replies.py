@@ -98,3 +98,18 @@ def _write(value, protocol, parts):
         parts.append(b"*%d\r\n" % len(value))
         for part in value:
             _write(part, protocol, parts)
+
+
+def tokens(raw):
+    """The headers and texts of a reply in turn; a text has "$" before it instead of its length."""
+    parts, position = [], 0
+    while position < len(raw):
+        end = raw.index(b"\r\n", position)
+        line = raw[position:end]
+        position = end + 2
+        if line[:1] == b"$" and line != b"$-1":
+            size = int(line[1:])
+            line = b"$" + raw[position:position + size]
+            position += size + 2
+        parts.append(line)
+    return parts

@@ -19,7 +19,7 @@ TYPES = {MARKETDATA: [b"market_data", b"price_update"], ENGINE_LOGIC: [b"order_r
          THIRD: [b"third"]}
 PINNED = {b"md:s": MARKETDATA, b"el:s": ENGINE_LOGIC}
 KEYS = [b"s1", b"s2", b"s3"]
-CLOCK_KEY, MIXED_KEY = b"clock", b"mixed"
+CLOCK_KEY, FUTURE_KEY, MIXED_KEY = b"clock", b"future", b"mixed"
 
 
 def seeded(test):
@@ -109,8 +109,8 @@ class Run:
     def __init__(self, world, chance, what, enabled=None):
         self.world, self.chance = world, chance
         self.model = world.fresh_model()
-        self.commands = Commands(chance, self.model, KEYS + list(world.pinned) + [CLOCK_KEY], world.types, clock_key=CLOCK_KEY,
-                                 mixed_key=MIXED_KEY, enabled=enabled)
+        self.commands = Commands(chance, self.model, KEYS + list(world.pinned) + [CLOCK_KEY, FUTURE_KEY], world.types,
+                                 clock_key=CLOCK_KEY, future_key=FUTURE_KEY, mixed_key=MIXED_KEY, enabled=enabled)
         self.daemon = Comparison(self.model, {protocol: world.daemon.connect(protocol=protocol) for protocol in (2, 3)}, what)
         self.direct = {name: Comparison(self.model.directly(name), {2: server.connect()}, f"{what}, directly to {name}")
                        for name, server in world.servers.items()}
