@@ -142,9 +142,10 @@ class Commands:
             words.append(b"NOMKSTREAM")
         if self._maybe(0.15):
             words += self._trimming(key)
-        return words + [self._new_id(key, part), *self._message(bus)]
+        return words + [self._new_id(key, part, len(words) == 2), *self._message(bus)]
 
-    def _new_id(self, key, part):
+    def _new_id(self, key, part, careless):
+        """Mostly one that can be added. Which of two mistakes is reported is not fixed, so not more than one is made."""
         if key == self.clock_key:
             return b"*"
         last = part.stream.last if part.stream and part.stream != "text" else (0, 0)
@@ -155,9 +156,9 @@ class Commands:
         self._tips[key, part.bus.name] = raw
         if self._maybe(0.1):
             return b"%d-*" % raw[0]
-        if self._maybe(0.02):
+        if careless and self._maybe(0.02):
             return self._entry(key)
-        if self._maybe(0.01):
+        if careless and self._maybe(0.01):
             return self.chance.choice((b"0-0", b"0-%d" % (part.slot * SLOT_STEP), b"x", b"1-1-1", b"-", b"+", b"0-*", b"7"))
         return show(part.shown(raw))
 

@@ -9,7 +9,7 @@ import tempfile
 
 from harness import ENGINE_LOGIC, MARKETDATA, make_config, merge
 from redis_stream import OPTIONS
-from servers import Daemon, Redis, wait_for
+from servers import Daemon, Redis, sanitized, wait_for
 from stream_commands import LIMIT, OLD, Commands
 from stream_comparison import Comparison
 from stream_model import Bus, Model
@@ -31,7 +31,7 @@ def seeded(test):
 
 def commands_wanted(share):
     """How many commands a test sends whose share of all is `share`."""
-    return int(int(os.environ.get("DUALBUS_MODEL_COMMANDS", "100000")) * share)
+    return int(int(os.environ.get("DUALBUS_MODEL_COMMANDS") or (25000 if sanitized() else 100000)) * share)
 
 
 def route(fields):
