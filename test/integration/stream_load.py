@@ -162,6 +162,7 @@ class Producer(Runner):
         self._count = 0
         self._owed = collections.deque()
         self.acknowledged = {}  # name -> ID
+        self.times = {}  # name -> when it was sent
         self.refused, self.unknown, self.unexpected = [], [], []
         self.slowest = 0.0
 
@@ -173,6 +174,7 @@ class Producer(Runner):
             self._owed.append(name)
             self._count += 1
         start = time.monotonic()
+        self.times.update(dict.fromkeys(self._owed, start))
         self.connection.send_raw(b"".join(resp.encode(*request) for request in requests))
         while self._owed:
             reply = self.connection.read()
