@@ -15,6 +15,7 @@ void add(metrics::bus_metrics& sum, const metrics::bus_metrics& bus) {
   sum.timeouts += bus.timeouts;
   sum.unexpected_replies += bus.unexpected_replies;
   sum.latency_target_missed += bus.latency_target_missed;
+  sum.wakes += bus.wakes;
   sum.groups_healed += bus.groups_healed;
   sum.entries_omitted += bus.entries_omitted;
   sum.daemon_duration.merge(bus.daemon_duration);
@@ -34,6 +35,10 @@ void add(metrics::worker_metrics& sum, const metrics::worker_metrics& worker) {
   sum.received_bytes += worker.received_bytes;
   sum.sent_bytes += worker.sent_bytes;
   sum.unknown_commands += worker.unknown_commands;
+  sum.parked_readers += worker.parked_readers;
+  sum.local_wakes.merge(worker.local_wakes);
+  sum.notified_wakes.merge(worker.notified_wakes);
+  sum.unstable_reads += worker.unstable_reads;
   sum.unknown_slot_ids += worker.unknown_slot_ids;
   for (std::size_t i = 0; i < std::min(sum.commands.size(), worker.commands.size()); ++i) {
     for (std::size_t o = 0; o < metrics::outcome_count; ++o) sum.commands[i][o] += worker.commands[i][o];

@@ -30,6 +30,10 @@ void add_daemon(family_set& out, const daemon_state& state) {
   out.add(metric::client_received_bytes, {}, number(all.received_bytes));
   out.add(metric::client_sent_bytes, {}, number(all.sent_bytes));
   out.add(metric::unknown_slot_ids, {}, number(all.unknown_slot_ids));
+  out.add(metric::parked_readers, {}, number(all.parked_readers));
+  out.add(metric::wake, {"local"}, all.local_wakes);
+  out.add(metric::wake, {"notified"}, all.notified_wakes);
+  out.add(metric::unstable_reads, {}, number(all.unstable_reads));
 
   out.add(metric::config_reloads, {"success"}, number(state.reloads.succeeded));
   out.add(metric::config_reloads, {"failure"}, number(state.reloads.failed));
@@ -87,6 +91,7 @@ void add_bus(family_set& out, const daemon_state& state, std::size_t index) {
   out.add(metric::request_bus_duration, {bus}, counted.bus_duration);
   out.add(metric::request_daemon_duration, {bus}, counted.daemon_duration);
   out.add(metric::latency_target_missed, {bus}, number(counted.latency_target_missed));
+  out.add(metric::reader_wakes, {bus}, number(counted.wakes));
   out.add(metric::groups_healed, {bus}, number(counted.groups_healed));
   out.add(metric::entries_omitted, {bus}, number(counted.entries_omitted));
   if (index < state.configuration->buses.size()) {

@@ -22,6 +22,9 @@ constexpr metric_description table[] = {
     {metric::requests, counter, "dualbus_requests_total", "cmd, outcome", "Requests of clients, by command and by how they ended."},
     {metric::messages_routed, counter, "dualbus_messages_routed_total", "bus, rule, message_type", "Messages (XADD) routed, by bus, by the rule that decided and by message type."},
     {metric::unknown_slot_ids, counter, "dualbus_unknown_slot_ids_total", "", "Entry IDs in requests that name a slot no bus has."},
+    {metric::parked_readers, gauge, "dualbus_parked_readers", "", "Readers that wait for entries of a stream."},
+    {metric::wake, histogram, "dualbus_wake_seconds", "by", "Time from knowing of an entry to its delivery to a parked reader, by who told: local (an XADD through the same worker) or notified (the bus)."},
+    {metric::unstable_reads, counter, "dualbus_unstable_reads_total", "", "Reads answered although an entry might still turn up below their last one, because the IDs are no clock times."},
 
     {metric::bus_requests, counter, "dualbus_bus_requests_total", "bus", "Requests handed to the bus."},
     {metric::bus_sent_bytes, counter, "dualbus_bus_sent_bytes_total", "bus", "Bytes sent to the bus."},
@@ -40,6 +43,7 @@ constexpr metric_description table[] = {
     {metric::latency_target, gauge, "dualbus_latency_target_seconds", "bus", "The configured latency target of the bus."},
     {metric::latency_target_missed, counter, "dualbus_latency_target_missed_total", "bus", "Requests that the bus answered later than its latency target."},
     {metric::bus_evicts_streams, gauge, "dualbus_bus_evicts_streams", "bus", "1 if the maxmemory policy of the bus can evict a whole stream."},
+    {metric::reader_wakes, counter, "dualbus_parked_reader_wakes_total", "bus", "Times that a parked reader looked at the bus again."},
     {metric::groups_healed, counter, "dualbus_groups_healed_total", "bus", "Consumer groups that were missing on the bus and were created there."},
     {metric::entries_omitted, counter, "dualbus_entries_omitted_total", "bus", "Entries of the bus left out of replies because their IDs have no client form."},
 

@@ -66,6 +66,8 @@ class group_command_operation final : public group_operation {
         co_await delete_consumer();
         break;
     }
+    // No bus announces it to those who wait.
+    context_.parking().groups_changed(what_.key);
   }
 
  private:

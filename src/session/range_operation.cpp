@@ -41,10 +41,6 @@ class range_operation final : public gather_operation {
     if (what_.count) limit = static_cast<std::uint64_t>(*what_.count);
     for (;;) {
       ask();
-      if (asked_.empty()) {
-        answer(metrics::outcome::ok, [](resp::encoder& out, base::chunk_queue&) { out.array(0); });
-        co_return;
-      }
       const parts all = co_await round();
       if (answer_error(all)) co_return;
       if (what_.count && *what_.count == 0) {
@@ -65,6 +61,7 @@ class range_operation final : public gather_operation {
           continue;
         }
       }
+      if (stable_.gave_up()) ++context_.metrics.unstable_reads;
       // What is left out was counted by its bus: it is asked for as many more.
       if (what_.count && merged.omitted() > omitted_) {
         omitted_ = merged.omitted();
@@ -89,11 +86,13 @@ class range_operation final : public gather_operation {
       const auto bus = static_cast<bus_index>(i);
       const auto from = stream::start_on(context_.slot_of(bus), what_.start);
       const auto to = stream::end_on(context_.slot_of(bus), end);
-      if (!from || !to) continue;
       asked_.push_back(bus);
       const std::string_view time[] = {"TIME"};
       send(bus, time);
-      const std::string first = stream::to_string(*from), last = stream::to_string(*to);
+      // A bus without an ID in the range still says what kind of key it has.
+      const bool none = !from || !to;
+      const std::string first = none ? "+" : stream::to_string(*from);
+      const std::string last = none ? "-" : stream::to_string(*to);
       const std::string count = std::to_string(what_.count.value_or(0) + static_cast<std::int64_t>(omitted_));
       std::vector<std::string_view> request = {what_.reverse ? "XREVRANGE" : "XRANGE", key_,
                                                what_.reverse ? last : first, what_.reverse ? first : last};
