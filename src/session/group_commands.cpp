@@ -66,7 +66,7 @@ class group_command_operation final : public group_operation {
         co_await delete_consumer();
         break;
     }
-    // No bus announces it to those who wait.
+    // No bus announces what became of groups to those who wait.
     context_.parking().groups_changed(what_.key);
   }
 

@@ -17,8 +17,6 @@ namespace {
 
 using command::bus_index;
 
-constexpr std::string_view invalid_id = "ERR Invalid stream ID specified as stream command argument";
-
 // --- XADD NOMKSTREAM: a stream that exists on any bus exists
 // -----------------------------------------------------
 
@@ -82,67 +80,6 @@ class careful_add_operation final : public gather_operation {
   std::vector<std::string> careful_, plain_;  // with and without NOMKSTREAM
 };
 
-// --- XLEN, XDEL: sums
-// ------------------------------------------------------------------------------------------------
-
-class sum_operation : public single_round_operation {
- public:
-  sum_operation(worker_context& context, session& owner, std::uint16_t command, resp::arguments args)
-      : single_round_operation(context, owner, command), args_(args) {}
-
- protected:
-  void on_start() override {
-    for (std::size_t i = 0; i < context_.bus_count(); ++i) send(static_cast<bus_index>(i), args_);
-  }
-
-  void on_round(const parts& all) override {
-    if (answer_error(all)) return;
-    std::int64_t sum = 0;
-    for (const part& p : all) sum += resp::as_integer(p.reply).value_or(0);
-    answer_integer(sum);
-  }
-
-  resp::arguments args_;  // of the first round, which is the only one
-};
-
-class delete_operation final : public sum_operation {
- public:
-  delete_operation(worker_context& context, session& owner, std::uint16_t command, resp::arguments args,
-                   std::vector<stream::client_id> ids)
-      : sum_operation(context, owner, command, args), ids_(std::move(ids)) {}
-
- protected:
-  // An ID of a slot that no bus has matches nothing.
-  void on_start() override {
-    for (std::size_t i = 0; i < context_.bus_count(); ++i) {
-      const auto bus = static_cast<bus_index>(i);
-      std::vector<std::string> there;
-      for (const stream::client_id id : ids_) {
-        if (stream::slot_of(id) == static_cast<std::uint64_t>(context_.slot_of(bus))) {
-          there.push_back(stream::to_string(stream::to_bus(id)));
-        }
-      }
-      if (there.empty()) continue;
-      std::vector<std::string_view> request = {args_[0], args_[1]};
-      request.insert(request.end(), there.begin(), there.end());
-      send(bus, request);
-    }
-  }
-
- private:
-  std::vector<stream::client_id> ids_;
-};
-
-void start_delete(worker_context& context, session& client, const request& what) {
-  std::vector<stream::client_id> ids;
-  for (const std::string_view text : what.args.subspan(2)) {
-    const auto id = stream::parse_id(text, 0);
-    if (!id) return client.refuse(what.command, invalid_id);
-    ids.push_back({id->ms, id->seq});
-  }
-  (new delete_operation(context, client, what.command, what.args, std::move(ids)))->start();
-}
-
 }  // namespace
 
 void start_add(worker_context& context, session& client, const request& what, const command::plan& plan) {
@@ -188,11 +125,10 @@ void start_stream_operation(worker_context& context, session& client, const requ
                             const command::command_spec& spec) {
   using start = void (*)(worker_context&, session&, const request&);
   static constexpr std::pair<std::string_view, start> starts[] = {
-      {"xlen", [](worker_context& c, session& s,
-                  const request& r) { (new sum_operation(c, s, r.command, r.args))->start(); }},
-      {"xdel", start_delete},
-      {"xrange", start_range},
-      {"xrevrange", start_range},
+      {"xlen", start_length},           {"xtrim", start_trim},
+      {"xdel", start_delete},           {"xack", start_acknowledge},
+      {"xdelex", start_delete_counted}, {"xackdel", start_delete_counted},
+      {"xrange", start_range},          {"xrevrange", start_range},
       {"xgroup", start_group},
   };
   for (const auto& [name, run] : starts) {

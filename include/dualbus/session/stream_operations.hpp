@@ -21,6 +21,11 @@ void start_stream_operation(worker_context& context, session& client, const requ
                             const command::command_spec& spec);
 
 // One function per command, or per family that shares a file.
+void start_length(worker_context& context, session& client, const request& what);          // XLEN
+void start_trim(worker_context& context, session& client, const request& what);            // XTRIM
+void start_delete(worker_context& context, session& client, const request& what);          // XDEL
+void start_acknowledge(worker_context& context, session& client, const request& what);     // XACK
+void start_delete_counted(worker_context& context, session& client, const request& what);  // XDELEX, XACKDEL
 void start_range(worker_context& context, session& client, const request& what);    // XRANGE, XREVRANGE
 void start_group(worker_context& context, session& client, const request& what);    // XGROUP
 void start_pending(worker_context& context, session& client, const request& what);  // XPENDING

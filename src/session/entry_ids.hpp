@@ -1,0 +1,35 @@
+#pragma once
+
+#include <dualbus/base/numbers.hpp>
+#include <dualbus/session/worker_context.hpp>
+#include <dualbus/stream/entry_id.hpp>
+
+#include <string>
+#include <string_view>
+
+namespace dualbus::session {
+
+/// The bus that an entry ID names; no_bus if none has that slot, which is counted.
+inline command::bus_index bus_of_id(worker_context& context, stream::client_id id) {
+  for (std::size_t i = 0; i < context.bus_count(); ++i) {
+    const auto bus = static_cast<command::bus_index>(i);
+    if (stream::slot_of(id) == static_cast<std::uint64_t>(context.slot_of(bus))) return bus;
+  }
+  ++context.metrics.unknown_slot_ids;
+  return command::no_bus;
+}
+
+/// What Redis 8.2 and later take to say what becomes of groups' references to deleted entries.
+inline bool is_reference_option(std::string_view word) {
+  return base::equals_ignoring_case(word, "keepref") || base::equals_ignoring_case(word, "delref") ||
+         base::equals_ignoring_case(word, "acked");
+}
+
+/// The refusal of an option that a Redis has, but that is not available on logical streams.
+inline std::string unsupported_option(std::string_view option, std::string_view key) {
+  std::string upper(option);
+  for (char& c : upper) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
+  return "ERR dualbus: option '" + upper + "' not supported on logical stream '" + std::string(key) + "'";
+}
+
+}  // namespace dualbus::session
