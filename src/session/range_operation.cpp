@@ -33,7 +33,11 @@ class range_operation final : public gather_operation {
  public:
   range_operation(worker_context& context, session& owner, std::uint16_t command, std::string_view key,
                   const range_request& what)
-      : gather_operation(context, owner, command, true), key_(key), what_(what), stable_(context.now) {}
+      : gather_operation(context, owner, command, true),
+        key_(key),
+        what_(what),
+        stable_(context.now),
+        omitted_on_(context.bus_count()) {}
 
  protected:
   base::task<> run() override {
@@ -51,7 +55,9 @@ class range_operation final : public gather_operation {
       std::uint64_t horizon = std::numeric_limits<std::uint64_t>::max();
       for (std::size_t i = 0; i < asked_.size(); ++i) {
         horizon = std::min(horizon, stream::milliseconds_of_time(all[2 * i].reply));
+        omitted_on_[asked_[i]] = merged.omitted();
         merged.add(all[2 * i + 1].reply, context_.slot_of(asked_[i]));
+        omitted_on_[asked_[i]] = merged.omitted() - omitted_on_[asked_[i]];
       }
       merged.merge();
       if (context_.bus_count() > 1) {
@@ -102,6 +108,7 @@ class range_operation final : public gather_operation {
   }
 
   void report_omitted(std::size_t count) {
+    for (const bus_index bus : asked_) context_.metrics.buses[bus].entries_omitted += omitted_on_[bus];
     if (count == 0 || !context_.client_log.allow(context_.now)) return;
     spdlog::error(
         "stream '{}': {} entries left out of a range: their IDs were not made by Redis's clock and have no "
@@ -122,7 +129,8 @@ class range_operation final : public gather_operation {
   range_request what_;
   stream::stable_read stable_;
   std::size_t omitted_ = 0;
-  std::vector<bus_index> asked_;  // each has two parts: TIME and its range
+  std::vector<std::size_t> omitted_on_;  // by bus
+  std::vector<bus_index> asked_;         // each has two parts: TIME and its range
 };
 
 /// The error that Redis gives for a bound, or nothing.

@@ -56,6 +56,7 @@ class read_operation final : public waiting_read {
 
   std::vector<std::vector<std::string>> cursors_;  // by key and bus: read what comes behind this
   std::vector<ask> asked_;                         // by part of the present round
+  std::size_t omitted_ = 0;                        // entries of a key without a client form, seen so far
   bool reading_ = false;
   std::chrono::milliseconds wait_{};  // until the next round
   std::optional<part> error_;
@@ -104,6 +105,10 @@ base::task<> read_operation::wait(const std::vector<parking_lot::sightings>& see
     if (now == outcome::found || owner_ == nullptr) {
       leave(owner_ != nullptr);
       answer_entries();
+      co_return;
+    }
+    if (is_unblocked()) {
+      answer_event();
       co_return;
     }
     // As in Redis, a key that is no stream any more ends no wait.
@@ -225,7 +230,7 @@ void read_operation::send_asks() {
         timed = true;
       }
       std::vector<std::string_view> args = {"XREAD"};
-      const std::string limit = std::to_string(request_.count);
+      const std::string limit = std::to_string(request_.count + omitted_);
       if (request_.count != 0) args.insert(args.end(), {"COUNT", limit});
       args.insert(args.end(), {"STREAMS", keys_[i].name, cursors_[i][b]});
       asked_.push_back({i, bus, false});
@@ -247,6 +252,14 @@ base::task<read_operation::outcome> read_operation::read_once(stream::stable_rea
   send_asks();
   const parts all = co_await round();
   reading_ = false;
+  // What is left out was counted by its bus: it is asked for as many more.
+  std::size_t omitted = 0;
+  for (const key_read& key : keys_) omitted = std::max(omitted, key.found.omitted());
+  if (request_.count != 0 && omitted > omitted_) {
+    omitted_ = omitted;
+    wait_ = {};
+    co_return outcome::held;
+  }
   std::uint64_t horizon = max_number;
   for (std::size_t i = 0; i < all.size(); ++i) {
     if (all[i].is_error()) {

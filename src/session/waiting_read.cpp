@@ -26,9 +26,12 @@ std::size_t waiting_read::add_entries(key_read& key, command::bus_index bus, std
   const std::size_t omitted = key.found.omitted();
   const std::size_t count =
       is_whole(key) ? key.found.add_as_is(reader) : key.found.add(reader, context_.slot_of(bus));
+  context_.metrics.buses[bus].entries_omitted += key.found.omitted() - omitted;
   if (key.found.omitted() > omitted && context_.client_log.allow(context_.now)) {
-    spdlog::error("stream '{}' on bus '{}': {} entries left out: their IDs were not made by Redis's clock",
-                  key.name.substr(0, 100), context_.bus_name(bus), key.found.omitted() - omitted);
+    spdlog::error(
+        "stream '{}' on bus '{}': {} entries left out: their IDs were not made by Redis's clock and have no "
+        "client form",
+        key.name.substr(0, 100), context_.bus_name(bus), key.found.omitted() - omitted);
   }
   return count;
 }
@@ -53,7 +56,7 @@ void waiting_read::answer_entries() {
       key.found.write(raw);
     }
   });
-  if (why_.because == stream::parked_reads::cause::none || parked_ == 0) return;
+  if (why_.because == stream::parked_reads::cause::none) return;
   metrics::histogram& wakes = why_.because == stream::parked_reads::cause::local
                                   ? context_.metrics.local_wakes
                                   : context_.metrics.notified_wakes;
@@ -73,7 +76,8 @@ bool waiting_read::may_wait() const {
   return request_.block && owner_ != nullptr && !owner_->draining();
 }
 
-void waiting_read::park(std::optional<std::string_view> group, const std::vector<parking_lot::sightings>& seen) {
+void waiting_read::park(std::optional<std::string_view> group,
+                        const std::vector<parking_lot::sightings>& seen) {
   std::vector<parking_lot::source> sources;
   for (const key_read& key : keys_) sources.push_back({key.name, key.only});
   auto wait = *request_.block;
@@ -99,21 +103,35 @@ void waiting_read::on_expire() {
   resume();
 }
 
+// What a read in flight is about to find is the client's all the same; only if it finds nothing, the wait ends.
 bool waiting_read::unblock(bool with_error) {
-  if (parked_ == 0 || !context_.parking().unblock(parked_)) return false;
-  event_ = with_error ? event::refused : event::unblocked;
+  if (parked_ == 0) return false;
+  const event wanted = with_error ? event::refused : event::unblocked;
+  if (!context_.parking().unblock(parked_)) {
+    unblocked_ = wanted;
+    return true;
+  }
+  event_ = wanted;
   owner_->set_blocked(false);
   parked_ = 0;
   resume();
   return true;
 }
 
-void waiting_read::stay(const std::vector<parking_lot::target>& failed, std::optional<base::time_point> again) {
+void waiting_read::stay(const std::vector<parking_lot::target>& failed,
+                        std::optional<base::time_point> again) {
   context_.parking().swept(parked_, failed, again);
 }
 
+bool waiting_read::is_unblocked() {
+  if (!unblocked_) return false;
+  event_ = *unblocked_;
+  leave(false);
+  return true;
+}
+
 void waiting_read::leave(bool served) {
-  context_.parking().leave(parked_, served);
+  context_.parking().leave(std::exchange(parked_, 0), served);
   if (owner_ != nullptr) owner_->set_blocked(false);
 }
 
