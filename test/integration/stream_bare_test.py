@@ -1,4 +1,5 @@
 """A daemon with one bus of slot 0 beside a bare Redis, and the errors of wrong requests: the same bytes from both."""
+import itertools
 import re
 import shutil
 import tempfile
@@ -67,6 +68,8 @@ class BareTest(unittest.TestCase):
                 model_of_bare.check(request, their, protocol, moments)
                 if our != their and timeless(request, our) != timeless(request, their):
                     self.fail(model_of_bare.story(request, our, protocol, their))
+        for connection in itertools.chain(*pairs.values()):
+            connection.close()
         world.check(self)
 
 

@@ -28,7 +28,7 @@ class ForeignIdsTest(StackTest):
             self.assertEqual(self.ids(self.call("XRANGE", "s", "-", "+", "COUNT", count)), self.visible[:count])
             self.assertEqual(self.ids(self.call("XREVRANGE", "s", "+", "-", "COUNT", count)), self.visible[::-1][:count])
         self.assertEqual(self.ids(self.call("XREAD", "STREAMS", "s", "0")[0][1]), self.visible)
-        self.daemon.wait_for_log("no client form")
+        self.daemon.wait_for_log("left out")
 
     def test_a_reader_with_small_counts_passes_them(self):
         seen, cursor = [], "0"

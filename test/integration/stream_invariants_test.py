@@ -61,6 +61,11 @@ class InvariantTest(unittest.TestCase):
         options = ["COUNT", count] if count is not None else []
         return entries_of(self.client.call("XREADGROUP", "GROUP", group, consumer, *options, "STREAMS", key, entry), key)
 
+    def autoclaim(self, consumer, min_idle, start, *options):
+        reply = self.client.call("XAUTOCLAIM", "s", "g", consumer, min_idle, start, *options)
+        self.assertIsInstance(reply, list)
+        return reply
+
     def pending(self, *condition, key="s", group="g"):
         """(ID, consumer, deliveries) of pending entries."""
         return [(parse(entry), consumer, deliveries) for entry, consumer, _, deliveries in
@@ -186,7 +191,7 @@ class InvariantTest(unittest.TestCase):
             self.client.call("XDEL", "s", *map(show, deleted))
             cursor, claimed, gone = b"0-0", [], []
             for _ in range(200):
-                cursor, some, lost = self.client.call("XAUTOCLAIM", "s", "g", "carol", 0, cursor, "COUNT", count, *justid)
+                cursor, some, lost = self.autoclaim("carol", 0, cursor, "COUNT", count, *justid)
                 self.assertLessEqual(len(some) + len(lost), count)
                 claimed += some if justid else [entry for entry, _ in some]
                 gone += lost
@@ -204,7 +209,7 @@ class InvariantTest(unittest.TestCase):
         idle = set(self.chance.sample(ids, 30))
         self.client.call("XCLAIM", "s", "g", "alice", 0, *map(show, idle), "IDLE", OLD, "JUSTID")
         claimed = []
-        while some := self.client.call("XAUTOCLAIM", "s", "g", "bob", LIMIT, "0-0", "COUNT", 4, "JUSTID")[1]:
+        while some := self.autoclaim("bob", LIMIT, "0-0", "COUNT", 4, "JUSTID")[1]:
             claimed += some
         self.assertEqual(sorted(claimed), sorted(map(show, idle)), f"seed {self.seed}")
 
