@@ -119,6 +119,12 @@ class Commands:
     def _count(self, probability=0.5):
         return [b"COUNT", self.chance.choice(COUNTS)] if self._maybe(probability) else []
 
+    def _block(self, keys):
+        """With one bus, a blocking read is compared for one key only: of several, entries of one beat an error of another."""
+        if self.bare:
+            return [b"BLOCK", b"1"] if len(keys) == 1 and self._maybe(0.005) else []
+        return [b"BLOCK", b"1"] if self._maybe(0.03) else []
+
     def _trimming(self, key):
         approximate = self.chance.choice(([], [b"="], [b"~"]))
         if self._maybe(0.6):
@@ -186,7 +192,7 @@ class Commands:
         keys = list(dict.fromkeys(keys))
         if self.future_key in keys and self.clock_key in keys:  # whether the second is read then depends on the millisecond
             keys.remove(self.clock_key)
-        return [b"XREAD", *self._count(), b"STREAMS", *keys, *(b"$" if self._maybe(0.05) else self._position(key) for key in keys)]
+        return [b"XREAD", *self._block(keys), *self._count(), b"STREAMS", *keys, *(b"$" if self._maybe(0.05) else self._position(key) for key in keys)]
 
     # --- groups --------------------------------------------------------------------------------------------------------
 
@@ -209,7 +215,7 @@ class Commands:
         keys = list(dict.fromkeys(self._key() for _ in range(self.chance.choice((1, 1, 1, 1, 2, 3)))))
         if self._maybe(0.01):
             keys.append(b"nowhere")
-        words = [b"XREADGROUP", b"GROUP", self._group(*keys), self._consumer(), *self._count(0.7)]
+        words = [b"XREADGROUP", b"GROUP", self._group(*keys), self._consumer(), *self._count(0.7), *self._block(keys)]
         if self._maybe(0.1):
             words.append(b"NOACK")
         history = self._maybe(0.3)

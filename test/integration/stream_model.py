@@ -266,6 +266,8 @@ class Model(GroupCommands, InfoCommands):
             if args[i].lower() == b"count":
                 count = max(0, integer(args[i + 1]))
                 i += 2
+            elif args[i].lower() == b"block":
+                i += 2  # nothing changes while it waits
             elif args[i].lower() == b"streams":
                 half = (len(args) - i - 1) // 2
                 keys, ids = args[i + 1:i + 1 + half], args[i + 1 + half:]

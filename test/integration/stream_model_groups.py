@@ -144,6 +144,8 @@ class GroupCommands:
             if word == b"count":
                 count = max(0, integer(args[i + 1]))
                 i += 2
+            elif word == b"block":
+                i += 2  # nothing changes while it waits
             elif word == b"noack":
                 acknowledged = True
                 i += 1
