@@ -1,5 +1,6 @@
 """Readers that wait for entries of streams that lie on two buses: what wakes them, in which order, and how waiting ends."""
 import random
+import select
 import time
 
 import unittest
@@ -39,7 +40,9 @@ class ParkedTest(StackTest):
         self.readers = (*self.readers, connection)
         before = self.parked()
         connection.send(*request)
-        self.await_parked(before + 1)
+        wait_for(lambda: self.parked() == before + 1 or select.select([connection.socket], [], [], 0)[0], "it waits")
+        if self.parked() != before + 1:
+            self.fail(f"instead of waiting it got {connection.read()!r:.1000}")
         return connection
 
     def parked(self):
@@ -79,6 +82,7 @@ class WakingTest(ParkedTest):
                     "with acknowledgement": group_read("NOACK")}
         for way, add in self.ways_to_add().items():
             for which, request in requests.items():
+                self.admin.call("XGROUP", "SETID", "s", "g", "$")
                 slowest = 0
                 for number in range(scaled(12)):
                     reader = self.reader(*request, protocol=2 + number % 2)
@@ -92,8 +96,8 @@ class WakingTest(ParkedTest):
     def test_I13_an_entry_that_comes_while_a_reader_begins_to_wait_reaches_it(self):
         """At every moment from the read's arrival until the buses have been told to watch the key."""
         reader = self.connect()
-        slowest = 0
-        ways = list(self.ways_to_add().values())
+        slowest = (0.0,)
+        ways = list(self.ways_to_add().items())
         for number in range(scaled(300)):
             if number % 3 == 0:
                 self.admin.call("DEL", "s")  # nothing is known of the key any more
@@ -102,11 +106,13 @@ class WakingTest(ParkedTest):
                 reader = self.connect(2 + number % 4 // 2)
             reader.send(*group_read())
             time.sleep(random.choice((0, 0, random.uniform(0, 0.003))))
+            way, add = random.choice(ways)
             start = time.monotonic()
-            expected = random.choice(ways)()
+            expected = add()
+            added = time.monotonic()
             self.assertEqual([entry for entry, _ in entries(reader.read())], [expected])
-            slowest = max(slowest, time.monotonic() - start)
-        self.assertLess(slowest, SOON)
+            slowest = max(slowest, (time.monotonic() - added, added - start, number, way))
+        self.assertLess(slowest, (SOON,))
 
     def test_I13_readers_of_a_stream_that_does_not_exist_yet_are_woken(self):
         for number, bus in enumerate((MARKETDATA, ENGINE_LOGIC) * 3):
@@ -320,7 +326,8 @@ class EndingTest(ParkedTest):
             self.assertEqual(self.admin.call("XACK", "s", "g", expected), 1)
 
     def test_without_its_stream_or_group_a_group_read_ends_and_a_plain_read_waits_on(self):
-        both = [self.client(bus) for bus in self.stack.buses.values()]
+        # As the daemon does it: first where groups are decided on.
+        both = [self.client(bus) for bus in (self.stack.engine_logic, self.stack.marketdata)]
         for way, remove in {"DEL": lambda: self.admin.call("DEL", "s"), "DESTROY": lambda: self.admin.call("XGROUP", "DESTROY", "s", "g"),
                             "UNLINK": lambda: self.admin.call("UNLINK", "s"), "direct DEL": lambda: [bare.delete("s") for bare in both],
                             "direct DESTROY": lambda: [bare.xgroup_destroy("s", "g") for bare in both],
