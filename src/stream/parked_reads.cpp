@@ -58,9 +58,9 @@ struct parked_reads::reader {
   std::vector<place> places;
   std::vector<look_out> sweep;  // what it looks at now
   std::optional<base::time_point> deadline, wake;
-  bool expired = false;
 
   bool sweeping() const { return !sweep.empty(); }
+  bool is_due(base::time_point now) const { return deadline && *deadline <= now; }
 };
 
 parked_reads::parked_reads(std::size_t buses) : buses_(buses) {}
@@ -163,7 +163,7 @@ void parked_reads::swept(reader_id id, const std::vector<target>& failed,
     }
   }
   r.sweep.clear();
-  if (r.expired || (r.deadline && *r.deadline <= now)) {
+  if (r.is_due(now)) {
     actions_.push_back({.what = action::kind::expire, .key = {}, .reader = id, .targets = {}});
     remove(r, now);
   } else {
@@ -316,7 +316,7 @@ void parked_reads::wake_at(base::time_point when, reader& r) {
 // The reader looks wherever it is the first and something may be. A bus that is not watched yet is armed
 // first, so that looking settles it, unless something has been announced there: then it looks at once.
 void parked_reads::evaluate(reader& r, base::time_point now) {
-  if (r.sweeping()) return;
+  if (r.sweeping() || r.is_due(now)) return;
   action sweep{.what = action::kind::sweep, .key = {}, .reader = r.id, .targets = {}};
   for (std::uint32_t i = 0; i < r.places.size(); ++i) {
     queue& q = *r.places[i].queue;
@@ -361,10 +361,7 @@ void parked_reads::advance(base::time_point now) {
   while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
     reader& r = *readers_.at(deadlines_.begin()->second);
     deadlines_.erase(deadlines_.begin());
-    if (r.sweeping()) {
-      r.expired = true;  // what it is about to find is its own
-      continue;
-    }
+    if (r.sweeping()) continue;  // what it is about to find is its own
     actions_.push_back({.what = action::kind::expire, .key = {}, .reader = r.id, .targets = {}});
     remove(r, now);
   }
