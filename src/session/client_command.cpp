@@ -227,7 +227,7 @@ void unblock(worker_context& context, session& client, const request& what) {
       return client.refuse(what.command, "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
     }
   } else if (what.args.size() > 4) {
-    return client.refuse(what.command, "ERR syntax error");
+    return refuse_subcommand(client, what);
   }
   const auto id = base::parse_int64(what.args[2]);
   if (!id) return client.refuse(what.command, "ERR value is not an integer or out of range");

@@ -135,10 +135,6 @@ base::task<> group_read_operation::wait(const std::vector<parking_lot::sightings
       answer_first_error();
       co_return;
     }
-    if (is_unblocked()) {
-      answer_event();
-      co_return;
-    }
     stay(failed_);
   }
 }

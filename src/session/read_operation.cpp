@@ -107,10 +107,6 @@ base::task<> read_operation::wait(const std::vector<parking_lot::sightings>& see
       answer_entries();
       co_return;
     }
-    if (is_unblocked()) {
-      answer_event();
-      co_return;
-    }
     // As in Redis, a key that is no stream any more ends no wait.
     if (now == outcome::failed && (error_->failed || is_unavailable(error_->reply))) {
       stay(targets());

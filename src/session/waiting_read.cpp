@@ -103,15 +103,10 @@ void waiting_read::on_expire() {
   resume();
 }
 
-// What a read in flight is about to find is the client's all the same; only if it finds nothing, the wait ends.
+// A read that is out is not given up: what it finds has been handed to this client.
 bool waiting_read::unblock(bool with_error) {
-  if (parked_ == 0) return false;
-  const event wanted = with_error ? event::refused : event::unblocked;
-  if (!context_.parking().unblock(parked_)) {
-    unblocked_ = wanted;
-    return true;
-  }
-  event_ = wanted;
+  if (parked_ == 0 || !context_.parking().unblock(parked_)) return false;
+  event_ = with_error ? event::refused : event::unblocked;
   owner_->set_blocked(false);
   parked_ = 0;
   resume();
@@ -121,13 +116,6 @@ bool waiting_read::unblock(bool with_error) {
 void waiting_read::stay(const std::vector<parking_lot::target>& failed,
                         std::optional<base::time_point> again) {
   context_.parking().swept(parked_, failed, again);
-}
-
-bool waiting_read::is_unblocked() {
-  if (!unblocked_) return false;
-  event_ = *unblocked_;
-  leave(false);
-  return true;
 }
 
 void waiting_read::leave(bool served) {

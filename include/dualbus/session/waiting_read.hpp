@@ -59,8 +59,6 @@ class waiting_read : public group_operation, private parked_reader {
             std::optional<base::time_point> again = std::nullopt);
   /// The wait is over; `served` if there is an answer worth waiting for.
   void leave(bool served);
-  /// True if CLIENT UNBLOCK came while the client's read was out; then the wait is over, see answer_event().
-  bool is_unblocked();
   /// Answers what an event that ends the wait brings.
   void answer_event();
   /// True if the client has gone; then nothing must be taken for it.
@@ -77,7 +75,6 @@ class waiting_read : public group_operation, private parked_reader {
 
   parking_lot::reader_id parked_ = 0;
   event event_ = event::wake;
-  std::optional<event> unblocked_;
   std::vector<parking_lot::target> targets_;
   reason why_;
 };
