@@ -4,6 +4,7 @@ same Redis servers.
 DUALBUS_TEST_LOAD multiplies the lengths of the tests that use scaled(); with a sanitizer they are shorter by themselves.
 """
 import collections
+import glob
 import os
 import threading
 import time
@@ -68,6 +69,29 @@ def connections_from(server):
     with server.client() as client:
         own = str(client.client_id())
         return [each for each in client.client_list() if each["id"] != own]
+
+
+class Stopwatch:
+    """Seconds since its start, without those that the processes (and this one) spent waiting for a processor: what takes long
+    on a machine that is busy with other things is not slow."""
+
+    def __init__(self, *processes):
+        self._pids = [os.getpid(), *(process.pid for process in processes)]
+        self._start = time.monotonic() - self._waited()
+
+    def _waited(self):
+        """As far as the kernel keeps account of that."""
+        nanoseconds = 0
+        for path in (path for pid in self._pids for path in glob.glob(f"/proc/{pid}/task/*/schedstat")):
+            try:
+                with open(path) as file:
+                    nanoseconds += int(file.read().split()[1])
+            except OSError:
+                pass
+        return nanoseconds / 1e9
+
+    def elapsed(self):
+        return time.monotonic() - self._waited() - self._start
 
 
 class Runner:
