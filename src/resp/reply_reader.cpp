@@ -1,3 +1,5 @@
+#include "short_length.hpp"
+
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/resp/reply_reader.hpp>
 #include <dualbus/resp/reply_scanner.hpp>
@@ -7,6 +9,20 @@ namespace dualbus::resp {
 reply_value reply_reader::next() {
   for (;;) {
     reply_value value;
+    if (!rest_.empty() && (rest_[0] == '$' || rest_[0] == '*')) {
+      const short_length length = read_short_length(rest_.substr(1));
+      if (length.bytes > 0) {
+        value.type = rest_[0];
+        rest_.remove_prefix(1 + length.bytes);
+        if (value.type == '*') {
+          value.number = length.value;
+          return value;
+        }
+        value.text = rest_.substr(0, length.value);
+        rest_.remove_prefix(length.value + 2);
+        return value;
+      }
+    }
     const std::size_t end = rest_.find('\r');
     if (end == std::string_view::npos) return value;
     value.type = rest_[0];

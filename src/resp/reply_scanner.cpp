@@ -1,3 +1,5 @@
+#include "short_length.hpp"
+
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/resp/reply_scanner.hpp>
 
@@ -29,6 +31,20 @@ scan_status reply_scanner::scan(std::string_view input) {
     if (position_ >= input.size()) return scan_status::incomplete;
 
     const char* const line = input.data() + position_;
+    if (*line == '$' || *line == '*') {
+      const short_length length = read_short_length(input.substr(position_ + 1));
+      if (length.bytes > 0) {
+        position_ += 1 + length.bytes;
+        if (type_ == 0 && outstanding_ == 1) type_ = *line;
+        if (*line == '$') {
+          body_ = length.value + 2;
+        } else {
+          outstanding_ += length.value;
+          --outstanding_;
+        }
+        continue;
+      }
+    }
     const std::size_t from = std::max(position_, searched_);
     const auto* cr = static_cast<const char*>(std::memchr(input.data() + from, '\r', input.size() - from));
     if (cr == nullptr || cr + 1 == input.data() + input.size()) {

@@ -227,7 +227,8 @@ void unblock(worker_context& context, session& client, const request& what) {
       return client.refuse(what.command, "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
     }
   } else if (what.args.size() > 4) {
-    return refuse_subcommand(client, what);
+    return client.refuse(what.command, "ERR unknown subcommand or wrong number of arguments for '" +
+                                           std::string(what.args[1].substr(0, 128)) + "'. Try CLIENT HELP.");
   }
   const auto id = base::parse_int64(what.args[2]);
   if (!id) return client.refuse(what.command, "ERR value is not an integer or out of range");
