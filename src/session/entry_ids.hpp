@@ -1,5 +1,6 @@
 #pragma once
 
+#include <dualbus/base/log.hpp>
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/session/worker_context.hpp>
 #include <dualbus/stream/entry_id.hpp>
@@ -17,6 +18,17 @@ inline command::bus_index bus_of_id(worker_context& context, stream::client_id i
   }
   ++context.metrics.unknown_slot_ids;
   return command::no_bus;
+}
+
+/// Counts and logs entries of a bus that are left out of a reply, because their IDs have no client form.
+inline void note_omitted(worker_context& context, command::bus_index bus, std::string_view key,
+                         std::size_t count) {
+  context.metrics.buses[bus].entries_omitted += count;
+  if (count == 0 || !context.client_log.allow(context.now)) return;
+  spdlog::error(
+      "stream '{}': {} entries of bus '{}' are left out of a reply: their IDs were not made by Redis's "
+      "clock and have no client form",
+      key.substr(0, 100), count, context.bus_name(bus));
 }
 
 /// What Redis 8.2 and later take to say what becomes of groups' references to deleted entries.

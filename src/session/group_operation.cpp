@@ -44,40 +44,45 @@ void group_operation::send_to_all(resp::arguments args) {
   for (std::size_t i = 0; i < context_.bus_count(); ++i) send(static_cast<bus_index>(i), args);
 }
 
-// XPENDING looks the group up and changes nothing. The authority is asked again behind every creation: a
-// group that was destroyed meanwhile must not come back.
-base::task<group_operation::healing> group_operation::heal(std::string_view key, std::string_view group,
-                                                           std::vector<bus_index> missing) {
+// XPENDING looks the group up and changes nothing.
+base::task<group_operation::location> group_operation::find_group(std::string_view key,
+                                                                  std::string_view group) {
   const command::routing_rules& rules = context_.router().table().rules();
-  const bus_index anchor = rules.anchor;
   std::vector<bus_index> draining;
   for (std::size_t i = 0; i < rules.buses.size(); ++i) {
     if (rules.buses[i].draining) draining.push_back(static_cast<bus_index>(i));
   }
-
-  bus_index authority = anchor;
-  send_lookup(anchor, key, group);
+  send_lookup(rules.anchor, key, group);
   parts found = co_await round();
-  if (found[0].is_error()) {
-    if (!is_no_group(found[0].reply)) co_return healing{false, std::move(found[0])};
-    for (const bus_index bus : draining) send_lookup(bus, key, group);
-    found = co_await round();
-    const auto having = std::find_if(found.begin(), found.end(), [](const part& p) { return !p.is_error(); });
-    if (having == found.end()) {
-      const auto bad =
-          std::find_if(found.begin(), found.end(), [](const part& p) { return !is_no_group(p.reply); });
-      if (bad == found.end()) co_return healing{};
-      co_return healing{false, std::move(*bad)};
-    }
-    authority = having->bus;
+  if (!found[0].is_error()) co_return location{found[0].bus, std::nullopt};
+  if (!is_no_group(found[0].reply)) co_return location{std::nullopt, std::move(found[0])};
+
+  for (const bus_index bus : draining) send_lookup(bus, key, group);
+  found = co_await round();
+  location result;
+  for (part& p : found) {
+    if (!p.is_error()) co_return location{p.bus, std::nullopt};
+    if (!is_no_group(p.reply) && !result.problem) result.problem = std::move(p);
   }
+  co_return result;
+}
+
+// The authority is asked again behind every creation: a group that was destroyed meanwhile must not come
+// back.
+base::task<group_operation::healing> group_operation::heal(std::string_view key, std::string_view group,
+                                                           std::vector<bus_index> missing) {
+  location where = co_await find_group(key, group);
+  if (!where.bus) co_return healing{false, std::move(where.problem)};
+  const bus_index authority = *where.bus;
+  const bus_index last = anchor();
+  parts found;
 
   // The anchor comes last: from then on the group exists there.
-  std::erase(missing, anchor);
+  std::erase(missing, last);
   std::vector<bus_index> created;
   for (int step = 0; step < 2; ++step) {
-    if (step == 1 && authority == anchor) break;
-    if (step == 1) missing.assign(1, anchor);
+    if (step == 1 && authority == last) break;
+    if (step == 1) missing.assign(1, last);
     if (missing.empty()) continue;
     for (const bus_index bus : missing) {
       const std::string_view create[] = {"XGROUP", "CREATE", key, group, "0", "MKSTREAM"};
@@ -109,6 +114,13 @@ base::task<group_operation::healing> group_operation::heal(std::string_view key,
                  context_.bus_name(bus));
   }
   co_return healing{true, std::nullopt};
+}
+
+void group_operation::answer_no_group(std::string_view key, std::string_view group) {
+  // Redis prints names up to their first zero byte.
+  const std::string text = "NOGROUP No such key '" + std::string(key.substr(0, key.find('\0'))) +
+                           "' or consumer group '" + std::string(group.substr(0, group.find('\0'))) + "'";
+  answer(metrics::outcome::redis_error, [&text](resp::encoder& out, base::chunk_queue&) { out.error(text); });
 }
 
 void group_operation::send_lookup(bus_index bus, std::string_view key, std::string_view group) {

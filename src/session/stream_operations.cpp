@@ -129,7 +129,8 @@ void start_stream_operation(worker_context& context, session& client, const requ
       {"xdel", start_delete},           {"xack", start_acknowledge},
       {"xdelex", start_delete_counted}, {"xackdel", start_delete_counted},
       {"xrange", start_range},          {"xrevrange", start_range},
-      {"xgroup", start_group},
+      {"xgroup", start_group},          {"xpending", start_pending},
+      {"xclaim", start_claim},          {"xautoclaim", start_claim},
   };
   for (const auto& [name, run] : starts) {
     if (name == spec.name) return run(context, client, what);

@@ -19,6 +19,14 @@ class group_operation : public gather_operation {
   using gather_operation::gather_operation;
 
  protected:
+  struct location {
+    std::optional<command::bus_index>
+        bus;                      ///< the anchor, or a draining bus; nothing: there is no such group
+    std::optional<part> problem;  ///< what kept it from being found out
+  };
+  /// Where a group exists. `key` and `group` outlive the task.
+  base::task<location> find_group(std::string_view key, std::string_view group);
+
   struct healing {
     bool exists = false;          ///< the group exists, and `missing` have it now
     std::optional<part> problem;  ///< what kept it from being found out or done; an error or a failure
@@ -43,6 +51,8 @@ class group_operation : public gather_operation {
   static bool is_absence(const part& p);
   bool is_draining(command::bus_index bus) const { return context_.router().table().bus(bus).draining; }
   command::bus_index anchor() const { return context_.router().table().rules().anchor; }
+  /// Answers as Redis does to whoever asks for a group that there is not.
+  void answer_no_group(std::string_view key, std::string_view group);
   /// The same to every bus, by bus.
   void send_to_all(resp::arguments args);
 
