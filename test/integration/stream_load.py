@@ -100,6 +100,7 @@ class Runner:
     def __init__(self, address, protocol=2, reconnect=False):
         self.address = address
         self.connection = None
+        self.done = True  # False while stop() would leave something undone
         self._protocol = protocol
         self._reconnect = reconnect  # whether the loss of the connection is a part of the test
         self._stopping = threading.Event()
@@ -145,7 +146,7 @@ class Runner:
     def _run(self):
         try:
             self._connect()
-            while self.connection and not self.stopping():
+            while self.connection and not (self.stopping() and self.done):
                 try:
                     self.step()
                 except TimeoutError:
