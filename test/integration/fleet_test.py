@@ -12,7 +12,7 @@ import unittest
 
 from fleet_engine import ENGINES, ENGINE_LOGIC_TYPES, MARKETDATA_TYPES, OWNERS, Engine, group, message, stream, subscriptions
 from harness import ENGINE_LOGIC, MARKETDATA, StackTest
-from stream_load import LOAD, connections_from
+from stream_load import LOAD, check_connections
 
 SECONDS = float(os.environ.get("DUALBUS_FLEET_SECONDS", "8"))
 RATE = float(os.environ.get("DUALBUS_FLEET_RATE", "6")) * LOAD
@@ -61,20 +61,13 @@ class FleetTest(StackTest):
             self.addCleanup(process.join)
             self.addCleanup(process.kill)
         time.sleep(seconds / 2)
-        self.check_connections()
+        check_connections(self, self.stack)
         try:
             found = [results.get(timeout=seconds + 90) for _ in processes]
         except queue.Empty:
             self.fail(f"engines do not end: {[process.exitcode for process in processes]}")
-        self.check_connections()
+        check_connections(self, self.stack)
         return found
-
-    def check_connections(self):
-        """A worker has one connection to a bus for requests and one for notifications, and the INFO poller has its own."""
-        for name, bus in self.stack.buses.items():
-            connections = connections_from(bus)
-            self.assertLessEqual(len(connections), 2 * self.stack.config["workers"] + 1,
-                                 f"{name}: " + ", ".join(f"{each['name'] or '?'}:{each['cmd']}" for each in connections))
 
     def check_buses(self, results):
         """Every message is on the bus of its type, once. Returns stream -> names of the messages."""

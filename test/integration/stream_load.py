@@ -64,11 +64,21 @@ def names_stored_once(test, stack, key):
     return set(names)
 
 
-def connections_from(server):
-    """CLIENT LIST of a Redis server as maps, without the asking client."""
-    with server.client() as client:
-        own = str(client.client_id())
-        return [each for each in client.client_list() if each["id"] != own]
+def check_connections(test, stack):
+    """A worker has one connection to a bus for requests and one for notifications, and the INFO poller has its own. The test
+    itself must have closed those that it made."""
+    most = 2 * stack.config["workers"] + 1
+    for name, bus in stack.buses.items():
+        with bus.client() as client:
+            own = str(client.client_id())
+
+            def others(client=client, own=own):
+                return [each for each in client.client_list() if each["id"] != own]
+
+            try:
+                wait_for(lambda: len(others()) <= most, "few connections", timeout=2)  # pylint: disable=cell-var-from-loop
+            except AssertionError:
+                test.fail(f"{name} has more than {most}: " + ", ".join(f"{each['name'] or '?'}:{each['cmd']}" for each in others()))
 
 
 class Stopwatch:
