@@ -28,13 +28,13 @@ class OutageTest(StackTest):
     def await_ready(self):
         wait_for(lambda: self.daemon.fetch("/readyz")[0] == 200, "ready again")
 
-    def restore(self, bus):
-        """For the end of a test: the bus works, however it was left."""
-        server = self.stack.buses[bus]
-        if server.running():
-            server.proceed()
-        else:
-            server.start()
+    def restore(self, *buses):
+        """They work again, however they were left."""
+        for server in map(self.stack.buses.get, buses):
+            if server.running():
+                server.proceed()
+            else:
+                server.start()
         self.await_ready()
 
     def await_unreachable(self, bus):
@@ -296,11 +296,12 @@ class RestTest(OutageTest):
 
     def test_without_any_bus_group_reads_say_so(self):
         client = self.connect()
+        self.addCleanup(self.restore, *TYPES)
         for bus in TYPES:
-            self.kill(bus)
+            self.stack.buses[bus].kill()
+            self.await_unreachable(bus)
         self.assertRegex(str(client.call("XREADGROUP", "GROUP", "g", "c", "STREAMS", "s", ">")), "^BUSDOWN ")
-        for bus in TYPES:
-            self.restore(bus)
+        self.restore(*TYPES)
         self.assertIsNone(client.call("XREADGROUP", "GROUP", "g", "c", "STREAMS", "s", ">"))
 
     def test_readers_that_wait_live_through_an_outage(self):
