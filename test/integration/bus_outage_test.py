@@ -250,6 +250,7 @@ class RestTest(OutageTest):
         wait_for(lambda: engine_logic.xpending("s", "g")["pending"] == 1, "one bus has handed its entry over")
         self.stack.marketdata.kill()
         self.assertEqual([number for number, _ in entries(reader.read())], [added[ENGINE_LOGIC]])
+        self.await_unreachable(MARKETDATA)
         self.restore(MARKETDATA)
         self.assertEqual([number for number, _ in entries(reader.call("XREADGROUP", "GROUP", "g", "c", "STREAMS", "s", ">"))], [added[MARKETDATA]])
 
