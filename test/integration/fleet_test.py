@@ -14,7 +14,7 @@ from fleet_engine import ENGINES, ENGINE_LOGIC_TYPES, MARKETDATA_TYPES, OWNERS, 
 from harness import ENGINE_LOGIC, MARKETDATA, StackTest
 from stream_load import LOAD, check_connections
 
-SECONDS = float(os.environ.get("DUALBUS_FLEET_SECONDS", "8"))
+SECONDS = float(os.environ.get("DUALBUS_FLEET_SECONDS", "6"))
 RATE = float(os.environ.get("DUALBUS_FLEET_RATE", "6")) * LOAD
 
 
