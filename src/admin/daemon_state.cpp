@@ -78,6 +78,19 @@ const bus_status& daemon_state::status_of(std::size_t bus) const {
   return bus < buses.size() ? buses[bus] : unknown;
 }
 
+std::string_view drain_state_name(const drain_status& status) {
+  if (status.checks + status.failures == 0) return "unchecked";
+  switch (status.verdict()) {
+    case drain_verdict::unknown:
+      return "unknown";
+    case drain_verdict::held:
+      return "draining";
+    case drain_verdict::drained:
+      return "drained";
+  }
+  return {};
+}
+
 std::vector<std::string> buses_not_ready(const daemon_state& state) {
   constexpr auto up = static_cast<std::size_t>(metrics::connection_state::up);
   std::vector<std::string> names;

@@ -158,6 +158,29 @@ void add_redis(family_set& out, std::string_view bus, const bus_status& status) 
   add_redis_info(out, bus, *status.info);
 }
 
+// While the bus does not answer, only the counters: an old verdict would look like a current one.
+void add_draining(family_set& out, const daemon_state& state, const drain_status& status) {
+  const std::string_view bus = state.bus_name(status.bus);
+  out.add(metric::drain_healed_groups, {bus}, number(status.healed_groups));
+  out.add(metric::drain_checks, {bus}, number(status.checks));
+  out.add(metric::drain_check_failures, {bus}, number(status.failures));
+  if (status.checked_at > 0) out.add(metric::drain_last_check_timestamp, {bus}, status.checked_at);
+  if (!status.known()) return;
+  const drain_report& report = *status.report;
+  const drain_verdict verdict = status.verdict();
+  if (verdict != drain_verdict::unknown) {
+    out.add(metric::bus_drained, {bus}, verdict == drain_verdict::drained ? 1 : 0);
+  }
+  out.add(metric::drain_streams, {bus}, number(report.streams()));
+  out.add(metric::drain_streams_drained, {bus}, number(report.streams_drained()));
+  out.add(metric::drain_undelivered_groups, {bus}, number(report.undelivered_groups()));
+  out.add(metric::drain_pending_entries, {bus}, number(report.pending_entries()));
+  out.add(metric::drain_missing_groups, {bus}, number(report.missing_groups()));
+  out.add(metric::drain_ungrouped_streams, {bus}, number(report.ungrouped().total));
+  out.add(metric::drain_pinned_streams, {bus}, number(report.pinned().total));
+  out.add(metric::drain_other_keys, {bus}, number(report.other_keys()));
+}
+
 void add_process(family_set& out) {
   const process_figures process = read_process_figures();
   out.add(metric::process_cpu, {}, process.cpu_seconds);
@@ -184,6 +207,7 @@ std::vector<prometheus::MetricFamily> export_metrics(const daemon_state& state) 
     add_bus(out, state, bus);
     add_redis(out, state.bus_name(bus), state.status_of(bus));
   }
+  for (const drain_status& status : state.draining) add_draining(out, state, status);
   add_process(out);
   return out.take();
 }

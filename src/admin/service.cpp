@@ -1,4 +1,6 @@
 #include <dualbus/admin/daemon_state.hpp>
+#include <dualbus/admin/drain_monitor.hpp>
+#include <dualbus/admin/drain_page.hpp>
 #include <dualbus/admin/exporter.hpp>
 #include <dualbus/admin/http_server.hpp>
 #include <dualbus/admin/info_poller.hpp>
@@ -54,6 +56,7 @@ struct service::parts {
     daemon_state state;
     state.totals = add_up(view.snapshots());
     if (poller) state.buses = poller->status();
+    if (drain) state.draining = drain->status();
     const std::scoped_lock lock(mutex);
     state.configuration = configuration;
     state.reloads = reloads;
@@ -65,6 +68,10 @@ struct service::parts {
         {"/",
          [this] {
            return http_reply{200, "text/html; charset=utf-8", render_status_page(observe())};
+         }},
+        {"/drain",
+         [this] {
+           return http_reply{200, "application/json; charset=utf-8", render_drain_page(observe())};
          }},
         {"/metrics", [this] { return metrics_page(); }},
         {"/healthz", [] { return plain(200, "ok\n"); }},
@@ -89,6 +96,7 @@ struct service::parts {
   const daemon_view view;
   const exporter metrics{[this] { return observe(); }};
   std::unique_ptr<info_poller> poller;
+  std::unique_ptr<drain_monitor> drain;
   std::unique_ptr<http_server> server;
 
   mutable std::mutex mutex;  // guards the two below
@@ -106,19 +114,22 @@ service::~service() {
 void service::start() {
   const config::configuration& configuration = *parts_->configuration;
   if (configuration.admin.port == 0) return;
-  // The poller stands before the first request can come, and runs only once the address is ours.
+  // Poller and monitor stand before the first request can come, and run only once the address is ours.
   parts_->poller = std::make_unique<info_poller>(bus_names(configuration), configuration.buses,
                                                  poll_settings(configuration));
+  parts_->drain = std::make_unique<drain_monitor>(parts_->configuration, drain_monitor::settings());
   parts_->server = std::make_unique<http_server>(configuration.admin.address, configuration.admin.port,
                                                  parts_->pages(), http_server::limits());
   parts_->server->start();
   parts_->poller->start();
+  parts_->drain->start();
   spdlog::info("admin: listening on {}:{}", configuration.admin.address, parts_->server->port());
 }
 
 void service::stop() {
   if (parts_->server) parts_->server->stop();
   if (parts_->poller) parts_->poller->stop();
+  if (parts_->drain) parts_->drain->stop();
 }
 
 void service::note_reload(bool success) {
@@ -129,6 +140,7 @@ void service::note_reload(bool success) {
 }
 
 void service::set_configuration(std::shared_ptr<const config::configuration> configuration) {
+  if (parts_->drain) parts_->drain->set_configuration(configuration);
   const std::scoped_lock lock(parts_->mutex);
   parts_->configuration = std::move(configuration);
 }

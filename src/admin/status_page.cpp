@@ -130,6 +130,34 @@ std::string bus_table(const daemon_state& state) {
   return "<h2>Buses</h2>\n<table>\n" + out + "</table>\n";
 }
 
+std::string drain_table(const daemon_state& state) {
+  if (state.draining.empty()) return {};
+  std::string out =
+      row("th", {"draining bus", "state", "streams drained", "groups with unread entries", "pending entries",
+                 "groups missing elsewhere", "streams without groups", "pinned streams", "other keys"});
+  for (const drain_status& status : state.draining) {
+    std::vector<std::string> cells = {escaped(state.bus_name(status.bus)),
+                                      std::string(drain_state_name(status))};
+    if (const auto bad = status.errors.find(status.bus); bad != status.errors.end()) {
+      cells[1] += ": " + escaped(bad->second);
+    }
+    if (status.known()) {
+      const drain_report& report = *status.report;
+      cells.push_back(fmt::format("{} of {}", report.streams_drained(), report.streams()));
+      for (const std::uint64_t figure :
+           {report.undelivered_groups(), report.pending_entries(), report.missing_groups(),
+            report.ungrouped().total, report.pinned().total, report.other_keys()}) {
+        cells.push_back(fmt::format("{}", figure));
+      }
+    } else {
+      cells.insert(cells.end(), 7, "-");
+    }
+    out += row("td", cells);
+  }
+  return "<h2>Draining</h2>\n<table>\n" + out +
+         "</table>\n<p><a href=\"/drain\">What holds them back</a></p>\n";
+}
+
 std::uint64_t messages_on(const command::message_counters::row& counts, std::size_t bus) {
   if (bus >= counts.size()) return 0;
   return std::accumulate(counts[bus].begin(), counts[bus].end(), std::uint64_t{0});
@@ -202,8 +230,9 @@ std::string render_status_page(const daemon_state& state) {
              "th {{background: #f3f3f3}}\n.bad {{color: #b00}}\n</style>\n</head>\n<body>\n"
              "<h1>dualbusd {}</h1>\n",
              base::version) +
-         bus_table(state) + message_table(state) + daemon_table(state) +
-         "<p><a href=\"/metrics\">metrics</a> <a href=\"/healthz\">healthz</a> <a "
+         bus_table(state) + drain_table(state) + message_table(state) + daemon_table(state) +
+         "<p><a href=\"/metrics\">metrics</a> <a href=\"/drain\">drain</a> <a href=\"/healthz\">healthz</a> "
+         "<a "
          "href=\"/readyz\">readyz</a></p>\n"
          "</body>\n</html>\n";
 }

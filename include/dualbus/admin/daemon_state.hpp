@@ -1,5 +1,6 @@
 #pragma once
 
+#include <dualbus/admin/drain_monitor.hpp>
 #include <dualbus/admin/info_poller.hpp>
 #include <dualbus/config/configuration.hpp>
 #include <dualbus/metrics/worker_metrics.hpp>
@@ -9,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace dualbus::admin {
@@ -35,6 +37,7 @@ struct daemon_state {
   std::shared_ptr<const config::configuration> configuration;  ///< never null
   daemon_totals totals;
   std::vector<bus_status> buses;
+  std::vector<drain_status> draining;  ///< of the draining ones only
   reload_figures reloads;
 
   std::size_t bus_count() const { return configuration->routing.buses.size(); }
@@ -43,6 +46,9 @@ struct daemon_state {
   const metrics::bus_metrics& bus_totals(std::size_t bus) const;
   const bus_status& status_of(std::size_t bus) const;
 };
+
+/// For pages: "unchecked", "unknown", "draining" or "drained".
+std::string_view drain_state_name(const drain_status& status);
 
 /// The names of the active buses to which no worker has a connection; the daemon is ready when there is none.
 /// A draining bus may be gone already.

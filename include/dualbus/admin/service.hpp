@@ -18,8 +18,9 @@ struct daemon_view {
   std::function<std::vector<metrics::worker_snapshot>()> snapshots;
 };
 
-/// The HTTP listener with /, /metrics, /healthz and /readyz, and the INFO poller behind it, all on threads of
-/// their own. With admin.port 0 in the configuration there is neither.
+/// The HTTP listener with /, /drain, /metrics, /healthz and /readyz, and the INFO poller and the drain
+/// monitor behind it, all on threads of their own. With admin.port 0 in the configuration there is none of
+/// them.
 class service {
  public:
   service(std::shared_ptr<const config::configuration> configuration, daemon_view view);
@@ -34,8 +35,8 @@ class service {
 
   /// Counts a reload of the configuration. From any thread.
   void note_reload(bool success);
-  /// What is shown from now on: names, states and latency targets of the buses. The listener's address and
-  /// the poller's endpoints stay those of the start. From any thread.
+  /// What is shown from now on: names, states and latency targets of the buses; and how the monitor judges.
+  /// The listener's address and the poller's endpoints stay those of the start. From any thread.
   void set_configuration(std::shared_ptr<const config::configuration> configuration);
 
   /// The port listened on; 0 without a listener.

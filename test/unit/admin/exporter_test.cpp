@@ -93,6 +93,49 @@ TEST(ExporterTest, AddsUpTheWorkers) {
   EXPECT_EQ(value(exported, "dualbus_config_last_reload_success_timestamp_seconds"), 1700000000);
 }
 
+TEST(ExporterTest, ShowsWhatIsKnownOfDrainingBuses) {
+  daemon_state state = test::sample_state();
+  const labels bus = {{"bus", "engine_logic"}};
+  const std::vector<std::pair<std::string, double>> gauges = {{"dualbus_bus_drained", 0},
+                                                              {"dualbus_drain_streams", 2},
+                                                              {"dualbus_drain_streams_drained", 1},
+                                                              {"dualbus_drain_undelivered_groups", 1},
+                                                              {"dualbus_drain_pending_entries", 3},
+                                                              {"dualbus_drain_missing_groups", 1},
+                                                              {"dualbus_drain_ungrouped_streams", 1},
+                                                              {"dualbus_drain_pinned_streams", 1},
+                                                              {"dualbus_drain_other_keys", 10}};
+  families exported = export_metrics(state);
+  for (const auto& [name, expected] : gauges) EXPECT_EQ(value(exported, name, bus), expected) << name;
+  EXPECT_EQ(value(exported, "dualbus_drain_healed_groups_total", bus), 4);
+  EXPECT_EQ(value(exported, "dualbus_drain_checks_total", bus), 20);
+  EXPECT_EQ(value(exported, "dualbus_drain_check_failures_total", bus), 2);
+  EXPECT_EQ(value(exported, "dualbus_drain_last_check_timestamp_seconds", bus), 1700000100.5);
+  EXPECT_FALSE(value(exported, "dualbus_drain_streams", {{"bus", "marketdata"}})) << "it is active";
+
+  state.draining[0].errors[1] = "connect: Connection refused";
+  exported = export_metrics(state);
+  for (const auto& [name, expected] : gauges) EXPECT_FALSE(value(exported, name, bus)) << name;
+  EXPECT_EQ(value(exported, "dualbus_drain_check_failures_total", bus), 2);
+  EXPECT_EQ(value(exported, "dualbus_drain_last_check_timestamp_seconds", bus), 1700000100.5);
+}
+
+TEST(ExporterTest, AVerdictThatIsNotKnownIsAbsent) {
+  daemon_state state = test::sample_state();
+  const labels bus = {{"bus", "engine_logic"}};
+  drain_report report{std::chrono::seconds(0)};
+  drain_stream stream;
+  stream.groups.resize(1);
+  report.add(drain_stream(stream));
+  state.draining[0].report = std::make_shared<const drain_report>(report);
+  EXPECT_EQ(value(export_metrics(state), "dualbus_bus_drained", bus), 1);
+  stream.groups[0].unknown_on = {0};
+  report.add(std::move(stream));
+  state.draining[0].report = std::make_shared<const drain_report>(report);
+  EXPECT_FALSE(value(export_metrics(state), "dualbus_bus_drained", bus));
+  EXPECT_EQ(value(export_metrics(state), "dualbus_drain_streams", bus), 2);
+}
+
 TEST(ExporterTest, ShowsOnlyRequestsThatHappened) {
   const families exported = export_metrics(test::sample_state());
   EXPECT_EQ(value(exported, "dualbus_requests_total", {{"cmd", "xadd"}, {"outcome", "ok"}}), 42);

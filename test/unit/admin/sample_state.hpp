@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace dualbus::test {
@@ -66,7 +67,42 @@ inline metrics::worker_snapshot sample_worker(std::uint64_t n, const std::string
   return worker;
 }
 
-/// Two workers, two buses that answer INFO (the captured one), one reload.
+/// engine_logic as a draining bus: one stream is drained, another has a group with three pending entries, and
+/// one that engine_logic cannot tell whether marketdata has it.
+inline admin::drain_status sample_drain_status() {
+  admin::drain_report report(std::chrono::seconds(10));
+  admin::drain_stream stream;
+  stream.length = 7;
+  stream.quiet_for = std::chrono::minutes(1);
+  stream.key = "done";
+  report.add(admin::drain_stream(stream));
+  stream.key = "busy";
+  stream.groups.resize(3);
+  stream.groups[0].name = "readers";
+  stream.groups[0].next = stream::bus_id{1700000000000, 5};
+  stream.groups[0].lag = 2;
+  stream.groups[0].pending = 3;
+  stream.groups[0].first_pending = {{1700000000000, 3}, "c\"1", std::chrono::milliseconds(1500), 4};
+  stream.groups[0].consumer_idle = std::chrono::milliseconds(700);
+  stream.groups[0].missing_on = {0};
+  stream.groups[1].name = "unclear";
+  stream.groups[1].unknown_on = {0};
+  stream.groups[2].name = "old";
+  stream.groups[2].ignored = true;
+  report.add(std::move(stream));
+  report.add_pinned("md:s", 0);
+  report.set_keys(13);
+  admin::drain_status status;
+  status.bus = 1;
+  status.report = std::make_shared<const admin::drain_report>(std::move(report));
+  status.checked_at = 1700000100.5;
+  status.checks = 20;
+  status.failures = 2;
+  status.healed_groups = 4;
+  return status;
+}
+
+/// Two workers, two buses that answer INFO (the captured one), one of them draining, one reload.
 inline admin::daemon_state sample_state() {
   admin::daemon_state state;
   state.configuration = sample_configuration();
@@ -76,6 +112,7 @@ inline admin::daemon_state sample_state() {
   status.info = admin::parse_info(read_text(DUALBUS_SOURCE_DIR "/test/unit/admin/info-7.0.15.txt"));
   status.cpu_ratio = 0.25;
   state.buses = {status, status};
+  state.draining = {sample_drain_status()};
   state.reloads = {1, 2, false, 1700000000};
   return state;
 }
