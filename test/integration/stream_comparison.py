@@ -47,8 +47,8 @@ class Comparison:
             raise Mismatch(self.story(request, raw, protocol, encode_reply(expected, protocol)))
 
     def story(self, request, raw, protocol, expected):
-        keys = {word for word in request[1:] if any(word == other for bus in self.model.buses for other in bus.data)} | {request[1]}
-        last = [one for one in self._log[-3000:] if keys & set(one)][-25:]
+        keys = {word for word in request[1:] if any(word in bus.data for bus in self.model.buses)} or {request[1]}
+        last = [one for one in self._log if keys & set(one)][-60:]
         before = "\n".join("  " + " ".join(text(word) for word in one) for one in last[:-1])
         return (f"{self.what}: command {self.count}, RESP{protocol}\nlast commands on the same keys:\n{before}\n"
                 f"command:  {' '.join(map(text, request))}\nreceived: {raw}\n"

@@ -5,8 +5,7 @@ answer it takes what nobody can know in advance, after checking that it may be: 
 active buses a read with COUNT began.
 """
 from redis_stream import Stream, TooSmall
-from stream_ids import (MAX, SLOT_STEP, ZERO, BadId, BadInterval, first_of, following, from_on, last_of, parse, raw_of, show,
-                        shown_of, slot_of)
+from stream_ids import ZERO, BadId, BadInterval, first_of, following, from_on, last_of, parse, raw_of, show, shown_of, slot_of
 from stream_model_groups import GroupCommands
 from stream_model_info import InfoCommands
 from stream_refusals import Refused, integer
@@ -242,22 +241,13 @@ class Model(GroupCommands, InfoCommands):
             count = max(0, integer(value))
         if len(options) % 2:
             raise Refused(SYNTAX)
-        parts = self.asked(self.parts(key, checked=False), start, end)
+        parts = self.parts(key)
         if not any(part.stream for part in parts):
             return []
         if count == 0:
             return NIL_ARRAY
         chosen = [[show(entry), fields] for entry, fields in self.entries(parts) if first <= entry <= last]
         return chosen[::-1][:count] if reverse else chosen[:count]
-
-    @staticmethod
-    def asked(parts, start, end):
-        """The parts that can have an ID in an interval, or all if none can; only they can be of the wrong type."""
-        able = [part for part in parts if part.shown(ZERO) <= last_of(end)
-                and (start[:1] == b"(" or first_of(start) <= part.shown((MAX, SLOT_STEP - 1)))]
-        if any(part.stream == TEXT for part in able or parts):
-            raise Refused(WRONGTYPE)
-        return able or parts
 
     def do_xread(self, args, _):
         count, keys, ids = 0, (), ()

@@ -8,8 +8,8 @@ from stream_replies import NIL, NIL_ARRAY, SYNTAX, Error, Map, Near
 class InfoCommands:
     """Mixed into the model, which has `parts`, `pinned`, `entries`, `exists`, `known`, `behind`, `ids_on` and `now`."""
 
-    def _parts_with(self, key, name, refusal=no_group, checked=True):
-        parts = self.parts(key, checked)
+    def _parts_with(self, key, name, refusal=no_group):
+        parts = self.parts(key)
         if not self.exists(parts, name):
             raise Refused(refusal(key, name))
         return [part for part in parts if part.group(name)]
@@ -31,9 +31,8 @@ class InfoCommands:
             min_idle, rest = integer(rest[1]), rest[2:]
         count = max(0, integer(rest[2]))
         first, last = first_of(rest[0]), last_of(rest[1])
-        self.asked(self.parts(key, checked=False), *rest[:2])
         chosen = []
-        for shown, pending in self._pending(self._parts_with(key, name, checked=False), name, rest[3] if len(rest) > 3 else None):
+        for shown, pending in self._pending(self._parts_with(key, name), name, rest[3] if len(rest) > 3 else None):
             idle = idle_time(self.now, pending.since)
             if first <= shown <= last and (not min_idle or idle_at_least(self.now, pending.since, min_idle)):
                 chosen.append([show(shown), pending.consumer, Near(idle), pending.deliveries])
@@ -64,8 +63,9 @@ class InfoCommands:
             pass
         options = self._claim_options(args[i:])
         claimed = {}
+        nobody = not any(self.ids_on(part, ids) for part in self.parts(key))
         for part in parts:
-            mine = self.ids_on(part, ids)
+            mine = [ZERO] if nobody and part.anchor else self.ids_on(part, ids)
             there = dict(options)
             if "last" in options:
                 there["last"] = self.behind(part, options["last"])
