@@ -155,11 +155,12 @@ class Model(GroupCommands, InfoCommands):
             raise Refused(Error(b"ERR syntax error, LIMIT cannot be used without the special ~ option"))
         return options, i
 
-    @staticmethod
-    def _trim(part, options):
+    def _trim(self, part, options):
         if not part.stream or not ("maxlen" in options or "minid" in options):
             return 0
-        minid = from_on(options["minid"], part.slot) if "minid" in options else None
+        minid = options.get("minid")
+        if minid is not None and part.key not in self.pinned:
+            minid = from_on(minid, part.slot)
         return part.stream.trim(options.get("maxlen"), minid, options.get("approximate", False), options.get("limit"))
 
     def do_xadd(self, args, received):
