@@ -39,7 +39,7 @@ class simulation {
     for (std::size_t i = 0; i < workers; ++i) workers_.emplace_back(world_, i);
     for (std::size_t b = 0; b < buses_.size(); ++b) {
       buses_[b].announce = [this, b](std::size_t worker, const std::string& name) {
-        workers_[worker].announce(static_cast<bus_index>(b), name);
+        workers_[worker].links().announce(static_cast<bus_index>(b), name);
       };
     }
   }
@@ -56,6 +56,7 @@ class simulation {
       if (chance_.chance(70)) restore();
     }
     restore();
+    for (int i = 0; i < 6; ++i) arrives(workers_[chance_.below(workers_.size())]);
     if (!rest(seconds(20))) book_.fail("it does not come to rest");
     check();
     if (book_.handed != book_.delivered + book_.lost) book_.fail("an entry was handed out and got lost");
@@ -65,6 +66,8 @@ class simulation {
   }
 
   const ledger& book() const { return book_; }
+  /// Who waited when nothing happened any more.
+  std::size_t idle_readers() const { return idle_readers_; }
 
  private:
   struct key {
@@ -102,16 +105,18 @@ class simulation {
   void restore() {
     for (auto& w : workers_) {
       for (std::size_t b = 0; b < buses_.size(); ++b) {
-        w.regain_bus(static_cast<bus_index>(b));
-        w.regain_watcher(static_cast<bus_index>(b));
+        restore_one(w, static_cast<bus_index>(b));
       }
     }
   }
   /// In a quiet world nothing is done; and still it is awake.
   void idle() {
     const std::size_t actions = book_.actions;
-    for (int i = 0; i < 60; ++i) {
-      rest(seconds(60));
+    for (auto& w : workers_) idle_readers_ += w.reads().readers();
+    for (int minute = 0; minute < 60; ++minute) {
+      const auto next = events_.now() + std::chrono::minutes(1);
+      while (events_.step(next)) {
+      }
       for (auto& w : workers_) w.advance();
     }
     if (book_.actions != actions) book_.fail("something is done though nothing happens");
@@ -131,7 +136,6 @@ class simulation {
       }
       if (w.reads().next_time()) book_.fail("a time is left");
     }
-    rest(2 * parked_reads::keep_key);
     events_.step(events_.now() + 2 * parked_reads::keep_key);
     for (auto& w : workers_) {
       w.advance();
@@ -241,13 +245,13 @@ class simulation {
     // The others learn of it later, from the bus's statistics.
     if (workers_.size() == 1) return;
     events_.at(events_.now() + 2 * world_.slowest + milliseconds(5), [this, bus] {
-      for (auto& other : workers_) other.recheck(bus);
+      for (auto& other : workers_) other.links().recheck(bus);
     });
   }
   void lose(simulated_worker& w, bus_index bus, bool link, bool watcher) {
     const auto noticed_after = chance_.up_to(chance_.chance(50) ? milliseconds(250) : milliseconds(5));
-    if (link) w.lose_bus(bus, chance_.up_to(milliseconds(10)));
-    if (watcher) w.lose_watcher(bus, noticed_after);
+    if (link) w.links().lose_bus(bus, chance_.up_to(milliseconds(10)));
+    if (watcher) w.links().lose_watcher(bus, noticed_after);
     if (chance_.chance(20)) return;  // some stay away
     events_.at(events_.now() + noticed_after + chance_.up_to(milliseconds(50)), [this, &w, bus] {
       restore_one(w, bus);
@@ -257,23 +261,24 @@ class simulation {
     });
   }
   void restore_one(simulated_worker& w, bus_index bus) {
-    w.regain_bus(bus);
-    w.regain_watcher(bus);
+    w.links().regain_bus(bus);
+    w.links().regain_watcher(bus);
   }
   void note(const std::string& what, bus_index bus) {
-    if (book_.tracing) book_.trace.push_back(what + " on bus " + std::to_string(bus));
+    if (book_.tracing) world_.note(what + " on bus " + std::to_string(bus));
   }
 
   event_queue events_;
   dice chance_;
   ledger book_;
   std::deque<simulated_bus> buses_;
-  simulated_worker::world world_;
+  world world_;
   base::duration pace_{};
   std::vector<key> keys_;
   std::vector<std::size_t> weights_;
   std::deque<simulated_worker> workers_;
   bool may_change_groups_ = false;
+  std::size_t idle_readers_ = 0;
 };
 
 std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
@@ -290,16 +295,19 @@ TEST(ParkedReadsSimulationTest, NobodySleepsWhileAnEntryOfHisWaits) {
     return;
   }
   const std::uint64_t runs = number_from("DUALBUS_SIMULATION_RUNS", 4000);
-  std::size_t delivered = 0, sweeps = 0;
+  std::size_t delivered = 0, sweeps = 0, idle_readers = 0;
   for (std::uint64_t seed = 1; seed <= runs; ++seed) {
     simulation world(seed, lie::none);
     const std::string wrong = world.run();
     ASSERT_EQ(wrong, "") << "seed " << seed;
     delivered += world.book().delivered;
     sweeps += world.book().sweeps;
+    idle_readers += world.idle_readers();
   }
   std::cout << runs << " runs, " << delivered << " entries delivered, " << sweeps << " sweeps\n";
+  // There was something to see.
   EXPECT_GT(delivered, 10 * runs);
+  EXPECT_GT(idle_readers, 2 * runs);
 }
 
 class ParkedReadsLieTest : public testing::TestWithParam<std::pair<const char*, lie>> {};
