@@ -44,7 +44,7 @@ class parked_reads {
 
   /// What was known of a key on every bus when a read was sent; an empty one knows nothing.
   struct sighting {
-    bool armed = false;
+    bool armed = false;  ///< to be cleared if the bus did not answer that read properly
     std::uint64_t mark = 0;
   };
   using sightings = std::vector<sighting>;
@@ -87,7 +87,7 @@ class parked_reads {
   bool has_queue(std::string_view key, std::string_view group) const;
 
   /// A reader that found nothing begins to wait; `seen` by source, from look(). Without `group` it stands in
-  /// no queue. Nothing for `deadline`: for ever.
+  /// no queue. Nothing for `deadline`: for ever; who has reached it does not look any more.
   reader_id park(const std::vector<source>& sources, std::optional<std::string_view> group,
                  const std::vector<sightings>& seen, std::optional<base::time_point> deadline,
                  base::time_point now);
@@ -128,7 +128,7 @@ class parked_reads {
 
   void advance(base::time_point now);
   std::optional<base::time_point> next_time() const;
-  /// What has to be done since the last call, in order.
+  /// What has to be done since the last call, in order. Readers that have left meanwhile may be among it.
   std::vector<action> take_actions();
   /// True if there is nothing to be done.
   bool settled() const { return actions_.empty(); }

@@ -115,13 +115,11 @@ TEST_F(ParkedReadsTest, AnEntryThatIsAddedHereIsLookedForAtOnce) {
   EXPECT_THAT(told(), ElementsAre("1 looks at a/1"));
   EXPECT_EQ(because_, cause::local);
   EXPECT_EQ(since_, when);
-}
-
-TEST_F(ParkedReadsTest, AnEntryThatIsAddedHereIsLookedForWhileTheKeyIsBeingArmed) {
-  park({{"a"}}, "g");
+  // Also while the key is being armed.
+  park({{"b"}}, "g");
   told();
-  added(0, "a");
-  EXPECT_THAT(told(), ElementsAre("1 looks at a/0"));
+  added(0, "b");
+  EXPECT_THAT(told(), ElementsAre("2 looks at b/0"));
 }
 
 TEST_F(ParkedReadsTest, AKeyIsWaitedForWhileSomebodyIsParked) {
@@ -277,6 +275,15 @@ TEST_F(ParkedReadsTest, AChangeBetweenTheFirstReadAndTheParkingIsLookedInto) {
   changed(0, "a");
   park({{"a"}}, "g", {}, {seen});
   EXPECT_THAT(told(), ElementsAre("arm a/0", "2 looks at a/0"));
+}
+
+TEST_F(ParkedReadsTest, AnEntryAddedHereBetweenTheFirstReadAndTheParkingIsLookedFor) {
+  park_settled("a", "h");
+  const auto seen = reads_.look("a", now_);
+  added(0, "a");
+  told();
+  park({{"a"}}, "g", {}, {seen});
+  EXPECT_THAT(told(), ElementsAre("2 looks at a/0"));
 }
 
 TEST_F(ParkedReadsTest, AWatcherLostBetweenTheFirstReadAndTheParkingIsNoticed) {
