@@ -183,16 +183,16 @@ class group_command_operation final : public group_operation {
       key_exists = seen.key_exists;
       missing = std::move(seen.missing);
     }
-    if (!group_exists) co_return answer_no_group(key_exists);
+    if (!group_exists) co_return answer_missing(key_exists);
     if (!missing.empty()) {
       const healing healed = co_await heal(what_.key, what_.group, missing);
       if (healed.problem) co_return answer_error(*healed.problem);
-      if (!healed.exists) co_return answer_no_group(true);
+      if (!healed.exists) co_return answer_missing(true);
       for (const bus_index bus : missing) send_change(bus);
       const parts all = co_await round();
       const survey seen = look_over(all);
       if (seen.problem != nullptr) co_return answer_error(*seen.problem);
-      if (!seen.missing.empty()) co_return answer_no_group(true);  // destroyed meanwhile
+      if (!seen.missing.empty()) co_return answer_missing(true);  // destroyed meanwhile
       for (const part& p : all) all_did &= did(p);
     }
     if (what_.what == subcommand::set_id) co_return answer_ok();
@@ -220,7 +220,7 @@ class group_command_operation final : public group_operation {
     const parts all = co_await round();
     const survey seen = look_over(all);
     if (seen.problem != nullptr) co_return answer_error(*seen.problem);
-    if (!seen.group_exists) co_return answer_no_group(seen.key_exists);
+    if (!seen.group_exists) co_return answer_missing(seen.key_exists);
     std::int64_t pending = 0;
     for (const part& p : all) pending += resp::as_integer(p.reply).value_or(0);
     answer_integer(pending);
@@ -234,17 +234,11 @@ class group_command_operation final : public group_operation {
     return stream::to_string(stream::after_on(context_.slot_of(bus), *what_.after));
   }
 
-  void answer_redis_error(std::string_view text) {
-    answer(metrics::outcome::redis_error,
-           [text](resp::encoder& out, base::chunk_queue&) { out.error(text); });
-  }
   void answer_wrong_type() { answer_redis_error(wrong_type); }
   void answer_busy() { answer_redis_error(busy_group); }
-  void answer_no_group(bool key_exists) {
+  void answer_missing(bool key_exists) {
     if (!key_exists) return answer_redis_error(key_required);
-    // Redis prints names up to their first zero byte.
-    answer_redis_error("NOGROUP No such consumer group '" + std::string(what_.group.c_str()) +
-                       "' for key name '" + std::string(what_.key.c_str()) + "'");
+    answer_no_group_of_key(what_.key, what_.group);
   }
 
   group_request what_;

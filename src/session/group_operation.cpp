@@ -2,6 +2,7 @@
 #include <dualbus/session/group_operation.hpp>
 
 #include <algorithm>
+#include <string>
 
 namespace dualbus::session {
 namespace {
@@ -12,6 +13,11 @@ constexpr std::size_t longest_name_logged = 100;
 
 bool is_no_group(std::string_view reply) {
   return reply.starts_with("-NOGROUP");
+}
+
+// As Redis prints names.
+std::string up_to_zero(std::string_view text) {
+  return std::string(text.substr(0, text.find('\0')));
 }
 
 }  // namespace
@@ -117,10 +123,17 @@ base::task<group_operation::healing> group_operation::heal(std::string_view key,
 }
 
 void group_operation::answer_no_group(std::string_view key, std::string_view group) {
-  // Redis prints names up to their first zero byte.
-  const std::string text = "NOGROUP No such key '" + std::string(key.substr(0, key.find('\0'))) +
-                           "' or consumer group '" + std::string(group.substr(0, group.find('\0'))) + "'";
-  answer(metrics::outcome::redis_error, [&text](resp::encoder& out, base::chunk_queue&) { out.error(text); });
+  answer_redis_error("NOGROUP No such key '" + up_to_zero(key) + "' or consumer group '" + up_to_zero(group) +
+                     "'");
+}
+
+void group_operation::answer_no_group_of_key(std::string_view key, std::string_view group) {
+  answer_redis_error("NOGROUP No such consumer group '" + up_to_zero(group) + "' for key name '" +
+                     up_to_zero(key) + "'");
+}
+
+void group_operation::answer_redis_error(std::string_view text) {
+  answer(metrics::outcome::redis_error, [text](resp::encoder& out, base::chunk_queue&) { out.error(text); });
 }
 
 void group_operation::send_lookup(bus_index bus, std::string_view key, std::string_view group) {

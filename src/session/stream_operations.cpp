@@ -125,12 +125,19 @@ void start_stream_operation(worker_context& context, session& client, const requ
                             const command::command_spec& spec) {
   using start = void (*)(worker_context&, session&, const request&);
   static constexpr std::pair<std::string_view, start> starts[] = {
-      {"xlen", start_length},           {"xtrim", start_trim},
-      {"xdel", start_delete},           {"xack", start_acknowledge},
-      {"xdelex", start_delete_counted}, {"xackdel", start_delete_counted},
-      {"xrange", start_range},          {"xrevrange", start_range},
-      {"xgroup", start_group},          {"xpending", start_pending},
-      {"xclaim", start_claim},          {"xautoclaim", start_claim},
+      {"xlen", start_length},
+      {"xtrim", start_trim},
+      {"xdel", start_delete},
+      {"xack", start_acknowledge},
+      {"xdelex", start_delete_counted},
+      {"xackdel", start_delete_counted},
+      {"xrange", start_range},
+      {"xrevrange", start_range},
+      {"xgroup", start_group},
+      {"xpending", start_pending},
+      {"xclaim", start_claim},
+      {"xautoclaim", start_claim},
+      {"xinfo", start_info},
   };
   for (const auto& [name, run] : starts) {
     if (name == spec.name) return run(context, client, what);

@@ -53,6 +53,10 @@ class group_operation : public gather_operation {
   command::bus_index anchor() const { return context_.router().table().rules().anchor; }
   /// Answers as Redis does to whoever asks for a group that there is not.
   void answer_no_group(std::string_view key, std::string_view group);
+  /// The same in the words of XGROUP and XINFO, for a key that exists.
+  void answer_no_group_of_key(std::string_view key, std::string_view group);
+  /// An error in Redis's words.
+  void answer_redis_error(std::string_view text);
   /// The same to every bus, by bus.
   void send_to_all(resp::arguments args);
 

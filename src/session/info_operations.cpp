@@ -1,0 +1,158 @@
+#include <dualbus/base/numbers.hpp>
+#include <dualbus/session/dispatcher.hpp>
+#include <dualbus/session/group_operation.hpp>
+#include <dualbus/session/local_commands.hpp>
+#include <dualbus/session/session.hpp>
+#include <dualbus/session/stream_operations.hpp>
+#include <dualbus/stream/info_merge.hpp>
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace dualbus::session {
+namespace {
+
+using base::equals_ignoring_case;
+using command::bus_index;
+
+/// One kind of XINFO: one round to all buses, the anchor first, as its fields are the model for the merged
+/// ones.
+class info_operation : public group_operation {
+ public:
+  info_operation(worker_context& context, session& owner, std::uint16_t command, resp::arguments args)
+      : group_operation(context, owner, command, false), args_(args), key_(args[2]) {}
+
+ protected:
+  base::task<> run() final {
+    ask();
+    args_ = {};
+    const parts all = co_await round();
+    const survey seen = look_over(all);
+    if (seen.problem != nullptr) co_return answer_error(*seen.problem);
+    if (!seen.key_exists) co_return answer_redis_error("ERR no such key");
+    merge(all, seen);
+  }
+
+  virtual void ask() = 0;
+  /// Answers; there is no error among `all` but absence.
+  virtual void merge(const parts& all, const survey& seen) = 0;
+
+  void send_anchor_first(resp::arguments args) {
+    send(anchor(), args);
+    for (std::size_t i = 0; i < context_.bus_count(); ++i) {
+      if (i != anchor()) send(static_cast<bus_index>(i), args);
+    }
+  }
+  bool decides(const part& p) const { return p.bus == anchor() || is_draining(p.bus); }
+  int slot_of(const part& p) const { return context_.slot_of(p.bus); }
+
+  resp::arguments args_;  // until the round is sent
+  std::string key_;
+};
+
+class info_stream_operation final : public info_operation {
+ public:
+  using info_operation::info_operation;
+
+ private:
+  void ask() override {
+    full_ = args_.size() > 3;
+    if (args_.size() == 6) {
+      const std::int64_t count = base::parse_int64(args_[5]).value_or(0);  // what is none, Redis refuses
+      if (count >= 0) count_ = static_cast<std::uint64_t>(count);
+    }
+    send_anchor_first(args_);
+    // How many groups exist, the anchor knows, unless a draining bus has some that it lacks.
+    if (full_) return;
+    const std::string_view groups[] = {"XINFO", "GROUPS", key_};
+    for (std::size_t i = 0; i < context_.bus_count(); ++i) {
+      const auto bus = static_cast<bus_index>(i);
+      if (bus == anchor() || is_draining(bus)) send(bus, groups);
+    }
+  }
+
+  void merge(const parts& all, const survey&) override {
+    stream::info_merge merged;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      const part& p = all[i];
+      if (p.is_error()) continue;
+      if (i < context_.bus_count()) {
+        merged.add_stream(p.reply, slot_of(p), decides(p));
+      } else {
+        merged.add_groups(p.reply, slot_of(p), decides(p));
+      }
+    }
+    answer(metrics::outcome::ok, [&](resp::encoder& out, base::chunk_queue& raw) {
+      full_ ? merged.write_full(count_, out, raw) : merged.write_stream(out, raw);
+    });
+  }
+
+  bool full_ = false;
+  std::uint64_t count_ = 10;  // Redis's, unless it is given
+};
+
+/// What XINFO GROUPS says does not tell whose the consumers are; the description of the stream does.
+class info_groups_operation final : public info_operation {
+ public:
+  using info_operation::info_operation;
+
+ private:
+  void ask() override {
+    const std::string_view full[] = {"XINFO", "STREAM", key_, "FULL", "COUNT", "1"};
+    send_anchor_first(full);
+  }
+
+  void merge(const parts& all, const survey&) override {
+    stream::info_merge merged;
+    for (const part& p : all) {
+      if (!p.is_error()) merged.add_stream(p.reply, slot_of(p), decides(p));
+    }
+    answer(metrics::outcome::ok, [&](resp::encoder& out, base::chunk_queue&) { merged.write_groups(out); });
+  }
+};
+
+class info_consumers_operation final : public info_operation {
+ public:
+  info_consumers_operation(worker_context& context, session& owner, std::uint16_t command,
+                           resp::arguments args)
+      : info_operation(context, owner, command, args), group_(args[3]) {}
+
+ private:
+  void ask() override { send_anchor_first(args_); }
+
+  void merge(const parts& all, const survey& seen) override {
+    if (!seen.group_exists) return answer_no_group_of_key(key_, group_);
+    stream::info_merge merged;
+    for (const part& p : all) {
+      if (!p.is_error()) merged.add_consumers(p.reply, slot_of(p));
+    }
+    answer(metrics::outcome::ok,
+           [&](resp::encoder& out, base::chunk_queue& raw) { merged.write_consumers(out, raw); });
+  }
+
+  std::string group_;
+};
+
+}  // namespace
+
+void start_info(worker_context& context, session& client, const request& what) {
+  const resp::arguments args = what.args;
+  const auto is = [&](std::string_view name) { return equals_ignoring_case(args[1], name); };
+  // Without a key, which HELP never has, a bus answers.
+  if (is("help")) return refuse_arity(client, what, "xinfo|help");
+  if (is("stream")) {
+    (new info_stream_operation(context, client, what.command, args))->start();
+  } else if (is("groups")) {
+    if (args.size() != 3) return refuse_arity(client, what, "xinfo|groups");
+    (new info_groups_operation(context, client, what.command, args))->start();
+  } else if (is("consumers")) {
+    if (args.size() != 4) return refuse_arity(client, what, "xinfo|consumers");
+    (new info_consumers_operation(context, client, what.command, args))->start();
+  } else {
+    refuse_subcommand(client, what);
+  }
+}
+
+}  // namespace dualbus::session
