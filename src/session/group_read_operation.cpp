@@ -370,7 +370,10 @@ base::task<> group_read_operation::read_history(std::size_t key) {
     if (!absent || (p.bus == anchor && !elsewhere)) note_error(key, p);
   }
   asked_.clear();
-  if (sweeps_[key].error && read.found.empty()) {
+  const bool down = std::any_of(all.begin(), all.end(), [](const part& p) {
+    return p.failed == backend::failure::bus_down || is_unavailable(p.reply);
+  });
+  if (sweeps_[key].error && (down || read.found.empty())) {
     read.always = false;
     co_return;
   }
