@@ -345,6 +345,15 @@ TEST_F(ParkedReadsTest, WhenAKeysGroupsWereChangedItsReadersLookOnce) {
   EXPECT_THAT(told(), IsEmpty());
 }
 
+TEST_F(ParkedReadsTest, WhatIsToBeDoneIsToldOnce) {
+  EXPECT_TRUE(reads_.settled());
+  park({{"a"}}, "g");
+  EXPECT_FALSE(reads_.settled());
+  EXPECT_THAT(told(), ElementsAre("arm a/0", "arm a/1"));
+  EXPECT_TRUE(reads_.settled());
+  EXPECT_THAT(told(), IsEmpty());
+}
+
 // --------------------------------------------------------------------------------------------------- keys
 
 TEST_F(ParkedReadsTest, AKeyThatNobodyUsesIsForgotten) {

@@ -19,6 +19,7 @@ enum class lie : std::uint8_t {
   arms_after_announcements,     ///< EXISTS is reported later than announcements that came behind its reply
   sights_without_arming,        ///< a first read counts as sent while the key was watched though it was not
   sights_when_parking,          ///< what is known of a key is taken when the first read is answered
+  sights_failed_reads,          ///< a bus that did not answer the first read had nothing
   forgets_changes_in_sweeps,    ///< a change is not reported while a reader looks at the key
   hides_changes,                ///< changes are not reported at all
   hides_lost_watchers,          ///< a watcher that was lost and is back was never away

@@ -82,11 +82,10 @@ class simulated_worker {
           w_.buses[bus].add(key, ++w_.entries, now());
           return reading{};
         },
-        [this, waited_for, bus](const reading* done) {
-          if (done == nullptr || waited_for == 0) return;
-          reads_.added(bus, waited_for, now());
-          carry_out();
-        });
+        [](const reading*) {});
+    // Reads that are sent from now on arrive behind it.
+    if (waited_for != 0) reads_.added(bus, waited_for, now());
+    carry_out();
   }
   void set_back(const std::string& key, const std::string& group, bus_index bus) {
     links_.request(
@@ -240,7 +239,9 @@ class simulated_worker {
       for (std::size_t i = 0; i < c->places.size(); ++i) {
         if (w_.deceit == lie::sights_when_parking) c->seen[i] = reads_.look(c->places[i].key, now());
       }
-      for (const auto& where : c->failed) c->seen[where.source][where.bus].armed = false;
+      for (const auto& where : c->failed) {
+        if (w_.deceit != lie::sights_failed_reads) c->seen[where.source][where.bus].armed = false;
+      }
       return park(c);
     }
     carry_out();
