@@ -27,6 +27,7 @@ class OutageTest(StackTest):
 
     def await_ready(self):
         wait_for(lambda: self.daemon.fetch("/readyz")[0] == 200, "ready again")
+        self.await_connections()
 
     def restore(self, *buses):
         """They work again, however they were left."""

@@ -210,6 +210,7 @@ class XGroupTest(GroupTest):
         finally:
             self.stack.marketdata.start()
         wait_for(lambda: client.call("XGROUP", "CREATE", "s", "g", "0", "MKSTREAM") == "OK", "it is back")
+        self.await_connections()
 
 
 class EntryCommandsTest(GroupTest):
@@ -305,6 +306,7 @@ class EntryCommandsTest(GroupTest):
         finally:
             self.stack.engine_logic.start()
         wait_for(lambda: client.call("XLEN", "s") == 0, "it is back")
+        self.await_connections()
 
 
 class PendingTest(GroupTest):
@@ -558,6 +560,7 @@ class ClaimTest(GroupTest):
         finally:
             self.stack.engine_logic.start()
         wait_for(lambda: str(client.call("XPENDING", "s", "g")).startswith("NOGROUP"), "it is back")
+        self.await_connections()
 
 
 class InfoTest(GroupTest):

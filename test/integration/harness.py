@@ -139,6 +139,15 @@ class StackTest(unittest.TestCase):
         self.addCleanup(client.connection_pool.disconnect)
         return client
 
+    def await_connections(self):
+        """Until every connection to a bus is up, of whichever protocol: after an outage each comes back by itself."""
+        def all_up():
+            metrics = self.daemon.metrics()
+            return not any(metrics.value("dualbus_backend_connections", bus=bus, state=state)
+                           for bus in self.stack.buses for state in ("disconnected", "connecting", "handshake"))
+
+        wait_for(all_up, "all connections are up")
+
     def counted(self, name, **labels):
         """A context manager; its `value` is by how much a counter grew."""
         return _Growth(self.daemon, name, labels)
