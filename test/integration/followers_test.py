@@ -58,9 +58,10 @@ class FollowerTest(StackTest):
         run_for(0.1, *producers)
         for follower in followers:
             started(self, follower)
-        run_for(scaled(30) / 15, *producers, *followers)
-        stop_all(producers)
-        stop_all(followers)
+        with self.counted("dualbus_unstable_reads_total") as unstable:
+            run_for(scaled(30) / 15, *producers, *followers)
+            stop_all(producers)
+            stop_all(followers)
         names = names_stored_once(self, self.stack, "s")
         everything = [(number, flat[3]) for number, flat in self.connect().call("XRANGE", "s", "-", "+")]
         self.assertEqual({name for _, name in everything}, names)
@@ -68,7 +69,7 @@ class FollowerTest(StackTest):
             self.assertEqual(follower.problems, [])
             expected = [entry for entry in everything if position(entry[0]) > position(follower.begin)]
             lost = set(expected) - set(follower.read)
-            self.assertEqual(lost, set(), f"{len(lost)} of {len(expected)} lost")
+            self.assertEqual(lost, set(), f"{len(lost)} of {len(expected)} lost; reads that were not stable: {unstable.value}")
             self.assertEqual(follower.read, expected)
 
     def test_I8_following_by_xread_loses_and_repeats_nothing(self):
