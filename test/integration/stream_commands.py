@@ -19,18 +19,16 @@ COUNTS = (b"0", b"-1", b"1", b"1", b"2", b"3", b"5", b"10", b"100")
 class Commands:
     """`bare`: only IDs that a client of one bus of slot 0 can have got."""
 
-    def __init__(self, chance, model, keys, types, bare=False, clock_key=None, future_key=None, mixed_key=None, enabled=None):
+    def __init__(self, chance, model, keys, types, bare=False, clock_key=None, future_key=None, mixed_key=None):
         """`types`: name of a bus -> message types for it. `clock_key` alone has IDs made by the clock, `future_key` alone has
         IDs of the future. `mixed_key` is a text at times."""
         self.chance, self.model, self.keys, self.types, self.bare = chance, model, keys, types, bare
         self.clock_key, self.future_key, self.mixed_key = clock_key, future_key, mixed_key
-        names = [name for name in WEIGHTS if enabled is None or name in enabled]
-        self._names, self._weights = names, [WEIGHTS[name] for name in names]
         self._tips = {}
         self._number = 0
 
     def next(self):
-        name = self.chance.choices(self._names, self._weights)[0]
+        name = self.chance.choices(list(WEIGHTS), WEIGHTS.values())[0]
         return tuple(getattr(self, "_" + name.lower())())
 
     # --- parts of commands ---------------------------------------------------------------------------------------------

@@ -1,11 +1,11 @@
 """What must always be true of a logical stream, each by a test that names it. The merged stream is a plain sorted list here."""
 import itertools
-import random
 import unittest
 
 from harness import ENGINE_LOGIC, MARKETDATA, SLOT_STEP
+from stream_commands import LIMIT, OLD
 from stream_ids import MAX, ZERO, parse, raw_of, show, slot_of
-from stream_world import LIMIT, OLD, OLD_BUS, TYPES, World, seeded
+from stream_world import OLD_BUS, TYPES, World, seeded
 
 SLOTS = {OLD_BUS: 0, MARKETDATA: 1, ENGINE_LOGIC: 2}
 BUS_OF = {slot: bus for bus, slot in SLOTS.items()}

@@ -2,13 +2,10 @@
 
 DUALBUS_MODEL_COMMANDS: how many in all (100000); DUALBUS_MODEL_SEED: the seed of a run that is to be repeated.
 """
-import os
 import unittest
 
 from harness import ENGINE_LOGIC, MARKETDATA
 from stream_world import OLD_BUS, THIRD, Run, World, commands_wanted, seeded
-
-ENABLED = os.environ.get("DUALBUS_MODEL_ENABLED", "").split() or None
 
 
 class ModelTest(unittest.TestCase):
@@ -16,7 +13,7 @@ class ModelTest(unittest.TestCase):
         chance, seed = seeded(self)
         world = World(slots, **options)
         try:
-            run = Run(world, chance, f"seed {seed}", ENABLED)
+            run = Run(world, chance, f"seed {seed}")
             try:
                 run.go(commands_wanted(share))
             finally:

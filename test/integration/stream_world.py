@@ -10,7 +10,7 @@ import tempfile
 from harness import ENGINE_LOGIC, MARKETDATA, make_config, merge
 from redis_stream import OPTIONS
 from servers import Daemon, Redis, sanitized, wait_for
-from stream_commands import LIMIT, OLD, Commands
+from stream_commands import Commands
 from stream_comparison import Comparison
 from stream_model import Bus, Model
 
@@ -106,11 +106,11 @@ class Run:
 
     BATCH = 60
 
-    def __init__(self, world, chance, what, enabled=None):
+    def __init__(self, world, chance, what):
         self.world, self.chance = world, chance
         self.model = world.fresh_model()
         self.commands = Commands(chance, self.model, KEYS + list(world.pinned) + [CLOCK_KEY, FUTURE_KEY], world.types,
-                                 clock_key=CLOCK_KEY, future_key=FUTURE_KEY, mixed_key=MIXED_KEY, enabled=enabled)
+                                 clock_key=CLOCK_KEY, future_key=FUTURE_KEY, mixed_key=MIXED_KEY)
         self.daemon = Comparison(self.model, {protocol: world.daemon.connect(protocol=protocol) for protocol in (2, 3)}, what)
         self.direct = {name: Comparison(self.model.directly(name), {2: server.connect()}, f"{what}, directly to {name}")
                        for name, server in world.servers.items()}
@@ -153,6 +153,3 @@ class Run:
             (b"XREADGROUP", b"GROUP", group, b"alice", b"STREAMS", key, b">"),
             (b"XGROUP", b"CREATECONSUMER", key, group, b"bob"),
             (b"XGROUP", b"SETID", key, group, b"$")))], protocol)
-
-
-__all__ = ["LIMIT", "OLD", "Run", "World", "commands_wanted", "seeded"]
