@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds, and runs every test optimised, and the integration tests with AddressSanitizer and
-# UndefinedBehaviorSanitizer. Ends with what each stage took, and with status 0 when all of them passed.
+# Installs what is missing, builds, and runs every test optimised, and with AddressSanitizer and
+# UndefinedBehaviorSanitizer the integration tests and those of the streams' logic. Ends with what each stage took, and with status 0 when all of them passed.
 #
 #   test/run.sh           what fits into half an hour on two cores (as root when packages are missing)
 #   test/run.sh --all     every test with AddressSanitizer, and those with two workers with ThreadSanitizer
@@ -83,7 +83,8 @@ run_stages() {
   if [ $quick = yes ]; then return; fi
 
   if [ $threads = no ]; then
-    if stage "asan: build" build asan --target dualbusd; then
+    if stage "asan: build" build asan --target dualbusd unit_stream_test; then
+      stage "asan: streams" env DUALBUS_SIMULATION_RUNS=400 build/asan/test/unit_stream_test --gtest_brief=1 || true
       stage "asan: integration tests" run_tests asan --label-regex integration || true
     fi
     return
