@@ -212,6 +212,18 @@ constexpr key_row rows[] = {
                 "`other`.",
      .bind = in<&configuration::routing, &routing_rules::max_type_names>()},
 
+    {.path = "routing.explicit_ids",
+     .type = choice,
+     .reload = true,
+     .choices = "match|remap",
+     .fallback = "match",
+     .meaning =
+         "What becomes of an `XADD` that gives its ID itself, on a stream that is not pinned. `match` takes "
+         "only an ID with the slot of the bus where the message belongs. `remap` takes one without a slot "
+         "(of slot 0) as well: the bus stores it as it is, and the reply and all readers have it with the "
+         "slot of the bus, so the ID is not the one that was asked for.",
+     .bind = in<&configuration::routing, &routing_rules::ids>()},
+
     {.path = "backend.connect_timeout",
      .type = duration,
      .reload = true,

@@ -97,7 +97,9 @@ void start_add(worker_context& context, session& client, const request& what, co
     // What is no ID, or 0-0, Redis refuses in its own words.
     if (id && (id->ms != 0 || id->seq != 0)) {
       const stream::client_id shown{id->ms, id->seq};
-      if (stream::slot_of(shown) != static_cast<std::uint64_t>(slot)) {
+      const bool remapped =
+          context.router().table().rules().ids == command::explicit_ids::remap && stream::slot_of(shown) == 0;
+      if (stream::slot_of(shown) != static_cast<std::uint64_t>(slot) && !remapped) {
         return client.refuse(what.command,
                              "ERR dualbus: explicit ID '" + std::string(id_text) + "' is not one of bus '" +
                                  context.bus_name(plan.bus) +

@@ -686,6 +686,33 @@ class InfoTest(GroupTest):
             self.assert_same_as_bare(*words.split())
 
 
+class RemapTest(StackTest):
+    config = {"routing": {"explicit_ids": "remap"}}
+
+    def test_ids_without_a_slot_are_stored_as_they_are_and_shown_with_one(self):
+        client = self.connect()
+        fields = {bus: ("message_type", TYPES[bus]) for bus in TYPES}
+        for bus, direct in ((bus, self.client(server)) for bus, server in self.stack.buses.items()):
+            self.assertEqual(client.call("XADD", "s", "7-3", *fields[bus]), shown("7-3", bus).encode())
+            self.assertEqual(client.call("XADD", "s", "NOMKSTREAM", "MAXLEN", "9", "8", *fields[bus]), shown("8-0", bus).encode())
+            self.assertEqual(client.call("XADD", "s", shown("9-5", bus), *fields[bus]), shown("9-5", bus).encode())
+            self.assertEqual([entry for entry, _ in direct.xrange("s")], [b"7-3", b"8-0", b"9-5"])
+            self.assertEqual(client.call("XADD", "s", "9-5", *fields[bus]), "ERR The ID specified in XADD is equal or smaller than the target stream top item")
+            self.assertEqual(client.call("XADD", "s", "0-0", *fields[bus]), "ERR The ID specified in XADD must be greater than 0-0")
+            self.assertRegex(client.call("XADD", "s", shown("10-0", OTHER[bus]), *fields[bus]), "^ERR dualbus: explicit ID")
+            self.assertRegex(client.call("XADD", "s", "10-7000000000000", *fields[bus]), "^ERR dualbus: explicit ID")
+        self.assertEqual(client.call("XLEN", "s"), 6)
+
+    def test_it_can_be_changed_while_the_daemon_runs(self):
+        config = {**self.stack.config, "routing": {**self.stack.config["routing"], "explicit_ids": "match"}}
+        self.daemon.reload(config)
+        try:
+            self.assertRegex(self.connect().call("XADD", "s", "7-3", "message_type", "market_data"), "^ERR dualbus: explicit ID")
+        finally:
+            self.daemon.reload(self.stack.config)
+        self.assertEqual(self.connect().call("XADD", "s", "7-3", "message_type", "market_data"), shown("7-3", MARKETDATA).encode())
+
+
 class DrainingGroupTest(GroupTest):
     """A third bus that is being left behind: what it has is a group, too, and nothing is created there by healing."""
 

@@ -25,6 +25,12 @@ struct match_rule {
   bus_index bus = 0;
 };
 
+/// What becomes of an XADD whose ID is given and without a slot, where the bus of the message has another.
+enum class explicit_ids : std::uint8_t {
+  match,  ///< it is refused
+  remap   ///< the bus takes the ID, and clients see it with the bus's slot
+};
+
 /// The routing part of the configuration, as written.
 struct routing_rules {
   std::vector<bus_rules> buses;
@@ -36,6 +42,7 @@ struct routing_rules {
   std::vector<match_rule> types;         ///< of message types; exact names come before globs
   std::vector<match_rule> keys;          ///< of keys; the first match pins the key
   std::size_t max_type_names = 200;      ///< distinct message types that are counted by name
+  explicit_ids ids = explicit_ids::match;
 };
 
 /// Decides where keys and message types belong. Immutable: a reload builds another one.

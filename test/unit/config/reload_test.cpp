@@ -104,7 +104,7 @@ TEST(RestartNeededTest, RoutingLimitsTimingsAndLoggingDoNotNeedIt) {
       after(
           "routing: {default_bus: a, types: {a: [x]}}\n",
           "routing: {default_bus: b, field: f, json_fields: [j], json_pointer: /p, max_type_names: 3,\n"
-          "          types: {b: [x, \"y*\"]}, keys: [{match: k, bus: b}]}\n"
+          "          types: {b: [x, \"y*\"]}, keys: [{match: k, bus: b}], explicit_ids: remap}\n"
           "backend: {connect_timeout: 2s, reconnect_wait: 2s, reconnect_wait_bytes: 1mb, backoff_min: 1ms,\n"
           "          backoff_max: 1s, request_timeout: 1s, dedicated_connections: 1, health_interval: 2s, "
           "health_timeout: 3s,\n"
