@@ -44,7 +44,8 @@ void watcher::start(base::time_point now) {
   settings_.health_timeout = {};
   requests_ = shared_.requests;
   requests_.request_timeout = {};
-  link_ = std::make_unique<backend::link>(environment_, resp::protocol::resp3, static_cast<pipeline_observer*>(this));
+  link_ = std::make_unique<backend::link>(environment_, resp::protocol::resp3,
+                                          static_cast<pipeline_observer*>(this));
   link_->socket.start(now);
 }
 

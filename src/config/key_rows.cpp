@@ -48,7 +48,6 @@ constexpr key_row rows[] = {
      .meaning = "How many connections the kernel keeps waiting until they are accepted. Linux lowers it to "
                 "`net.core.somaxconn`.",
      .bind = in<&configuration::listen, &listen_settings::backlog>()},
-
     {.path = "admin.address",
      .type = address,
      .fallback = "127.0.0.1",
@@ -61,7 +60,6 @@ constexpr key_row rows[] = {
      .fallback = "9121",
      .meaning = "Its TCP port. `0` opens none.",
      .bind = in<&configuration::admin, &admin_settings::port>()},
-
     {.path = "workers",
      .type = integer,
      .range = {1, 128},
@@ -70,7 +68,6 @@ constexpr key_row rows[] = {
          "Threads that serve clients. Each has connections of its own to every bus, so every worker adds "
          "to the connections that the buses see. One is enough until it is busy all the time.",
      .bind = top<&configuration::workers>()},
-
     {.path = "buses.*.id_slot",
      .type = integer,
      .required = true,
@@ -132,7 +129,6 @@ constexpr key_row rows[] = {
          "target is exported with the number of requests that missed it; nothing else depends on it. `0` "
          "means none.",
      .bind = of_bus<&bus_settings::latency_target>()},
-
     {.path = "anchor",
      .type = bus,
      .fallback_note = "the value of `routing.default_bus`",
@@ -141,7 +137,6 @@ constexpr key_row rows[] = {
          "buses. It must be active. Set it whenever the default bus may change at run time: the anchor "
          "cannot.",
      .bind = {[](draft& d, place, value&& v) { d.anchor = std::move(v.text); }, fetch_anchor}},
-
     {.path = "routing.field",
      .reload = true,
      .range = {1, max_name},
@@ -211,7 +206,6 @@ constexpr key_row rows[] = {
      .meaning = "How many distinct message types are counted by name in the metrics; further ones count as "
                 "`other`.",
      .bind = in<&configuration::routing, &routing_rules::max_type_names>()},
-
     {.path = "routing.explicit_ids",
      .type = choice,
      .reload = true,
@@ -223,7 +217,6 @@ constexpr key_row rows[] = {
          "(of slot 0) as well: the bus stores it as it is, and the reply and all readers have it with the "
          "slot of the bus, so the ID is not the one that was asked for.",
      .bind = in<&configuration::routing, &routing_rules::ids>()},
-
     {.path = "backend.connect_timeout",
      .type = duration,
      .reload = true,
@@ -305,7 +298,6 @@ constexpr key_row rows[] = {
      .meaning = "How many connections per bus and worker may serve requests that block (`XREAD` and "
                 "`XREADGROUP` with `BLOCK` of pinned streams), each for one client at a time.",
      .bind = in<&configuration::backend, &backend_settings::dedicated_connections>()},
-
     {.path = "limits.max_clients",
      .type = integer,
      .reload = true,
@@ -381,7 +373,6 @@ constexpr key_row rows[] = {
          "How long the daemon, told to stop, waits for the answers to requests in flight before it closes "
          "the connections that still owe some.",
      .bind = in<&configuration::limits, &limit_settings::shutdown_timeout>()},
-
     {.path = "missing_group.action",
      .type = choice,
      .reload = true,
@@ -399,7 +390,6 @@ constexpr key_row rows[] = {
          "Where a group made so starts: `0` delivers everything that is in the stream, `$` only what comes "
          "later.",
      .bind = top<&configuration::missing_group_start>()},
-
     {.path = "absorb",
      .type = choice,
      .reload = true,
@@ -410,7 +400,6 @@ constexpr key_row rows[] = {
                 "the bus has confirmed that nothing changed, `off` never. Used by `XREADGROUP` on logical "
                 "streams, which this version does not serve yet.",
      .bind = top<&configuration::absorb>()},
-
     {.path = "draining.interval",
      .type = duration,
      .reload = true,
@@ -438,7 +427,6 @@ constexpr key_row rows[] = {
          "Consumer groups that nobody reads with any more: exact names, or patterns as in `KEYS`. What "
          "they have not read or acknowledged holds no bus back, and they are not made on other buses.",
      .bind = in<&configuration::draining, &draining_settings::ignore_groups>()},
-
     {.path = "log.level",
      .type = choice,
      .reload = true,

@@ -61,8 +61,8 @@ struct limit_settings {
   std::size_t bus_output_buffer = 16 << 20;      ///< unsent bytes per bus, beyond it writers are not read
   seconds idle_timeout{0};                       ///< 0: never
   seconds client_keepalive{300};                 ///< TCP keepalive; 0: off
-  milliseconds max_block{0};                     ///< the longest BLOCK of a stream read; 0: what the client asks
-  milliseconds shutdown_timeout{10000};          ///< for what is in flight when told to stop
+  milliseconds max_block{0};             ///< the longest BLOCK of a stream read; 0: what the client asks
+  milliseconds shutdown_timeout{10000};  ///< for what is in flight when told to stop
 };
 
 /// When a draining bus may be given up.

@@ -55,9 +55,9 @@ struct bus_metrics {
   std::uint64_t latency_target_missed = 0;
   std::uint64_t groups_healed = 0;    ///< groups that were missing on it, and have been created there
   std::uint64_t entries_omitted = 0;  ///< not shown to clients, because their IDs have no client form
-  histogram daemon_duration;  ///< what a request spent in the daemon
-  histogram bus_duration;     ///< sent to bus … answered
-  std::uint64_t wakes = 0;    ///< times that a parked reader looked there again
+  histogram daemon_duration;          ///< what a request spent in the daemon
+  histogram bus_duration;             ///< sent to bus … answered
+  std::uint64_t wakes = 0;            ///< times that a parked reader looked there again
 
   std::array<std::uint32_t, connection_state_count> connections{};
   std::uint64_t waiting = 0;    ///< requests not sent yet
