@@ -1,8 +1,9 @@
 """Readers that follow a stream which lies on two buses, and what a read may leave out: nothing that was acknowledged before."""
 import random
+import time
 import unittest
 
-from harness import ENGINE_LOGIC, MARKETDATA, StackTest
+from harness import ENGINE_LOGIC, MARKETDATA, StackTest, wait_for
 from resp import ReplyError
 from stream_load import ALL_TYPES, TYPES, Producer, Runner, entries, names_stored_once, position, run_for, scaled, started, stop_all, xadd
 
@@ -85,6 +86,29 @@ class FollowerTest(StackTest):
         address = self.daemon.address
         self.follow(*(Follower(address, "XREAD", count=random.choice((None, 20)), block=random.choice((None, 50)), from_the_end=True)
                       for _ in range(6)))
+
+
+    def test_I8_a_read_that_one_bus_answers_late_loses_nothing(self):
+        """The late bus has newer entries to show than the other one had when it answered."""
+        for number, (how, late) in enumerate((how, late) for how in ("XRANGE", "XREAD") for late in (0.03, 0.15, 0.4)):
+            key = f"late{number}"
+            reader, writer, other = self.connect(), self.connect(), self.connect()
+            self.stack.engine_logic.pause()
+            try:
+                writer.send(*xadd(key, "order_request", "newest"))
+                wait_for(lambda: self.daemon.metrics().value("dualbus_requests_in_flight", bus=ENGINE_LOGIC) >= 1, "it is in flight")
+                reader.send(*(("XRANGE", key, "-", "+") if how == "XRANGE" else ("XREAD", "STREAMS", key, "0")))
+                wait_for(lambda: self.daemon.metrics().value("dualbus_requests_in_flight", bus=ENGINE_LOGIC) >= 3, "the read is, too")
+                other.call(*xadd(key, "market_data", "between"))
+                time.sleep(late)
+            finally:
+                self.stack.engine_logic.proceed()
+            writer.read()
+            reply = reader.read()
+            found = entries(reply) if how == "XREAD" else [(entry, flat[3]) for entry, flat in reply]
+            cursor = found[-1][0] if found else b"0-0"
+            rest = [(entry, flat[3]) for entry, flat in reader.call("XRANGE", key, b"(" + cursor, "+")]
+            self.assertEqual([name for _, name in found + rest], [b"between", b"newest"], f"{how}, {late} s late, first {found}")
 
 
 class ReadersAndWriters(StackTest):
