@@ -15,7 +15,7 @@ from harness import ENGINE_LOGIC, MARKETDATA, StackTest
 from stream_load import LOAD, check_connections
 
 SECONDS = float(os.environ.get("DUALBUS_FLEET_SECONDS", "6"))
-RATE = float(os.environ.get("DUALBUS_FLEET_RATE", "6")) * LOAD
+RATE = float(os.environ.get("DUALBUS_FLEET_RATE", "4")) * LOAD
 
 
 class FleetTest(StackTest):
