@@ -45,6 +45,9 @@ class ParkedTest(StackTest):
             self.fail(f"instead of waiting it got {connection.read()!r:.1000}")
         return connection
 
+    def config_workers(self):
+        return self.stack.config["workers"]
+
     def stopwatch(self):
         return Stopwatch(self.daemon, *self.stack.buses.values())
 
@@ -138,9 +141,6 @@ class WakingTest(ParkedTest):
             self.await_parked(2 * (2 - number))
             got = [readers.pop(0).read() for readers in groups.values()] if self.config_workers() == 1 else self.whoever(groups)
             self.assertEqual([entries(reply) for reply in got], [[(expected, b"n")]] * 2)
-
-    def config_workers(self):
-        return self.stack.config["workers"]
 
     @staticmethod
     def whoever(groups):
@@ -341,8 +341,9 @@ class EndingTest(ParkedTest):
             remove()
             for reader in readers:
                 self.assertEqual(reader.read(), NO_GROUP if way != "SET" else "WRONGTYPE Operation against a key holding the wrong kind of value", way)
-            # A group that goes away directly on a bus is nothing that the bus announces.
-            self.assertLess(watch.elapsed(), 2.5 if way == "direct DESTROY" else SOON, way)
+            # A group that goes away past a worker is nothing that the bus announces.
+            unannounced = ("DESTROY", "direct DESTROY")[self.config_workers() == 1:]
+            self.assertLess(watch.elapsed(), 2.5 if way in unannounced else SOON, way)
             self.await_parked(1)
             if way == "SET":
                 for bare in both:

@@ -90,7 +90,7 @@ class GroupTest(DaemonsTest):
         admin = [self.connect(to=daemon) for daemon in self.daemons]
         bare = self.client(self.stack.marketdata)
         destroyed = resp.ReplyError("NOGROUP No such key 's' or consumer group 'g' in XREADGROUP with GROUP option")
-        for attempt in range(scaled(60)):
+        for attempt in range(scaled(30)):
             creator, destroyer, witness = (random.choice(admin) for _ in range(3))
             self.assertEqual(creator.call("XGROUP", "CREATE", "s", "g", "0", "MKSTREAM"), "OK", attempt)
             for kind in ALL_TYPES:
