@@ -15,6 +15,12 @@
 
 namespace dualbus::config {
 
+// For the ranges in rows.
+inline constexpr std::int64_t ms = 1'000, s = 1'000 * ms, minute = 60 * s, hour = 60 * minute;
+inline constexpr std::int64_t kb = 1 << 10, mb = 1 << 20, gb = 1 << 30;
+inline constexpr std::int64_t max_keepalive = 32'767 * s;  // Linux takes no larger TCP_KEEPIDLE
+inline constexpr std::int64_t max_name = 256;              // bytes of a field or message type
+
 using command::bus_rules;
 using command::routing_rules;
 

@@ -1,17 +1,11 @@
 #include "bindings.hpp"
 #include "key_table.hpp"
 
-#include <cstdint>
 #include <string>
 #include <utility>
 
 namespace dualbus::config {
 namespace {
-
-constexpr std::int64_t ms = 1'000, s = 1'000 * ms, minute = 60 * s, hour = 60 * minute;
-constexpr std::int64_t kb = 1 << 10, mb = 1 << 20, gb = 1 << 30;
-constexpr std::int64_t max_keepalive = 32'767 * s;  // Linux takes no larger TCP_KEEPIDLE
-constexpr std::int64_t max_name = 256;              // bytes of a field or message type
 
 using enum value_type;
 
@@ -212,10 +206,9 @@ constexpr key_row rows[] = {
      .choices = "match|remap",
      .fallback = "match",
      .meaning =
-         "What becomes of an `XADD` that gives its ID itself, on a stream that is not pinned. `match` takes "
-         "only an ID with the slot of the bus where the message belongs. `remap` takes one without a slot "
-         "(of slot 0) as well: the bus stores it as it is, and the reply and all readers have it with the "
-         "slot of the bus, so the ID is not the one that was asked for.",
+         "Which IDs an `XADD` to a stream that is not pinned may give: `match`, only those with the slot of "
+         "the message's bus; `remap`, also those of slot 0, which are stored as they are and shown with the "
+         "slot of the bus.",
      .bind = in<&configuration::routing, &routing_rules::ids>()},
     {.path = "backend.connect_timeout",
      .type = duration,
