@@ -8,11 +8,11 @@ from harness import ENGINE_LOGIC, MARKETDATA, StackTest, running, sanitized, sho
 from resp import ReplyError
 from stream_load import (TYPES, Consumer, Producer, entries, names_stored_once, run_for, scaled, started, stop_all, xadd)
 
-REQUEST_TIMEOUT = 0.4
-BACKEND = {"reconnect_wait": "100ms", "connect_timeout": "300ms", "backoff_min": "10ms", "backoff_max": "100ms", "request_timeout": "400ms",
-           "health_interval": "100ms", "health_timeout": "1s"}
+REQUEST_TIMEOUT = 0.8
+BACKEND = {"reconnect_wait": "100ms", "connect_timeout": "300ms", "backoff_min": "10ms", "backoff_max": "100ms", "request_timeout": "800ms",
+           "health_interval": "100ms", "health_timeout": "1500ms"}
 # What another reader's timed out sweep, one's own, and a slow machine may cost.
-DELAY_LIMIT = 5 if sanitized() else 2.5
+DELAY_LIMIT = 8 if sanitized() else 4
 DOWN = "BUSDOWN bus 'marketdata' is unreachable: command not sent"
 
 
@@ -22,8 +22,8 @@ def other(bus):
 
 class OutageTest(StackTest):
     config = {"backend": BACKEND}
-    # What is acknowledged is on the disk.
-    redis_options = ("--appendonly", "yes", "--appendfsync", "always")
+    # Handed to the kernel before it is acknowledged: that survives the end of the process, and no disk is waited for.
+    redis_options = ("--appendonly", "yes", "--appendfsync", "no")
 
     def await_ready(self):
         wait_for(lambda: self.daemon.fetch("/readyz")[0] == 200, "ready again")
@@ -117,7 +117,7 @@ class LoadTest(OutageTest):
                 self.assertEqual(set(producer.acknowledged) - names, set(), "acknowledged and lost")
                 self.assertEqual(set(producer.refused) & names, set(), "refused, and yet stored")
                 if bus == fine:
-                    self.assertEqual(producer.refused + producer.unknown, [])
+                    self.assertEqual((producer.refused, producer.unknown), ([], []))
                     self.assertLess(producer.slowest, DELAY_LIMIT)
         self.assertLessEqual(self.direct, names)
         for consumer in self.consumers:
@@ -148,7 +148,7 @@ class LoadTest(OutageTest):
     def hang(self, victim):
         server = self.stack.buses[victim]
         self.addCleanup(self.restore, victim)
-        for seconds in (0.3, 2.0):
+        for seconds in (0.3, 2.2):
             self.outage(victim, server.pause, server.proceed, seconds)
         self.finish()
         self.check(victim)
@@ -211,7 +211,7 @@ class RestTest(OutageTest):
         for client, request in zip(clients, requests):
             client.send(*request)
         for client, request in zip(clients, requests):
-            self.assertRegex(str(client.read()), "^BUS(TIMEOUT|LOST) ", request[0])
+            self.assertRegex(str(client.read()), "^BUS(TIMEOUT|LOST|DOWN) ", request[0])
         self.daemon.wait_for_log("has been silent for")  # the connection is given up
         self.restore(MARKETDATA)
         wait_for(lambda: self.publisher.call("XLEN", "s") in (2, 3), "it answers")
