@@ -5,8 +5,8 @@
 namespace dualbus::backend {
 namespace {
 
-// A command that takes Redis this long keeps everybody waiting.
-constexpr std::chrono::milliseconds patience{250};
+// Forks and slow commands stop a healthy Redis for less than this, and a busy machine does.
+constexpr std::chrono::milliseconds patience{1000};
 
 }  // namespace
 

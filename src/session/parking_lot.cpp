@@ -8,6 +8,8 @@ namespace {
 
 // A fleet that reads reads again soon.
 constexpr std::chrono::seconds keep_watching{60};
+// How long a bus's watcher may be without an answer until new reads pass the bus over.
+constexpr std::chrono::milliseconds give_up_reading{1000};
 
 }  // namespace
 
@@ -138,7 +140,8 @@ void parking_lot::tick(base::time_point now) {
   for (std::size_t i = 0; i < watchers_.size(); ++i) {
     const auto bus = static_cast<command::bus_index>(i);
     watchers_[i]->tick(now);
-    const bool up = usable(bus);
+    // Those who wait need not ask what cannot be watched for now; whoever comes does a little longer.
+    const bool up = usable(bus) && !watchers_[i]->hung();
     if (up != up_[i]) {
       up_[i] = up;
       up ? reads_.bus_up(bus, now) : reads_.bus_down(bus);
@@ -153,7 +156,9 @@ void parking_lot::tick(base::time_point now) {
 }
 
 bool parking_lot::usable(command::bus_index bus) const {
-  return context_.bus(bus).responsive(context_.now) && !watchers_[bus]->hung();
+  const backend::watcher& watcher = *watchers_[bus];
+  const bool hung = watcher.hung() && context_.now - watcher.hung_since() >= give_up_reading;
+  return context_.bus(bus).responsive(context_.now) && !hung;
 }
 
 void parking_lot::stop(base::time_point now) {

@@ -50,6 +50,8 @@ class watcher final : private pipeline_observer, private reply_sink {
   bool up() const { return up_; }
   /// True from when the bus left a PING unanswered until it accepts another connection.
   bool hung() const { return hung_; }
+  /// Since when, if it is.
+  base::time_point hung_since() const { return ping_sent_; }
 
   /// Has the bus watch a key; on_armed() follows, unless the connection is lost. Only while up().
   void arm(std::string_view key, base::time_point now);
