@@ -102,6 +102,10 @@ base::task<> group_read_operation::run() {
     answer_entries();
     co_return;
   }
+  // What did not answer properly has not been seen to be empty.
+  for (const parking_lot::target& t : failed_) {
+    if (!seen[t.source].empty()) seen[t.source][t.bus].armed = false;
+  }
   co_await wait(seen);
 }
 

@@ -52,16 +52,18 @@ class range_operation final : public gather_operation {
         co_return;
       }
       stream::range_merge merged(what_.reverse, limit);
-      std::uint64_t horizon = std::numeric_limits<std::uint64_t>::max();
+      std::uint64_t horizon = std::numeric_limits<std::uint64_t>::max(), newest = 0;
       for (std::size_t i = 0; i < asked_.size(); ++i) {
-        horizon = std::min(horizon, stream::milliseconds_of_time(all[2 * i].reply));
+        const std::uint64_t clock = stream::milliseconds_of_time(all[2 * i].reply);
+        horizon = std::min(horizon, clock);
+        newest = std::max(newest, clock);
         omitted_on_[asked_[i]] = merged.omitted();
         merged.add(all[2 * i + 1].reply, context_.slot_of(asked_[i]));
         omitted_on_[asked_[i]] = merged.omitted() - omitted_on_[asked_[i]];
       }
       merged.merge();
       if (context_.bus_count() > 1) {
-        const auto decision = stable_.judge(horizon, merged.latest_ms(), context_.now);
+        const auto decision = stable_.judge(horizon, merged.latest_ms(), context_.now, newest);
         if (!decision.reply) {
           co_await pause(decision.wait);
           continue;

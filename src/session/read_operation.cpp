@@ -256,12 +256,14 @@ base::task<read_operation::outcome> read_operation::read_once(stream::stable_rea
     wait_ = {};
     co_return outcome::held;
   }
-  std::uint64_t horizon = max_number;
+  std::uint64_t horizon = max_number, newest = 0;
   for (std::size_t i = 0; i < all.size(); ++i) {
     if (all[i].is_error()) {
       if (!error_) error_ = all[i];
     } else if (asked_[i].time) {
-      horizon = std::min(horizon, stream::milliseconds_of_time(all[i].reply));
+      const std::uint64_t clock = stream::milliseconds_of_time(all[i].reply);
+      horizon = std::min(horizon, clock);
+      newest = std::max(newest, clock);
     }
   }
   if (error_) {
@@ -277,7 +279,7 @@ base::task<read_operation::outcome> read_operation::read_once(stream::stable_rea
   }
   std::optional<stream::client_id> last;
   if (context_.bus_count() > 1) {
-    const auto decision = stable.judge(horizon, latest, context_.now);
+    const auto decision = stable.judge(horizon, latest, context_.now, newest);
     if (!decision.reply) {
       wait_ = decision.wait;
       co_return outcome::held;

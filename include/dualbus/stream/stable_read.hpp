@@ -29,8 +29,10 @@ class stable_read {
 
   explicit stable_read(base::time_point started) : started_(started) {}
 
-  /// One round's findings. `latest_ms` is that of the largest entry, nothing if there is none.
-  decision judge(std::uint64_t horizon_ms, std::optional<std::uint64_t> latest_ms, base::time_point now);
+  /// One round's findings. `latest_ms` is that of the largest entry, nothing if there is none; `newest_ms`
+  /// the largest of the buses' times, which differ by much if a bus answers late. Nothing: they are the same.
+  decision judge(std::uint64_t horizon_ms, std::optional<std::uint64_t> latest_ms, base::time_point now,
+                 std::optional<std::uint64_t> newest_ms = std::nullopt);
 
   /// The millisecond that entries of repeated rounds must not exceed.
   std::optional<std::uint64_t> limit_ms() const { return limit_; }
