@@ -109,6 +109,11 @@ void parking_lot::on_watcher_up(command::bus_index bus) {
 }
 
 void parking_lot::on_watcher_down(command::bus_index bus) {
+  // Otherwise everybody who waits would ask a bus that does not answer.
+  if (watchers_[bus]->hung()) {
+    up_[bus] = false;
+    reads_.bus_down(bus);
+  }
   reads_.watcher_down(bus, context_.now);
 }
 
