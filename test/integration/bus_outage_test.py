@@ -85,7 +85,7 @@ class LoadTest(OutageTest):
         begin()
         before = len(self.producers[fine][0].acknowledged)
         run_for(seconds, *self.everybody())
-        self.assertGreater(len(self.producers[fine][0].acknowledged), before + 10 * seconds, "the other bus hardly moves")
+        self.assertGreater(len(self.producers[fine][0].acknowledged), before + 2 * seconds, "the other bus hardly moves")
         end()
         server = self.stack.buses[victim].client()
         for _ in range(20):  # past the daemon, so that there is a backlog whatever was refused

@@ -2,11 +2,13 @@
 import random
 import re
 import resource
+import select
 import time
 import unittest
 
 from harness import ENGINE_LOGIC, MARKETDATA, StackTest, sanitized, shown, wait_for
-from stream_load import ALL_TYPES, TYPES, check_connections, entries, scaled, xadd
+from resp import ReplyError
+from stream_load import ALL_TYPES, TYPES, Consumer, check_connections, entries, run_for, scaled, started, xadd
 
 
 class CrowdTest(StackTest):
@@ -94,6 +96,93 @@ class OrderTest(CrowdTest):
         for key, number in (("b", 0), ("c", 1), ("a", 3), ("b", 4), ("c", 2)):
             expected = self.add_somewhere(number, key)
             self.assertEqual([entry for entry, _ in entries(readers[number].read())], [expected], key)
+
+
+class BreakingTest(CrowdTest):
+    config = {"backend": {"backoff_min": "5ms", "backoff_max": "20ms", "reconnect_wait": "2s"}}
+
+    def test_I13_connections_that_break_again_and_again_leave_no_reader_asleep(self):
+        keys = [f"s{number}" for number in range(30)]
+        for key in keys:
+            self.create(key)
+        readers = {key: self.connect(2 + number % 2) for number, key in enumerate(keys)}
+        waiting = set()
+
+        def wait_again():
+            for key, reader in readers.items():
+                if key not in waiting:
+                    reader.send(*group_read("c", key))
+                    waiting.add(key)
+
+        def take_replies(seconds):
+            """key -> replies that came."""
+            found = {}
+            for key in [key for key in keys if select.select([readers[key].socket], [], [], seconds)[0]]:
+                found[key] = readers[key].read()
+                waiting.discard(key)
+            return found
+
+        for attempt in range(scaled(100)):
+            wait_again()
+            for bus in self.stack.buses.values():
+                client = bus.client()
+                pipeline = client.pipeline(transaction=False)
+                for key in random.sample(keys, 10):
+                    pipeline.xadd(key, {"message_type": "x"})
+                if attempt % 4:  # the news that wakes, and then the end of the connection that brings it
+                    for watcher in (each["id"] for each in client.client_list() if "t" in each["flags"]):
+                        pipeline.execute_command("CLIENT", "KILL", "ID", watcher)
+                else:
+                    pipeline.execute_command("CLIENT", "KILL", "TYPE", "normal")
+                pipeline.execute()
+            time.sleep(random.uniform(0, 0.03))
+            for reply in take_replies(0).values():
+                if isinstance(reply, ReplyError):
+                    self.assertRegex(reply, "^BUS(LOST|DOWN) ")
+        self.await_connections()
+        # What broke off costs what it had in hand; from here on everybody gets what comes.
+        while take_replies(0.01):
+            pass
+        wait_again()
+        while any(not isinstance(reply, ReplyError) for reply in take_replies(0.05).values()):
+            wait_again()
+        wait_again()
+        for number in range(4):
+            expected = {key: self.add_somewhere(number, key) for key in keys}
+            for key, reader in readers.items():
+                self.assertIn(expected[key], [entry for entry, _ in entries(reader.read())], key)
+            waiting.clear()
+            wait_again()
+
+
+    def test_I13_a_bus_that_refuses_for_a_while_to_have_its_keys_watched_leaves_no_reader_asleep(self):
+        keys = [f"s{number}" for number in range(12)]
+        for key in keys:
+            self.create(key)
+        bare = {name: bus.client() for name, bus in self.stack.buses.items()}
+        self.addCleanup(lambda: [client.execute_command("ACL", "SETUSER", "default", "+exists") for client in bare.values()])
+        consumers = [started(self, Consumer(self.daemon.address, key, "g", "c", count=None, block=random.choice((3, 20, 1000)), ack=False)) for key in keys]
+        expected = {key: set() for key in keys}
+        for attempt in range(scaled(60)):
+            refusing = attempt % 3 < 2
+            for name, client in bare.items():
+                client.execute_command("ACL", "SETUSER", "default", "-exists" if refusing else "+exists")
+                for key in random.sample(keys, 4):
+                    expected[key].add(shown(client.xadd(key, {"message_type": "x"}), name).encode())
+            run_for(random.uniform(0, 0.03), *consumers)
+        for client in bare.values():
+            client.execute_command("ACL", "SETUSER", "default", "+exists")
+        self.await_connections()
+        for key, consumer in zip(keys, consumers):
+            wait_for(lambda: expected[key] <= {number for number, _ in list(consumer.received)} or consumer.check(),  # pylint: disable=cell-var-from-loop
+                     f"{key} is delivered", timeout=5)
+        for name in bare:
+            for key, consumer in zip(keys, consumers):
+                number = self.add_somewhere(2 + (name == ENGINE_LOGIC), key)
+                wait_for(lambda: number in [each for each, _ in list(consumer.received)], f"{key} is watched", timeout=5)  # pylint: disable=cell-var-from-loop
+        for consumer in consumers:
+            consumer.stop()
+            self.assertEqual(consumer.unexpected, [])
 
 
 class CostTest(CrowdTest):

@@ -271,7 +271,8 @@ class Consumer(Runner):
             return
         self.to_acknowledge.extend(numbers)
         if isinstance(reply, resp.ReplyError):
-            self._note_error(reply)
+            # A Redis that has just started may still be reading its data.
+            self._note_error(reply if not reply.startswith("LOADING ") else "BUSDOWN " + reply)
         else:
             self.unexpected.append(f"XACK of {len(numbers)} IDs: {reply}")
 
