@@ -51,10 +51,9 @@ void watcher::start(base::time_point now) {
 
 void watcher::stop(base::time_point now) {
   if (!link_) return;
-  const std::unique_ptr<backend::link> ended = std::move(link_);
-  ended->socket.stop(now);
-  up_ = pinging_ = hung_ = false;
-  arming_.clear();
+  up_ = hung_ = false;
+  link_->socket.stop(now);
+  link_.reset();
 }
 
 void watcher::send(part what, resp::arguments args, base::time_point now) {
@@ -81,6 +80,8 @@ void watcher::on_connected() {
 }
 
 void watcher::on_disconnected() {
+  // What was not sent must not wait for the next connection: it would go before CLIENT TRACKING.
+  link_->requests.give_up();
   arming_.clear();
   pinging_ = useless_ = false;
   if (std::exchange(up_, false)) told_.on_watcher_down(bus_);
