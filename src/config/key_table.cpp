@@ -1,5 +1,7 @@
 #include "key_table.hpp"
 
+#include "key_rows.hpp"
+
 #include <dualbus/base/numbers.hpp>
 
 #include <algorithm>
@@ -33,15 +35,21 @@ constexpr section_row sections[] = {
     {.path = "missing_group",
      .shorthand = "action",
      .meaning = "What to do about consumer groups that do not exist. `missing_group: create` is short for "
-                "`missing_group: {action: create}`. Used by `XREADGROUP` on logical streams, which this "
-                "version does "
-                "not serve yet."},
+                "`missing_group: {action: create}`."},
     {.path = "draining",
      .meaning =
          "When a bus with `state: draining` counts as drained, which the page `/drain` of the admin listener "
          "and metrics tell: see [draining.md](draining.md)."},
     {.path = "log", .meaning = "Logging, one line per event, to standard error."},
 };
+
+std::vector<key_row> all_rows() {
+  std::vector<key_row> all;
+  for (const auto rows : {server_rows(), bus_rows(), routing_rows(), limit_rows()}) {
+    all.insert(all.end(), rows.begin(), rows.end());
+  }
+  return all;
+}
 
 template <typename Row>
 const Row* find_in(std::span<const Row> rows, std::string_view path) {
@@ -117,6 +125,11 @@ std::string wanted(std::string_view expected, std::string_view text) {
 }
 
 }  // namespace
+
+std::span<const key_row> key_rows() {
+  static const std::vector<key_row> all = all_rows();
+  return all;
+}
 
 std::span<const section_row> section_rows() {
   return sections;

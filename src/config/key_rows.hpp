@@ -1,0 +1,20 @@
+#pragma once
+
+#include "key_table.hpp"
+
+#include <span>
+
+namespace dualbus::config {
+
+// The keys by subject; key_rows() has all of them in this order.
+
+/// The daemon itself: listeners, workers, log.
+std::span<const key_row> server_rows();
+/// The buses, the connections to them, and leaving one.
+std::span<const key_row> bus_rows();
+/// Where requests go, and which of them never reach a bus.
+std::span<const key_row> routing_rows();
+/// What clients may use.
+std::span<const key_row> limit_rows();
+
+}  // namespace dualbus::config

@@ -1,0 +1,96 @@
+#include "bindings.hpp"
+#include "key_rows.hpp"
+
+#include <string>
+#include <utility>
+
+namespace dualbus::config {
+namespace {
+
+using enum value_type;
+
+constexpr key_row rows[] = {
+    {.path = "limits.max_clients",
+     .type = integer,
+     .reload = true,
+     .range = {1, 1'000'000},
+     .fallback = "10000",
+     .meaning =
+         "Clients at a time, over all workers. One more is answered `ERR max number of clients reached` "
+         "and closed. Each needs a file descriptor.",
+     .bind = in<&configuration::limits, &limit_settings::max_clients>()},
+    {.path = "limits.max_request",
+     .type = bytes,
+     .reload = true,
+     .range = {64 * kb, 512 * mb},
+     .fallback = "64mb",
+     .meaning =
+         "The largest request; a client that announces more gets a protocol error and is closed, as Redis "
+         "does.",
+     .bind = in<&configuration::limits, &limit_settings::max_request>()},
+    {.path = "limits.client_output_buffer",
+     .type = bytes,
+     .reload = true,
+     .range = {64 * kb, 64 * gb},
+     .fallback = "256mb",
+     .meaning = "Replies that may wait for one client that does not read; beyond that it is cut off.",
+     .bind = in<&configuration::limits, &limit_settings::client_output_buffer>()},
+    {.path = "limits.client_in_flight",
+     .type = integer,
+     .reload = true,
+     .range = {1, 1'000'000},
+     .fallback = "10000",
+     .meaning = "Requests of one client that may wait for an answer; while there are more it is not read.",
+     .bind = in<&configuration::limits, &limit_settings::client_in_flight>()},
+    {.path = "limits.bus_output_buffer",
+     .type = bytes,
+     .reload = true,
+     .range = {64 * kb, 4 * gb},
+     .fallback = "16mb",
+     .meaning =
+         "Bytes that may wait to be written to one bus, per worker; while there are more, the clients that "
+         "write to it are not read.",
+     .bind = in<&configuration::limits, &limit_settings::bus_output_buffer>()},
+    {.path = "limits.idle_timeout",
+     .type = duration,
+     .reload = true,
+     .range = {0, 8760 * hour, s},
+     .fallback = "0",
+     .meaning = "A client that is silent for so long is closed; `0` means never. Redis calls this `timeout`.",
+     .bind = in<&configuration::limits, &limit_settings::idle_timeout>()},
+    {.path = "limits.client_keepalive",
+     .type = duration,
+     .reload = true,
+     .range = {0, max_keepalive, s},
+     .fallback = "5m",
+     .meaning =
+         "Idle time after which TCP tests the connection of a client; `0` turns that off. It applies to "
+         "clients that connect from then on. Redis calls this `tcp-keepalive`.",
+     .bind = in<&configuration::limits, &limit_settings::client_keepalive>()},
+    {.path = "limits.max_block",
+     .type = duration,
+     .reload = true,
+     .range = {0, 24 * hour, ms},
+     .fallback = "0",
+     .meaning =
+         "The longest time that XREAD and XREADGROUP wait, whatever BLOCK says; `0` means as long as the "
+         "client asks. A little less than the clients' socket timeout keeps them from giving up.",
+     .bind = in<&configuration::limits, &limit_settings::max_block>()},
+    {.path = "limits.shutdown_timeout",
+     .type = duration,
+     .reload = true,
+     .range = {0, hour, ms},
+     .fallback = "10s",
+     .meaning =
+         "How long the daemon, told to stop, waits for the answers to requests in flight before it closes "
+         "the connections that still owe some.",
+     .bind = in<&configuration::limits, &limit_settings::shutdown_timeout>()},
+};
+
+}  // namespace
+
+std::span<const key_row> limit_rows() {
+  return rows;
+}
+
+}  // namespace dualbus::config

@@ -1,0 +1,80 @@
+#include "bindings.hpp"
+#include "key_rows.hpp"
+
+#include <string>
+#include <utility>
+
+namespace dualbus::config {
+namespace {
+
+using enum value_type;
+
+constexpr key_row rows[] = {
+    {.path = "listen.address",
+     .type = address,
+     .fallback = "127.0.0.1",
+     .meaning =
+         "The numeric IPv4 or IPv6 address on which clients are accepted; `0.0.0.0` and `::` mean every "
+         "one of the machine. The daemon asks clients for no password, so an address beyond loopback is "
+         "for networks in which everybody may use every bus; it is accepted with a warning.",
+     .bind = in<&configuration::listen, &listen_settings::address>()},
+    {.path = "listen.port",
+     .type = integer,
+     .range = {0, 65535},
+     .fallback = "6379",
+     .meaning = "The TCP port for clients. `0` opens none, and then `listen.unix_socket` must be set.",
+     .bind = in<&configuration::listen, &listen_settings::port>()},
+    {.path = "listen.unix_socket",
+     .type = socket_path,
+     .range = {0, max_unix_path},
+     .fallback_note = "none",
+     .meaning = "The absolute path of a Unix socket for clients, in addition to the TCP port.",
+     .bind = in<&configuration::listen, &listen_settings::unix_socket>()},
+    {.path = "listen.unix_socket_mode",
+     .type = mode,
+     .fallback = "0700",
+     .meaning = "The permissions of that socket, in octal. A client needs the right to write.",
+     .bind = in<&configuration::listen, &listen_settings::unix_socket_mode>()},
+    {.path = "listen.backlog",
+     .type = integer,
+     .range = {1, 65535},
+     .fallback = "511",
+     .meaning = "How many connections the kernel keeps waiting until they are accepted. Linux lowers it to "
+                "`net.core.somaxconn`.",
+     .bind = in<&configuration::listen, &listen_settings::backlog>()},
+    {.path = "admin.address",
+     .type = address,
+     .fallback = "127.0.0.1",
+     .meaning = "The numeric address of the HTTP listener for metrics, health and administration. It has no "
+                "authentication either; beyond loopback it is accepted with a warning.",
+     .bind = in<&configuration::admin, &admin_settings::address>()},
+    {.path = "admin.port",
+     .type = integer,
+     .range = {0, 65535},
+     .fallback = "9121",
+     .meaning = "Its TCP port. `0` opens none.",
+     .bind = in<&configuration::admin, &admin_settings::port>()},
+    {.path = "workers",
+     .type = integer,
+     .range = {1, 128},
+     .fallback = "1",
+     .meaning =
+         "Threads that serve clients. Each has connections of its own to every bus, so every worker adds "
+         "to the connections that the buses see. One is enough until it is busy all the time.",
+     .bind = top<&configuration::workers>()},
+    {.path = "log.level",
+     .type = choice,
+     .reload = true,
+     .choices = "trace|debug|info|warning|error|off",
+     .fallback = "info",
+     .meaning = "The least important messages that are written to standard error.",
+     .bind = top<&configuration::log_level>()},
+};
+
+}  // namespace
+
+std::span<const key_row> server_rows() {
+  return rows;
+}
+
+}  // namespace dualbus::config
