@@ -36,6 +36,9 @@ constexpr section_row sections[] = {
      .shorthand = "action",
      .meaning = "What to do about consumer groups that do not exist. `missing_group: create` is short for "
                 "`missing_group: {action: create}`."},
+    {.path = "missing_group.rules",
+     .meaning = "Exceptions, for some streams or some groups. The first rule that matches both decides."},
+    {.path = "missing_group.rules[]"},
     {.path = "draining",
      .meaning =
          "When a bus with `state: draining` counts as drained, which the page `/drain` of the admin listener "

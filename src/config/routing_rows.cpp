@@ -9,6 +9,12 @@ namespace {
 
 using enum value_type;
 
+missing_group_settings::rule& group_rule(draft& d, place at) {
+  auto& rules = d.config.missing_group.rules;
+  if (rules.size() <= at.index) rules.resize(at.index + 1);
+  return rules[at.index];
+}
+
 constexpr key_row rows[] = {
     {.path = "routing.field",
      .reload = true,
@@ -96,7 +102,10 @@ constexpr key_row rows[] = {
      .fallback = "error",
      .meaning = "What a group read on a stream without that group does: `error` answers `NOGROUP`, as Redis "
                 "does; `create` makes the group on every bus of the stream and runs the read.",
-     .bind = top<&configuration::missing_group>()},
+     .bind = {[](draft& d, place, value&& v) {
+                assign(d.config.missing_group.otherwise.action, std::move(v));
+              },
+              nullptr}},
     {.path = "missing_group.start",
      .type = choice,
      .reload = true,
@@ -105,7 +114,35 @@ constexpr key_row rows[] = {
      .meaning =
          "Where a group made so starts: `0` delivers everything that is in the stream, `$` only what comes "
          "later.",
-     .bind = top<&configuration::missing_group_start>()},
+     .bind = {[](draft& d, place, value&& v) { d.config.missing_group.otherwise.start = std::move(v.text); },
+              nullptr}},
+    {.path = "missing_group.rules[].key",
+     .reload = true,
+     .range = {1, 1024},
+     .fallback = "*",
+     .meaning = "The streams that the rule is for: a key, or a pattern as in `KEYS`.",
+     .bind = {[](draft& d, place at, value&& v) { group_rule(d, at).key = std::move(v.text); }, nullptr}},
+    {.path = "missing_group.rules[].group",
+     .reload = true,
+     .range = {1, 1024},
+     .fallback = "*",
+     .meaning = "The groups that the rule is for: a name, or a pattern as in `KEYS`.",
+     .bind = {[](draft& d, place at, value&& v) { group_rule(d, at).group = std::move(v.text); }, nullptr}},
+    {.path = "missing_group.rules[].action",
+     .type = choice,
+     .required = true,
+     .reload = true,
+     .choices = "error|create",
+     .meaning = "As `missing_group.action`, for what the rule matches.",
+     .bind = {[](draft& d, place at, value&& v) { assign(group_rule(d, at).action, std::move(v)); },
+              nullptr}},
+    {.path = "missing_group.rules[].start",
+     .type = choice,
+     .reload = true,
+     .choices = "0|$",
+     .fallback = "0",
+     .meaning = "As `missing_group.start`, for what the rule matches.",
+     .bind = {[](draft& d, place at, value&& v) { group_rule(d, at).start = std::move(v.text); }, nullptr}},
     {.path = "absorb",
      .type = choice,
      .reload = true,
@@ -113,8 +150,33 @@ constexpr key_row rows[] = {
      .fallback = "relaxed",
      .meaning = "Whether group reads that can only come back empty, or with `NOGROUP`, are answered by the "
                 "daemon instead of a bus. `relaxed` answers at once from what it knows, `strict` only after "
-                "the bus has confirmed that nothing changed, `off` never.",
-     .bind = top<&configuration::absorb>()},
+                "the bus has confirmed that nothing changed, `off` never. See [streams.md](streams.md).",
+     .bind = in<&configuration::absorb, &absorb_settings::mode>()},
+    {.path = "absorb_ttl",
+     .type = duration,
+     .reload = true,
+     .range = {ms, minute, ms},
+     .fallback = "1s",
+     .meaning =
+         "How long an empty read counts, for the group and for the consumer: so often at least a consumer "
+         "that polls is seen by the bus, and so late at most are changes noticed that others make to groups.",
+     .bind = in<&configuration::absorb, &absorb_settings::nil_ttl>()},
+    {.path = "nogroup_ttl",
+     .type = duration,
+     .reload = true,
+     .range = {ms, minute, ms},
+     .fallback = "200ms",
+     .meaning = "How long an answer `NOGROUP` counts: so late at most is a group noticed that others create.",
+     .bind = in<&configuration::absorb, &absorb_settings::no_group_ttl>()},
+    {.path = "absorb_delay",
+     .type = duration,
+     .reload = true,
+     .range = {0, 100 * ms},
+     .fallback = "1ms",
+     .meaning =
+         "How long the daemon keeps a client waiting that polls again and again without a pause, when the "
+         "answer is one of its own. New entries end the delay. `0` answers at once.",
+     .bind = in<&configuration::absorb, &absorb_settings::delay>()},
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace dualbus::config {
@@ -73,7 +74,31 @@ struct draining_settings {
 };
 
 enum class missing_group_action : std::uint8_t { error, create };
+
+/// What a read of a group that does not exist does.
+struct missing_group_settings {
+  struct rule {
+    std::string key = "*", group = "*";  ///< exact names or globs; the first rule that matches both decides
+    missing_group_action action = missing_group_action::error;
+    std::string start = "0";  ///< "0" or "$"
+  };
+  rule otherwise;  ///< when no rule matches
+  std::vector<rule> rules;
+
+  const rule& of(std::string_view key, std::string_view group) const;
+  /// True if any group is ever created.
+  bool creates() const;
+};
+
 enum class absorb_mode : std::uint8_t { relaxed, strict, off };
+
+/// Which group reads are answered without a bus, and for how long an answer of a bus counts.
+struct absorb_settings {
+  absorb_mode mode = absorb_mode::relaxed;
+  milliseconds nil_ttl{1000};      ///< an empty one
+  milliseconds no_group_ttl{200};  ///< NOGROUP
+  microseconds delay{1000};        ///< for clients that ask again at once; 0: none
+};
 
 /// Everything the YAML file says, checked. Immutable once loaded.
 struct configuration {
@@ -84,9 +109,8 @@ struct configuration {
   command::routing_rules routing;   ///< buses, anchor, types, keys
   backend_settings backend;
   limit_settings limits;
-  missing_group_action missing_group = missing_group_action::error;
-  std::string missing_group_start = "0";  ///< "0" or "$"
-  absorb_mode absorb = absorb_mode::relaxed;
+  missing_group_settings missing_group;
+  absorb_settings absorb;
   draining_settings draining;
   std::string log_level = "info";
 };

@@ -182,9 +182,10 @@ TEST(KeyDefaultsTest, TextsAndChoicesHaveTheDocumentedDefaults) {
   EXPECT_EQ(c.routing.json_pointer, "");
   EXPECT_TRUE(c.routing.types.empty());
   EXPECT_TRUE(c.routing.keys.empty());
-  EXPECT_EQ(c.missing_group, missing_group_action::error);
-  EXPECT_EQ(c.missing_group_start, "0");
-  EXPECT_EQ(c.absorb, absorb_mode::relaxed);
+  EXPECT_EQ(c.missing_group.otherwise.action, missing_group_action::error);
+  EXPECT_EQ(c.missing_group.otherwise.start, "0");
+  EXPECT_TRUE(c.missing_group.rules.empty());
+  EXPECT_EQ(c.absorb.mode, absorb_mode::relaxed);
   EXPECT_TRUE(c.draining.ignore_groups.empty());
   EXPECT_EQ(c.log_level, "info");
 }
@@ -207,21 +208,52 @@ TEST(KeyValuesTest, ReadsEveryTextAndChoice) {
   EXPECT_EQ(c.routing.field, "kind");
   EXPECT_EQ(c.routing.json_fields, (std::vector<std::string>{"payload", "yes"}));
   EXPECT_EQ(c.routing.json_pointer, "/meta/a~1b~0c");
-  EXPECT_EQ(c.missing_group, missing_group_action::create);
-  EXPECT_EQ(c.missing_group_start, "$");
-  EXPECT_EQ(c.absorb, absorb_mode::off);
+  EXPECT_EQ(c.missing_group.otherwise.action, missing_group_action::create);
+  EXPECT_EQ(c.missing_group.otherwise.start, "$");
+  EXPECT_EQ(c.absorb.mode, absorb_mode::off);
   EXPECT_EQ(c.draining.ignore_groups, (std::vector<std::string>{"old-group", "test-*"}));
   EXPECT_EQ(c.log_level, "error");
 }
 
 TEST(KeyValuesTest, ReadsEveryChoice) {
-  EXPECT_EQ(good("absorb: strict\n" + one_bus).absorb, absorb_mode::strict);
-  EXPECT_EQ(good("absorb: relaxed\n" + one_bus).absorb, absorb_mode::relaxed);
-  EXPECT_EQ(good("missing_group: create\n" + one_bus).missing_group, missing_group_action::create);
-  EXPECT_EQ(good("missing_group: error\n" + one_bus).missing_group, missing_group_action::error);
+  EXPECT_EQ(good("absorb: strict\n" + one_bus).absorb.mode, absorb_mode::strict);
+  EXPECT_EQ(good("absorb: relaxed\n" + one_bus).absorb.mode, absorb_mode::relaxed);
+  EXPECT_EQ(good("missing_group: create\n" + one_bus).missing_group.otherwise.action,
+            missing_group_action::create);
+  EXPECT_EQ(good("missing_group: error\n" + one_bus).missing_group.otherwise.action,
+            missing_group_action::error);
   for (const std::string level : {"trace", "debug", "info", "warning", "error", "off"}) {
     EXPECT_EQ(good("log: {level: " + level + "}\n" + one_bus).log_level, level);
   }
+}
+
+TEST(KeyValuesTest, TheFirstRuleThatMatchesKeyAndGroupDecidesOnAMissingGroup) {
+  const missing_group_settings m = good(
+                                       "missing_group:\n"
+                                       "  action: create\n"
+                                       "  start: \"$\"\n"
+                                       "  rules:\n"
+                                       "    - {key: \"md:*\", group: \"test-*\", action: error}\n"
+                                       "    - {key: \"md:*\", action: create}\n"
+                                       "    - {group: audit, action: error, start: \"$\"}\n" +
+                                       one_bus)
+                                       .missing_group;
+  ASSERT_EQ(m.rules.size(), 3u);
+  EXPECT_EQ(&m.of("md:1", "test-a"), &m.rules[0]);
+  EXPECT_EQ(&m.of("md:1", "audit"), &m.rules[1]);
+  EXPECT_EQ(&m.of("other", "audit"), &m.rules[2]);
+  EXPECT_EQ(&m.of("other", "test-a"), &m.otherwise);
+  EXPECT_EQ(m.rules[0].action, missing_group_action::error);
+  EXPECT_EQ(m.rules[1].group, "*");
+  EXPECT_EQ(m.rules[1].start, "0");
+  EXPECT_EQ(m.rules[2].key, "*");
+  EXPECT_EQ(m.rules[2].start, "$");
+  EXPECT_EQ(m.otherwise.start, "$");
+}
+
+TEST(KeyValuesTest, ARuleForMissingGroupsSaysWhatToDo) {
+  EXPECT_EQ(mistakes_in("missing_group: {rules: [{key: a}]}\n" + one_bus).size(), 1u);
+  EXPECT_EQ(mistakes_in("missing_group: {rules: [{action: ignore}]}\n" + one_bus).size(), 1u);
 }
 
 TEST(KeyValuesTest, ReadsBytesAsRedisConfDoes) {

@@ -72,7 +72,7 @@ TEST(ShippedFileTest, LoadsWithoutMistakesOrWarnings) {
   EXPECT_EQ(c.routing.buses[0].id_slot, 1);
   EXPECT_EQ(c.routing.buses[1].id_slot, 2);
   EXPECT_EQ(c.routing.anchor, 1);
-  EXPECT_EQ(c.missing_group, missing_group_action::create);
+  EXPECT_EQ(c.missing_group.otherwise.action, missing_group_action::create);
 }
 
 TEST(ShippedFileTest, SendsEveryTypeOfTheFleetToItsBus) {

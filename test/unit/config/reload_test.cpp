@@ -111,8 +111,11 @@ TEST(RestartNeededTest, RoutingLimitsTimingsAndLoggingDoNotNeedIt) {
           "          keepalive: 2s}\n"
           "limits: {max_clients: 5, max_request: 1mb, client_output_buffer: 1mb, client_in_flight: 5,\n"
           "         bus_output_buffer: 1mb, idle_timeout: 5s, client_keepalive: 5s, shutdown_timeout: 5s}\n"
-          "missing_group: {action: create, start: $}\n"
+          "missing_group: {action: create, start: $, rules: [{key: a, group: b, action: error, start: $}]}\n"
           "absorb: strict\n"
+          "absorb_ttl: 2s\n"
+          "nogroup_ttl: 2s\n"
+          "absorb_delay: 2ms\n"
           "draining: {interval: 1s, quiet: 1s, ignore_groups: [g]}\n"
           "log: {level: debug}\n"),
       ElementsAre());
