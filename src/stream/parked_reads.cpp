@@ -98,6 +98,15 @@ parked_reads::sightings parked_reads::look(std::string_view key, base::time_poin
   return result;
 }
 
+parked_reads::sightings parked_reads::watch(const source& what, base::time_point now) {
+  sightings result = look(what.key, now);
+  key_state& key = *find(what.key);
+  for (std::size_t bus = 0; bus < buses_.size(); ++bus) {
+    if (what.only == command::no_bus || what.only == bus) arm(key, static_cast<bus_index>(bus));
+  }
+  return result;
+}
+
 bool parked_reads::has_queue(std::string_view key, std::string_view group) const {
   const key_state* const known = find(key);
   return known != nullptr && known->groups.find(group) != known->groups.end();

@@ -83,6 +83,8 @@ class parked_reads {
 
   /// To be taken when a read of the key is sent, and handed to park() if that read found nothing.
   sightings look(std::string_view key, base::time_point now);
+  /// Has the source's buses watch the key, for a read that does not wait. Returns look(), from before that.
+  sightings watch(const source& what, base::time_point now);
   /// True if somebody waits already: then a new reader of the group must not look before him.
   bool has_queue(std::string_view key, std::string_view group) const;
 

@@ -1,0 +1,109 @@
+#pragma once
+
+#include <dualbus/base/clock.hpp>
+#include <dualbus/stream/key_changes.hpp>
+#include <dualbus/stream/parked_reads.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace dualbus::stream {
+
+/// Buses as bits, by index.
+using bus_set = std::uint32_t;
+
+/// Which group reads need not be asked, because a bus has just answered them with nothing or with NOGROUP and
+/// nothing has happened since. It sees no socket and no clock.
+///
+/// A read of new entries that found nothing proves that the group has had everything; only a change of the
+/// key or of the group undoes that. Changes of the key show in the sightings, if the bus watched the key when
+/// the read was sent; what goes through this daemon shows in the key's changes; what others do to groups does
+/// not show at all, and bounds the time for which an answer counts.
+class empty_polls {
+ public:
+  struct limits {
+    base::duration nil{};       ///< how long a read that found nothing counts
+    base::duration no_group{};  ///< how long an answer NOGROUP counts
+  };
+
+  /// What was known of a key at one moment, before a read of it was sent.
+  struct view {
+    parked_reads::sightings buses;
+    key_changes::state changes;
+    base::time_point at{};
+  };
+
+  struct poll {
+    std::string_view key, group, consumer;
+  };
+
+  explicit empty_polls(std::size_t buses) : buses_(buses) {}
+
+  /// The buses of which `p` need not ask the entries: those that have none.
+  bus_set empty(const poll& p, const view& now_seen, const limits& most, base::time_point now) const;
+  /// True if there is no such group.
+  bool no_group(const poll& p, const view& now_seen, const limits& most, base::time_point now) const;
+
+  /// The poll was answered without any bus now.
+  void absorbed(const poll& p, base::time_point now);
+  /// When it last was; long ago if it is not known.
+  base::time_point last_absorbed(const poll& p) const;
+  /// Calls `visit(group, consumer)` for those who poll the key.
+  template <typename Visit>
+  void visit_consumers(std::string_view key, Visit&& visit) const {
+    const auto found = keys_.find(key);
+    if (found == keys_.end()) return;
+    for (const auto& [group, known] : found->second) {
+      for (const auto& [consumer, record] : known.consumers) visit(group, consumer);
+    }
+  }
+
+  /// The poll is sent to the bus now.
+  void asked(const poll& p, command::bus_index bus, base::time_point now);
+  /// The bus had nothing for the group; `seen` is from before that read was sent.
+  void found_nothing(const poll& p, command::bus_index bus, const view& seen);
+  /// Every bus that decides on it said that there is no such group: `buses`.
+  void found_no_group(const poll& p, bus_set buses, const view& seen);
+  /// Frees what no limit lets count any more.
+  void clean_up(const limits& most, base::time_point now);
+  std::size_t groups() const;
+
+ private:
+  struct nil {
+    std::uint64_t mark = 0;
+    key_changes::state changes;
+    base::time_point sent{};
+  };
+  struct consumer_state {
+    std::vector<base::time_point> asked;  // by bus, when it last was
+    base::time_point absorbed{};
+  };
+  struct absence {
+    bus_set buses;
+    view seen;
+  };
+  struct string_hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+  };
+  template <typename Value>
+  using by_name = std::unordered_map<std::string, Value, string_hash, std::equal_to<>>;
+  struct group_state {
+    std::vector<nil> nils;  // by bus; sent at no time: none
+    std::optional<absence> absent;
+    by_name<consumer_state> consumers;
+  };
+
+  const group_state* find(const poll& p) const;
+  group_state& know(const poll& p);
+  consumer_state& consumer_of(const poll& p);
+
+  std::size_t buses_;
+  by_name<by_name<group_state>> keys_;
+};
+
+}  // namespace dualbus::stream

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <utility>
+
+namespace dualbus::stream {
+
+/// Counts the requests that change keys, over all workers, so that nobody answers from what was true before.
+/// Keys share counters by hash: a change may seem to concern other keys as well, never fewer. Any thread.
+class key_changes {
+ public:
+  /// What is known of a key's changes at one moment. Two equal quiet states: nothing that went through this
+  /// daemon has changed the key in between.
+  struct state {
+    std::uint64_t begun = 0;  ///< requests, so far
+    bool quiet = false;       ///< none of them is still without an answer
+    bool operator==(const state&) const = default;
+  };
+  state of(std::string_view key) const;
+
+ private:
+  friend class key_change;
+  static constexpr std::size_t counters = 4096;
+  struct counter {
+    std::atomic<std::uint64_t> begun{0}, ended{0};
+  };
+  static std::uint16_t index_of(std::string_view key);
+
+  std::array<counter, counters + 1> counters_;  // the last one counts for every key
+};
+
+/// One request's change of its keys: from before anything of it is sent until its answer is known.
+class key_change {
+ public:
+  key_change() = default;
+  key_change(key_change&& other) noexcept
+      : of_(std::exchange(other.of_, nullptr)), count_(other.count_), indices_(other.indices_) {}
+  key_change& operator=(key_change&& other) noexcept {
+    end();
+    of_ = std::exchange(other.of_, nullptr);
+    count_ = other.count_;
+    indices_ = other.indices_;
+    return *this;
+  }
+  ~key_change() { end(); }
+
+  /// `changes` outlives this object and is always the same. Too many keys count as all there are.
+  void add(key_changes& changes, std::string_view key);
+  void add_all(key_changes& changes);
+  void end();
+
+ private:
+  void begin(key_changes& changes, std::uint16_t index);
+
+  key_changes* of_ = nullptr;  // null: nothing was begun
+  std::uint8_t count_ = 0;
+  std::array<std::uint16_t, 3> indices_{};
+};
+
+}  // namespace dualbus::stream

@@ -1,0 +1,192 @@
+#include <dualbus/stream/empty_polls.hpp>
+
+#include <chrono>
+#include <set>
+#include <string>
+
+#include <gtest/gtest.h>
+
+namespace dualbus::stream {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// Two buses, and a key that both watch; every test takes one condition away.
+class EmptyPollsTest : public testing::Test {
+ protected:
+  static constexpr bus_set none = 0, first = 1, second = 2, both = 3;
+
+  EmptyPollsTest() {
+    seen_.buses = {{true, 10}, {true, 20}};
+    seen_.changes = {5, true};
+    seen_.at = now_;
+  }
+
+  void nothing_on(bus_set buses, const empty_polls::poll& p) {
+    for (command::bus_index bus = 0; bus < 2; ++bus) {
+      if ((buses >> bus & 1) == 0) continue;
+      polls_.asked(p, bus, now_);
+      polls_.found_nothing(p, bus, seen_);
+    }
+  }
+  bus_set empty() { return polls_.empty(poll_, seen_, limits_, now_); }
+  bool no_group() { return polls_.no_group(poll_, seen_, limits_, now_); }
+
+  base::time_point now_ = base::time_point{} + 24h;
+  const empty_polls::limits limits_{1s, 200ms};
+  const empty_polls::poll poll_{"k", "g", "c"};
+  empty_polls polls_{2};
+  empty_polls::view seen_;
+};
+
+TEST_F(EmptyPollsTest, NothingIsKnownAtFirst) {
+  EXPECT_EQ(empty(), none);
+  EXPECT_FALSE(no_group());
+}
+
+TEST_F(EmptyPollsTest, ABusThatHadNothingNeedNotBeAskedAgain) {
+  nothing_on(first, poll_);
+  EXPECT_EQ(empty(), first);
+  nothing_on(second, poll_);
+  EXPECT_EQ(empty(), both);
+}
+
+TEST_F(EmptyPollsTest, ItHadToBeWatchedWhenTheReadWasSent) {
+  seen_.buses[0].armed = false;
+  nothing_on(both, poll_);
+  seen_.buses[0].armed = true;
+  EXPECT_EQ(empty(), second);
+}
+
+TEST_F(EmptyPollsTest, ItHasToBeWatchedStill) {
+  nothing_on(both, poll_);
+  seen_.buses[1].armed = false;
+  EXPECT_EQ(empty(), first);
+}
+
+TEST_F(EmptyPollsTest, ATouchOfTheKeyMakesItUnknownOnThatBus) {
+  nothing_on(both, poll_);
+  seen_.buses[0].mark = 11;
+  EXPECT_EQ(empty(), second);
+}
+
+TEST_F(EmptyPollsTest, ARequestThatWasChangingTheKeyWhenTheReadWasSentMayComeBehindIt) {
+  seen_.changes.quiet = false;
+  nothing_on(both, poll_);
+  seen_.changes.quiet = true;
+  EXPECT_EQ(empty(), none);
+}
+
+TEST_F(EmptyPollsTest, ARequestThatHasBegunToChangeTheKeySinceMakesItUnknown) {
+  nothing_on(both, poll_);
+  seen_.changes = {6, false};
+  EXPECT_EQ(empty(), none);
+  seen_.changes = {6, true};
+  EXPECT_EQ(empty(), none);
+}
+
+TEST_F(EmptyPollsTest, AnEmptyReadCountsForAWhileFromWhenItWasSent) {
+  nothing_on(first, poll_);
+  now_ += 600ms;
+  polls_.asked(poll_, 0, now_);
+  EXPECT_EQ(empty(), first);
+  now_ += 400ms;
+  EXPECT_EQ(empty(), none);
+}
+
+TEST_F(EmptyPollsTest, EveryConsumerIsSeenByRedisNowAndThen) {
+  nothing_on(both, poll_);
+  const empty_polls::poll other{"k", "g", "d"};
+  EXPECT_EQ(polls_.empty(other, seen_, limits_, now_), none);
+  polls_.asked(other, 1, now_);
+  EXPECT_EQ(polls_.empty(other, seen_, limits_, now_), second);
+  // The other one's reads keep the knowledge fresh, but not the first one in Redis's memory.
+  now_ += 700ms;
+  seen_.at = now_;
+  nothing_on(both, other);
+  EXPECT_EQ(empty(), both);
+  now_ += 300ms;
+  EXPECT_EQ(empty(), none);
+  EXPECT_EQ(polls_.empty(other, seen_, limits_, now_), both);
+}
+
+TEST_F(EmptyPollsTest, OneGroupsReadsSayNothingAboutAnother) {
+  nothing_on(both, poll_);
+  EXPECT_EQ(polls_.empty({"k", "h", "c"}, seen_, limits_, now_), none);
+  EXPECT_EQ(polls_.empty({"l", "g", "c"}, seen_, limits_, now_), none);
+}
+
+TEST_F(EmptyPollsTest, AMissingGroupIsKnownForAShortWhile) {
+  polls_.found_no_group(poll_, both, seen_);
+  EXPECT_TRUE(no_group());
+  now_ += 199ms;
+  EXPECT_TRUE(no_group());
+  now_ += 1ms;
+  EXPECT_FALSE(no_group());
+}
+
+TEST_F(EmptyPollsTest, AMissingGroupIsMissingForEveryConsumerAndNoOtherGroup) {
+  polls_.found_no_group(poll_, both, seen_);
+  EXPECT_TRUE(polls_.no_group({"k", "g", "d"}, seen_, limits_, now_));
+  EXPECT_FALSE(polls_.no_group({"k", "h", "c"}, seen_, limits_, now_));
+  EXPECT_FALSE(polls_.no_group({"l", "g", "c"}, seen_, limits_, now_));
+}
+
+TEST_F(EmptyPollsTest, AGroupThatIsBeingMadeThroughTheDaemonIsNotMissing) {
+  polls_.found_no_group(poll_, both, seen_);
+  seen_.changes = {6, false};
+  EXPECT_FALSE(no_group());
+}
+
+TEST_F(EmptyPollsTest, AGroupThatWasBeingMadeWhenItWasAskedForMayExist) {
+  seen_.changes.quiet = false;
+  polls_.found_no_group(poll_, both, seen_);
+  seen_.changes.quiet = true;
+  EXPECT_FALSE(no_group());
+}
+
+TEST_F(EmptyPollsTest, ATouchOnABusThatDecidesMakesAMissingGroupUnknown) {
+  polls_.found_no_group(poll_, second, seen_);
+  seen_.buses[0].mark = 11;
+  EXPECT_TRUE(no_group());
+  seen_.buses[1].mark = 21;
+  EXPECT_FALSE(no_group());
+}
+
+TEST_F(EmptyPollsTest, WhatDoesNotCountAnyMoreIsFreed) {
+  for (int i = 0; i < 100; ++i) {
+    const std::string key = "k" + std::to_string(i), consumer = "c" + std::to_string(i);
+    nothing_on(first, {key, "g", consumer});
+    polls_.found_no_group({key, "h", "c"}, both, seen_);
+  }
+  EXPECT_EQ(polls_.groups(), 200u);
+  now_ += 500ms;
+  polls_.clean_up(limits_, now_);
+  EXPECT_EQ(polls_.groups(), 100u);
+  EXPECT_EQ(polls_.empty({"k7", "g", "c7"}, seen_, limits_, now_), first);
+  now_ += 500ms;
+  polls_.clean_up(limits_, now_);
+  EXPECT_EQ(polls_.groups(), 0u);
+}
+
+TEST_F(EmptyPollsTest, TheConsumersOfAKeyAreThoseThatPollIt) {
+  nothing_on(first, {"k", "g", "c"});
+  nothing_on(second, {"k", "g", "d"});
+  nothing_on(first, {"k", "h", "c"});
+  nothing_on(first, {"l", "g", "e"});
+  std::multiset<std::string> found;
+  polls_.visit_consumers("k", [&](std::string_view group, std::string_view consumer) {
+    found.insert(std::string(group) + "/" + std::string(consumer));
+  });
+  EXPECT_EQ(found, (std::multiset<std::string>{"g/c", "g/d", "h/c"}));
+}
+
+TEST_F(EmptyPollsTest, ItKnowsWhenAPollWasLastAnsweredFromMemory) {
+  EXPECT_EQ(polls_.last_absorbed(poll_), base::time_point{});
+  polls_.absorbed(poll_, now_);
+  EXPECT_EQ(polls_.last_absorbed(poll_), now_);
+  EXPECT_EQ(polls_.last_absorbed({"k", "g", "d"}), base::time_point{});
+}
+
+}  // namespace
+}  // namespace dualbus::stream
