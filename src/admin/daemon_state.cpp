@@ -17,6 +17,8 @@ void add(metrics::bus_metrics& sum, const metrics::bus_metrics& bus) {
   sum.latency_target_missed += bus.latency_target_missed;
   sum.wakes += bus.wakes;
   sum.groups_healed += bus.groups_healed;
+  sum.groups_created += bus.groups_created;
+  for (std::size_t i = 0; i < sum.polls_absorbed.size(); ++i) sum.polls_absorbed[i] += bus.polls_absorbed[i];
   sum.entries_omitted += bus.entries_omitted;
   sum.daemon_duration.merge(bus.daemon_duration);
   sum.bus_duration.merge(bus.bus_duration);

@@ -93,6 +93,11 @@ void add_bus(family_set& out, const daemon_state& state, std::size_t index) {
   out.add(metric::latency_target_missed, {bus}, number(counted.latency_target_missed));
   out.add(metric::reader_wakes, {bus}, number(counted.wakes));
   out.add(metric::groups_healed, {bus}, number(counted.groups_healed));
+  out.add(metric::groups_created, {bus}, number(counted.groups_created));
+  for (std::size_t i = 0; i < metrics::absorption_count; ++i) {
+    const auto why = static_cast<metrics::absorption>(i);
+    out.add(metric::polls_absorbed, {bus, metrics::absorption_name(why)}, number(counted.polls_absorbed[i]));
+  }
   out.add(metric::entries_omitted, {bus}, number(counted.entries_omitted));
   if (index < state.configuration->buses.size()) {
     const auto target = state.configuration->buses[index].latency_target;

@@ -45,6 +45,8 @@ constexpr metric_description table[] = {
     {metric::bus_evicts_streams, gauge, "dualbus_bus_evicts_streams", "bus", "1 if the maxmemory policy of the bus can evict a whole stream."},
     {metric::reader_wakes, counter, "dualbus_parked_reader_wakes_total", "bus", "Times that a parked reader looked at the bus again."},
     {metric::groups_healed, counter, "dualbus_groups_healed_total", "bus", "Consumer groups that were missing on the bus and were created there."},
+    {metric::groups_created, counter, "dualbus_groups_created_total", "bus", "Consumer groups that no bus had and that were created there because missing_group says so."},
+    {metric::polls_absorbed, counter, "dualbus_polls_absorbed_total", "bus, reason", "Group reads that the bus was not asked because the answer was known."},
     {metric::entries_omitted, counter, "dualbus_entries_omitted_total", "bus", "Entries of the bus left out of replies because their IDs have no client form."},
 
     {metric::bus_drained, gauge, "dualbus_bus_drained", "bus", "1 if every group of every stream on the draining bus has read and acknowledged all of it."},

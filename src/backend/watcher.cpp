@@ -67,6 +67,25 @@ void watcher::arm(std::string_view key, base::time_point now) {
   send(exists, args, now);
 }
 
+void watcher::send_ping(base::time_point now) {
+  const std::string_view args[] = {"PING"};
+  send(ping, args, now);
+  ++pings_;
+  pinging_ = true;
+  ping_sent_ = now;
+  next_ping_ = now + ping_interval;
+}
+
+std::uint64_t watcher::confirm(base::time_point now) {
+  if (!pinging_) {
+    send_ping(now);
+  } else if (ping_sent_ != now) {
+    again_ = true;
+    return pings_ + 1;
+  }
+  return pings_;
+}
+
 // ---------------------------------------------------------------------------------------- the connection
 
 void watcher::on_connected() {
@@ -83,7 +102,7 @@ void watcher::on_disconnected() {
   // What was not sent must not wait for the next connection: it would go before CLIENT TRACKING.
   link_->requests.give_up();
   arming_.clear();
-  pinging_ = useless_ = false;
+  pinging_ = again_ = useless_ = false;
   if (std::exchange(up_, false)) told_.on_watcher_down(bus_);
 }
 
@@ -127,6 +146,8 @@ void watcher::on_reply(std::uint32_t what, const reply_view& reply) {
     }
     case ping:
       pinging_ = false;
+      told_.on_pong(bus_, pings_);
+      if (std::exchange(again_, false)) send_ping(base::clock::now());
       return;
     default:
       return read_stats(reply);
@@ -168,11 +189,7 @@ void watcher::tick(base::time_point now) {
     return link_->socket.drop("announces nothing: its watcher's PING has no answer", now);
   }
   if (!pinging_ && now >= next_ping_) {
-    const std::string_view args[] = {"PING"};
-    send(ping, args, now);
-    pinging_ = true;
-    ping_sent_ = now;
-    next_ping_ = now + ping_interval;
+    send_ping(now);
   }
   if (now >= next_stats_) ask_for_stats(now);
   flush(now);

@@ -8,6 +8,7 @@ constexpr std::string_view outcome_names[] = {"ok",       "redis_error", "refuse
 constexpr std::string_view close_reason_names[] = {"client", "protocol_error", "output_limit",
                                                    "idle",   "killed",         "shutdown"};
 constexpr std::string_view connection_state_names[] = {"disconnected", "connecting", "handshake", "up"};
+constexpr std::string_view absorption_names[] = {"empty", "no_group"};
 
 }  // namespace
 
@@ -21,6 +22,10 @@ std::string_view close_reason_name(close_reason r) {
 
 std::string_view connection_state_name(connection_state s) {
   return connection_state_names[static_cast<std::size_t>(s)];
+}
+
+std::string_view absorption_name(absorption a) {
+  return absorption_names[static_cast<std::size_t>(a)];
 }
 
 std::uint64_t worker_metrics::requests() const {

@@ -1,5 +1,6 @@
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/command/command_table.hpp>
+#include <dualbus/command/key_positions.hpp>
 #include <dualbus/session/blocking_operation.hpp>
 #include <dualbus/session/dispatcher.hpp>
 #include <dualbus/session/key_operations.hpp>
@@ -77,6 +78,27 @@ std::string refusal(const session& client, const command_spec& spec, const reque
   return {};
 }
 
+// What it changes must not be answered from what was known before. The reads of groups change what a group
+// has, which makes no other read find more; XCLAIM with LASTID does.
+bool changes_keys(const command_spec& spec, resp::arguments args) {
+  if (spec.name == "xgroup") return true;
+  if (spec.flags.find('w') == std::string_view::npos) return false;
+  if (spec.name == "xclaim") {
+    return std::any_of(args.begin() + 1, args.end(),
+                       [](std::string_view a) { return base::equals_ignoring_case(a, "lastid"); });
+  }
+  return spec.name != "xreadgroup" && spec.name != "xack" && spec.name != "xautoclaim";
+}
+
+void note_change(worker_context& context, const command_spec& spec, resp::arguments args, plan& p) {
+  stream::key_changes& changes = context.daemon.changes;
+  if (spec.keys == command::key_form::range && spec.first_key == 1 && spec.last_key == 1) {
+    return context.changing.add(changes, args[1]);
+  }
+  if (!command::find_keys(spec, args, p.keys)) return;
+  for (const std::uint32_t position : p.keys) context.changing.add(changes, args[position]);
+}
+
 void run_spread(worker_context& context, session& client, const command_spec& spec, const request& what,
                 const plan& p) {
   switch (spec.route) {
@@ -142,8 +164,14 @@ bool dispatch(worker_context& context, session& client, request what) {
 
   plan& p = context.plan;
   context.router().make_plan(spec, what.args, p);
+  const bool sent =
+      p.what == plan::action::forward || p.what == plan::action::add || p.what == plan::action::spread;
+  if (sent && changes_keys(spec, what.args)) {
+    note_change(context, spec, what.args, p);
+  }
   switch (p.what) {
     case plan::action::forward:
+      if (spec.route == route::xread && start_whole_read(context, client, what)) break;
       forward(context, client, what, p.bus, false);
       break;
     case plan::action::add:
@@ -161,6 +189,8 @@ bool dispatch(worker_context& context, session& client, request what) {
       client.refuse(what.command, p.error);
       break;
   }
+  // Whatever became of it: nothing was sent.
+  context.changing.end();
   return true;
 }
 

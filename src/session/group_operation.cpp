@@ -122,6 +122,46 @@ base::task<group_operation::healing> group_operation::heal(std::string_view key,
   co_return healing{true, std::nullopt};
 }
 
+// In the order of XGROUP CREATE: the group exists from when the anchor has it.
+base::task<std::optional<gather_operation::part>> group_operation::create_missing(std::string_view key,
+                                                                                  std::string_view group,
+                                                                                  std::string_view start,
+                                                                                  bus_index only) {
+  stream::key_change change;
+  change.add(context_.daemon.changes, key);
+  std::vector<bus_index> steps[3];
+  for (std::size_t i = 0; i < context_.bus_count(); ++i) {
+    const auto bus = static_cast<bus_index>(i);
+    if (only != command::no_bus && only != bus) continue;
+    steps[is_draining(bus) ? 2 : bus == anchor() ? 1 : 0].push_back(bus);
+  }
+  for (const std::vector<bus_index>& buses : steps) {
+    for (const bus_index bus : buses) {
+      std::vector<std::string_view> create = {"XGROUP", "CREATE", key, group, start};
+      // A bus that is being left gets no new streams.
+      if (!is_draining(bus)) create.emplace_back("MKSTREAM");
+      send(bus, create);
+    }
+    parts made = co_await round();
+    std::optional<part> problem;
+    for (part& p : made) {
+      const bool absent = is_draining(p.bus) && only == command::no_bus && is_absence(p);
+      if (!p.is_error()) {
+        ++context_.metrics.buses[p.bus].groups_created;
+      } else if (!p.reply.starts_with("-BUSYGROUP") && !absent) {
+        problem = std::move(p);
+      }
+    }
+    if (problem) co_return problem;
+  }
+  if (context_.client_log.allow(context_.now)) {
+    spdlog::info("group '{}' of stream '{}' did not exist and has been created at {}",
+                 group.substr(0, longest_name_logged), key.substr(0, longest_name_logged), start);
+  }
+  context_.parking().groups_changed(key);
+  co_return std::nullopt;
+}
+
 void group_operation::answer_no_group(std::string_view key, std::string_view group) {
   answer_redis_error("NOGROUP No such key '" + up_to_zero(key) + "' or consumer group '" + up_to_zero(group) +
                      "'");

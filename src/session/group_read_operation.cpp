@@ -1,76 +1,22 @@
-#include "reads.hpp"
+#include "group_read_operation.hpp"
 
-#include <dualbus/resp/reply_reader.hpp>
-#include <dualbus/session/dispatcher.hpp>
 #include <dualbus/session/session.hpp>
-#include <dualbus/session/waiting_read.hpp>
-#include <dualbus/session/worker_context.hpp>
-#include <dualbus/stream/bounds.hpp>
 
 #include <algorithm>
 #include <string>
-#include <vector>
+#include <utility>
 
 namespace dualbus::session {
-namespace {
 
 using command::bus_index;
 using position = stream::read_request::position;
 
-/// XREADGROUP. New entries are swept from one bus after the other, or wait for in the parking; the consumer's
-/// own pending ones come merged from all buses.
-class group_read_operation final : public waiting_read {
- public:
-  group_read_operation(worker_context& context, session& owner, std::uint16_t command,
-                       stream::read_request what)
-      : waiting_read(context, owner, command, std::move(what)),
-        group_(*request_.group),
-        consumer_(request_.consumer),
-        sweeps_(keys_.size()) {}
-
- protected:
-  base::task<> run() override;
-  bool take_reply(std::uint32_t index, std::string_view reply) override;
-
- private:
-  struct ask {
-    std::size_t key;
-    bus_index bus;
-  };
-  /// One key's part of a sweep.
-  struct key_sweep {
-    std::vector<bus_index> left;     // still to be asked
-    std::vector<bus_index> missing;  // active buses without the group
-    std::uint64_t taken = 0;
-    bool answered = false;      // by any bus
-    std::optional<part> error;  // the first
-    std::optional<part> down;   // the first bus that could not be asked
-  };
-
-  base::task<> answer_fault();
-  base::task<> sweep(const std::vector<ask>& where);
-  base::task<> sweep_left();
-  base::task<> heal_missing(std::size_t key);
-  base::task<> read_history(std::size_t key);
-  base::task<> wait(const std::vector<parking_lot::sightings>& seen);
-
-  std::vector<ask> all_of(std::size_t key) const;
-  void order(std::vector<bus_index>& buses) const;
-  void send_read(std::size_t key, bus_index bus, std::string_view id, std::uint64_t count);
-  void judge(const ask& asked, const part& answer);
-  void note_error(std::size_t key, const part& answer);
-  bool answer_first_error();
-  bool is_draining(bus_index bus) const { return context_.router().table().bus(bus).draining; }
-
-  std::string_view group_, consumer_;
-  std::vector<key_sweep> sweeps_;  // by key
-  std::vector<ask> asked_;         // by part of the present round, as far as entries are expected
-  std::vector<parking_lot::target> failed_;
-};
-
-bool is_no_group(const std::string& reply) {
-  return reply.starts_with("-NOGROUP");
-}
+group_read_operation::group_read_operation(worker_context& context, session& owner, std::uint16_t command,
+                                           stream::read_request what)
+    : waiting_read(context, owner, command, std::move(what)),
+      group_(*request_.group),
+      consumer_(request_.consumer),
+      sweeps_(keys_.size()) {}
 
 base::task<> group_read_operation::run() {
   if (!request_.error.empty()) {
@@ -85,36 +31,61 @@ base::task<> group_read_operation::run() {
   const bool waits = may_wait() && !history;
   std::vector<parking_lot::sightings> seen(keys_.size());
   std::vector<ask> where;
+  std::vector<bool> looked(keys_.size(), false);
+  bool all = !history;  // every key is looked at now
   for (std::size_t i = 0; i < keys_.size(); ++i) {
     if (keys_[i].always) continue;
     // Those who wait already were here first.
-    if (waits && context_.parking().has_queue(keys_[i].name, group_)) continue;
-    if (waits) seen[i] = context_.parking().look(keys_[i].name);
+    if (waits && context_.parking().has_queue(keys_[i].name, group_)) {
+      all = false;
+      continue;
+    }
     for (const ask& a : all_of(i)) where.push_back(a);
+    looked[i] = true;
+  }
+  if (context_.polls().on()) {
+    views_.resize(keys_.size());
+    spare(where, all);
+    if (!spared_.empty() && context_.polls().strict()) {
+      co_await confirm_spared();
+      where.insert(where.end(), spared_.begin(), spared_.end());
+      spare(where, all);
+    }
+    count_spared();
+    if (where.empty() && all && owner_ != nullptr && (absent_ || !waits)) {
+      co_await answer_spared();
+      co_return;
+    }
+  }
+  for (std::size_t i = 0; i < keys_.size(); ++i) {
+    if (waits && looked[i]) seen[i] = context_.parking().look(keys_[i].name);
   }
   co_await sweep(where);
   for (std::size_t i = 0; i < keys_.size(); ++i) {
     if (keys_[i].always) co_await read_history(i);
   }
-  const bool found = std::any_of(keys_.begin(), keys_.end(), [](const key_read& k) { return k.chosen > 0; });
-  if (!found && answer_first_error()) co_return;
-  if (found || !waits || owner_ == nullptr) {
-    answer_entries();
+  if (!any_found() && answer_first_error()) co_return;
+  if (any_found() || !waits || owner_ == nullptr) {
+    answer_found();
     co_return;
   }
   // What did not answer properly has not been seen to be empty.
   for (const parking_lot::target& t : failed_) {
     if (!seen[t.source].empty()) seen[t.source][t.bus].armed = false;
   }
-  co_await wait(seen);
+  park(group_, seen, deadline());
+  co_await wait();
 }
 
-base::task<> group_read_operation::wait(const std::vector<parking_lot::sightings>& seen) {
-  park(group_, seen);
+base::task<> group_read_operation::wait() {
   for (;;) {
     co_await suspend();
-    if (last_event() != event::wake) {
+    if (last_event() == event::refused) {
       answer_event();
+      co_return;
+    }
+    if (last_event() != event::wake) {
+      answer_nothing();
       co_return;
     }
     if (client_gone()) {
@@ -122,14 +93,13 @@ base::task<> group_read_operation::wait(const std::vector<parking_lot::sightings
       answer_nil();
       co_return;
     }
+    absent_.reset();
     std::vector<ask> where;
     for (const parking_lot::target& t : targets()) where.push_back({t.source, t.bus});
     co_await sweep(where);
-    const bool found =
-        std::any_of(keys_.begin(), keys_.end(), [](const key_read& k) { return k.chosen > 0; });
-    if (found || owner_ == nullptr) {
+    if (any_found() || owner_ == nullptr) {
       leave(owner_ != nullptr);
-      answer_entries();
+      answer_found();
       co_return;
     }
     const bool failed =
@@ -143,6 +113,15 @@ base::task<> group_read_operation::wait(const std::vector<parking_lot::sightings
   }
 }
 
+bool group_read_operation::any_found() const {
+  return std::any_of(keys_.begin(), keys_.end(), [](const key_read& k) { return k.chosen > 0; });
+}
+
+void group_read_operation::answer_found() {
+  if (owner_ != nullptr && any_found()) owner_->pace().served = context_.now;
+  answer_entries();
+}
+
 // Redis looks at the keys, one after the other, before it comes to the ID that is wrong.
 base::task<> group_read_operation::answer_fault() {
   if (!request_.faulty_key) {
@@ -151,14 +130,13 @@ base::task<> group_read_operation::answer_fault() {
   }
   for (std::size_t i = 0; i <= *request_.faulty_key; ++i) {
     const std::string_view pending[] = {"XPENDING", keys_[i].name, group_};
-    send(is_whole(keys_[i]) ? keys_[i].only : context_.router().table().rules().anchor, pending);
+    send(is_whole(keys_[i]) ? keys_[i].only : anchor(), pending);
   }
   const parts all = co_await round();
   for (std::size_t i = 0; i < all.size(); ++i) {
     if (!all[i].is_error()) continue;
     if (is_no_group(all[i].reply)) {
-      answer_refusal("NOGROUP No such key '" + std::string(keys_[i].name) + "' or consumer group '" +
-                     std::string(group_) + "' in XREADGROUP with GROUP option");
+      answer_refusal(no_group_text(i));
     } else {
       answer_error(all[i]);
     }
@@ -167,228 +145,76 @@ base::task<> group_read_operation::answer_fault() {
   answer_refusal(request_.error);
 }
 
-// ---------------------------------------------------------------------------------------------- new entries
+std::string group_read_operation::no_group_text(std::size_t key) const {
+  return "NOGROUP No such key '" + std::string(keys_[key].name) + "' or consumer group '" +
+         std::string(group_) + "' in XREADGROUP with GROUP option";
+}
 
-std::vector<group_read_operation::ask> group_read_operation::all_of(std::size_t key) const {
-  std::vector<ask> result;
-  for (std::size_t bus = 0; bus < context_.bus_count(); ++bus) {
-    const auto index = static_cast<bus_index>(bus);
-    if (has(keys_[key], index)) result.push_back({key, index});
+// -------------------------------------------------------------------------------------------- without a bus
+
+void group_read_operation::spare(std::vector<ask>& where, bool all) {
+  spared_.clear();
+  absent_.reset();
+  std::vector<stream::bus_set> empty(keys_.size(), 0);
+  for (std::size_t i = 0; i < keys_.size(); ++i) {
+    if (keys_[i].always) continue;
+    views_[i] = context_.polls().look(keys_[i].name, keys_[i].only);
+    empty[i] = context_.polls().empty(poll_of(i), views_[i]);
+    if (!absent_ && context_.polls().no_group(poll_of(i), views_[i])) absent_ = i;
   }
-  return result;
-}
-
-// Old messages first; among the others no bus is always the last to be asked.
-void group_read_operation::order(std::vector<bus_index>& buses) const {
-  const auto active =
-      std::stable_partition(buses.begin(), buses.end(), [this](bus_index bus) { return is_draining(bus); });
-  const auto count = buses.end() - active;
-  if (count > 1) std::rotate(active, active + context_.next_rotation() % count, buses.end());
-}
-
-base::task<> group_read_operation::sweep(const std::vector<ask>& where) {
-  failed_.clear();
-  sweeps_.assign(keys_.size(), {});
+  const auto known = [&](const ask& a) { return absent_ == a.key || (empty[a.key] >> a.bus & 1) != 0; };
+  // What other streams have comes before the error.
+  if (!all || !std::all_of(where.begin(), where.end(), known)) absent_.reset();
   for (const ask& a : where) {
-    if (context_.parking().usable(a.bus)) {
-      sweeps_[a.key].left.push_back(a.bus);
-    } else {
-      failed_.push_back({static_cast<std::uint32_t>(a.key), a.bus});
-    }
+    if (known(a)) spared_.push_back(a);
   }
-  // When no bus can be counted on, they are asked all the same: the request waits for them a while.
-  if (failed_.size() == where.size() && last_event() == event::wake && targets().empty()) {
-    for (const ask& a : where) sweeps_[a.key].left.push_back(a.bus);
-    failed_.clear();
-  }
-  for (key_sweep& s : sweeps_) order(s.left);
-  co_await sweep_left();
-  for (std::size_t key = 0; key < keys_.size(); ++key) {
-    if (sweeps_[key].missing.empty()) continue;
-    co_await heal_missing(key);
-  }
-  co_await sweep_left();
-  for (std::size_t key = 0; key < keys_.size(); ++key) {
-    if (!keys_[key].always) keys_[key].chosen = keys_[key].found.cut(0);
+  std::erase_if(where, known);
+}
+
+base::task<> group_read_operation::confirm_spared() {
+  stream::bus_set buses = 0;
+  for (const ask& a : spared_) buses |= stream::bus_set{1} << a.bus;
+  context_.polls().confirm(*this, buses);
+  co_await suspend();
+}
+
+void group_read_operation::count_spared() {
+  for (const ask& a : spared_) {
+    const auto why = absent_ == a.key ? metrics::absorption::no_group : metrics::absorption::empty;
+    ++context_.metrics.buses[a.bus].polls_absorbed[static_cast<std::size_t>(why)];
   }
 }
 
-// With COUNT one bus after the other, so that never more is taken than was asked for.
-base::task<> group_read_operation::sweep_left() {
-  for (;;) {
-    asked_.clear();
-    for (std::size_t key = 0; key < keys_.size(); ++key) {
-      key_sweep& s = sweeps_[key];
-      while (!s.left.empty() && (request_.count == 0 || s.taken < request_.count)) {
-        const bus_index bus = s.left.front();
-        s.left.erase(s.left.begin());
-        asked_.push_back({key, bus});
-        send_read(key, bus, ">", request_.count - s.taken);
-        if (request_.count != 0) break;
-      }
-    }
-    if (asked_.empty()) co_return;
-    const parts all = co_await round();
-    for (std::size_t i = 0; i < all.size(); ++i) judge(asked_[i], all[i]);
-  }
-}
-
-void group_read_operation::send_read(std::size_t key, bus_index bus, std::string_view id,
-                                     std::uint64_t count) {
-  std::vector<std::string_view> args = {"XREADGROUP", "GROUP", group_, consumer_};
-  const std::string limit = std::to_string(count);
-  if (request_.count != 0) args.insert(args.end(), {"COUNT", limit});
-  if (request_.no_ack) args.push_back("NOACK");
-  args.insert(args.end(), {"STREAMS", keys_[key].name, id});
-  send(bus, args);
-}
-
-bool group_read_operation::take_reply(std::uint32_t index, std::string_view reply) {
-  if (index >= asked_.size()) return false;
-  const ask& asked = asked_[index];
-  sweeps_[asked.key].taken += add_entries(keys_[asked.key], asked.bus, reply);
-  return true;
-}
-
-void group_read_operation::judge(const ask& asked, const part& answer) {
-  key_sweep& s = sweeps_[asked.key];
-  if (!answer.is_error()) {
-    s.answered = true;
-  } else if (answer.failed == backend::failure::bus_down || is_unavailable(answer.reply)) {
-    failed_.push_back({static_cast<std::uint32_t>(asked.key), asked.bus});
-    if (!s.down) s.down = answer;
-  } else if (!is_no_group(answer.reply) || is_whole(keys_[asked.key])) {
-    note_error(asked.key, answer);
-  } else if (!is_draining(asked.bus)) {
-    s.missing.push_back(asked.bus);
-  }
-}
-
-void group_read_operation::note_error(std::size_t key, const part& answer) {
-  if (!sweeps_[key].error) sweeps_[key].error = answer;
-}
-
-base::task<> group_read_operation::heal_missing(std::size_t key) {
-  std::vector<bus_index> missing = std::exchange(sweeps_[key].missing, {});
-  const healing healed = co_await heal(keys_[key].name, group_, missing);
-  if (healed.problem) {
-    note_error(key, *healed.problem);
-  } else if (healed.exists) {
-    sweeps_[key].left = missing;
+// To a client that spins only after a while, in which new entries are as welcome as in any other wait.
+base::task<> group_read_operation::answer_spared() {
+  if (context_.polls().is_spinning(*owner_, poll_of(0))) {
+    std::vector<parking_lot::sightings> seen;
+    for (const poll_absorber::view& v : views_) seen.push_back(v.buses);
+    context_.polls().delay(*this, poll_of(0));
+    park(group_, seen, context_.now + context_.configuration().absorb.delay);
+    co_await wait();
+    context_.polls().forget(*this);
+    if (last_event() == event::wake) co_return;  // after all a bus was asked
   } else {
-    part absent{missing.front(), {}, {}};
-    absent.reply = "-NOGROUP No such key '" + std::string(keys_[key].name) + "' or consumer group '" +
-                   std::string(group_) + "' in XREADGROUP with GROUP option\r\n";
-    note_error(key, absent);
+    answer_nothing();
   }
+  if (owner_ != nullptr) context_.polls().absorbed(*owner_, poll_of(0));
 }
 
-bool group_read_operation::answer_first_error() {
-  for (const key_sweep& s : sweeps_) {
-    if (s.error) {
-      answer_error(*s.error);
-      return true;
-    }
-    if (s.down && !s.answered) {
-      answer_error(*s.down);
-      return true;
-    }
-  }
-  return false;
+void group_read_operation::answer_nothing() {
+  if (!absent_) return answer_nil();
+  answer(metrics::outcome::redis_error,
+         [this](resp::encoder& out, base::chunk_queue&) { out.error(no_group_text(*absent_)); });
 }
 
-// ---------------------------------------------------------------------------------------------- own entries
-
-base::task<> group_read_operation::read_history(std::size_t key) {
-  key_read& read = keys_[key];
-  const stream::client_id after = request_.keys[key].id;
-  std::vector<ask> buses = all_of(key);
-  std::vector<std::uint64_t> counts(buses.size(), 0);  // 0 here: not to be asked
-  std::optional<stream::client_id> last;
-  if (request_.count != 0 && !is_whole(read) && buses.size() > 1) {
-    // Which entries will be read is known before any is, so that each read counts as one delivery.
-    asked_.clear();
-    const stream::bound<stream::client_id> from{after, true};
-    const std::string count = std::to_string(request_.count);
-    std::vector<std::size_t> asked;
-    for (std::size_t i = 0; i < buses.size(); ++i) {
-      const auto start = stream::start_on(context_.slot_of(buses[i].bus), from);
-      if (!start) continue;
-      const std::string first = stream::to_string(*start);
-      const std::string_view pending[] = {"XPENDING", read.name, group_, first, "+", count, consumer_};
-      send(buses[i].bus, pending);
-      asked.push_back(i);
-    }
-    const parts all = co_await round();
-    std::vector<std::pair<stream::client_id, std::size_t>> candidates;
-    for (std::size_t j = 0; j < all.size(); ++j) {
-      const bus_index bus = buses[asked[j]].bus;
-      const bool absent = is_no_group(all[j].reply);
-      if (all[j].is_error() && !(absent && bus != context_.router().table().rules().anchor)) {
-        // Nobody but the anchor can say that there is no group; it does so below, in the words of a read.
-        if (!absent) {
-          note_error(key, all[j]);
-          co_return;
-        }
-        continue;
-      }
-      if (absent) continue;
-      resp::reply_reader reader(all[j].reply);
-      for (std::int64_t left = reader.next().number; left > 0; --left) {
-        resp::reply_reader entry(reader.skip());
-        entry.next();
-        if (const auto id = stream::parse_id(entry.next().text, 0)) {
-          candidates.push_back({stream::to_client({id->ms, id->seq}, context_.slot_of(bus)), asked[j]});
-        }
-      }
-    }
-    std::sort(candidates.begin(), candidates.end());
-    if (candidates.size() > request_.count) candidates.resize(request_.count);
-    for (const auto& [id, bus] : candidates) ++counts[bus];
-    if (!candidates.empty()) last = candidates.back().first;
-  } else {
-    std::fill(counts.begin(), counts.end(), std::max<std::uint64_t>(request_.count, 1));
-  }
-  if (std::all_of(counts.begin(), counts.end(), [](std::uint64_t n) { return n == 0; })) {
-    const bus_index anchor = context_.router().table().rules().anchor;
-    for (std::size_t i = 0; i < buses.size(); ++i) {
-      if (buses[i].bus == anchor) counts[i] = request_.count;
-    }
-  }
-  asked_.clear();
-  for (std::size_t i = 0; i < buses.size(); ++i) {
-    if (counts[i] == 0) continue;
-    const std::string id =
-        stream::to_string(is_whole(read) ? stream::bus_id{after.ms, after.seq}
-                                         : stream::after_on(context_.slot_of(buses[i].bus), after));
-    asked_.push_back(buses[i]);
-    send_read(key, buses[i].bus, id, counts[i]);
-  }
-  const parts all = co_await round();
-  const bus_index anchor = context_.router().table().rules().anchor;
-  const bool elsewhere =
-      std::any_of(all.begin(), all.end(), [&](const part& p) { return is_draining(p.bus) && !p.is_error(); });
-  for (const part& p : all) {
-    if (!p.is_error()) continue;
-    const bool absent = is_no_group(p.reply) && !is_whole(read);
-    if (!absent || (p.bus == anchor && !elsewhere)) note_error(key, p);
-  }
-  asked_.clear();
-  const bool down = std::any_of(all.begin(), all.end(), [](const part& p) {
-    return p.failed == backend::failure::bus_down || is_unavailable(p.reply);
-  });
-  if (sweeps_[key].error && (down || read.found.empty())) {
-    read.always = false;
-    co_return;
-  }
-  read.chosen = read.found.cut(request_.count, last);
+void group_read_operation::on_news() {
+  if (owner_ != nullptr) owner_->pace().served = context_.now;
+  unblock(false);
 }
 
-}  // namespace
-
-void start_group_read(worker_context& context, session& client, const request& what,
-                      stream::read_request parsed) {
-  (new group_read_operation(context, client, what.command, std::move(parsed)))->start();
+void group_read_operation::on_abandoned() {
+  context_.polls().forget(*this);
+  waiting_read::on_abandoned();
 }
 
 }  // namespace dualbus::session

@@ -4,12 +4,15 @@
 #include <dualbus/session/worker_context.hpp>
 #include <dualbus/stream/entry_id.hpp>
 
+#include <utility>
+
 namespace dualbus::session {
 
 operation::operation(worker_context& context, session& owner, std::uint16_t command)
     : context_(context),
       owner_(&owner),
       stash_(context.client_chunks, true),
+      change_(std::move(context.changing)),
       arrived_(context.now),
       command_(command),
       muted_(owner.mutes_reply()) {}

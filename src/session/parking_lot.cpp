@@ -65,12 +65,25 @@ parking_lot::sightings parking_lot::look(std::string_view key) {
   return reads_.look(key, context_.now);
 }
 
+parking_lot::sightings parking_lot::watch(std::string_view key, command::bus_index only) {
+  start_watchers();
+  return reads_.watch({key, only}, context_.now);
+}
+
+std::uint64_t parking_lot::ping(command::bus_index bus) {
+  return watchers_[bus]->up() ? watchers_[bus]->confirm(context_.now) : 0;
+}
+
+void parking_lot::start_watchers() {
+  last_used_ = context_.now;
+  for (auto& w : watchers_) w->start(context_.now);
+}
+
 parking_lot::reader_id parking_lot::park(parked_reader& reader, const std::vector<source>& sources,
                                          std::optional<std::string_view> group,
                                          const std::vector<sightings>& seen,
                                          std::optional<base::time_point> deadline) {
-  last_used_ = context_.now;
-  for (auto& w : watchers_) w->start(context_.now);
+  start_watchers();
   const reader_id id = reads_.park(sources, group, seen, deadline, context_.now);
   readers_.emplace(id, &reader);
   return id;
@@ -115,6 +128,7 @@ void parking_lot::on_watcher_down(command::bus_index bus) {
     reads_.bus_down(bus);
   }
   reads_.watcher_down(bus, context_.now);
+  context_.polls().on_watcher_down(bus);
 }
 
 void parking_lot::on_armed(command::bus_index bus, std::string_view key) {
@@ -123,6 +137,11 @@ void parking_lot::on_armed(command::bus_index bus, std::string_view key) {
 
 void parking_lot::on_changed(command::bus_index bus, std::string_view key) {
   reads_.changed(bus, key, context_.now);
+  context_.polls().on_changed(key);
+}
+
+void parking_lot::on_pong(command::bus_index bus, std::uint64_t number) {
+  context_.polls().on_pong(bus, number);
 }
 
 void parking_lot::on_all_changed(command::bus_index bus) {

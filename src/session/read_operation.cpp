@@ -1,5 +1,6 @@
-#include "reads.hpp"
+#include "group_read_operation.hpp"
 
+#include <dualbus/base/numbers.hpp>
 #include <dualbus/resp/reply_reader.hpp>
 #include <dualbus/session/dispatcher.hpp>
 #include <dualbus/session/session.hpp>
@@ -89,7 +90,7 @@ base::task<> read_operation::run() {
 }
 
 base::task<> read_operation::wait(const std::vector<parking_lot::sightings>& seen) {
-  park(std::nullopt, seen);
+  park(std::nullopt, seen, deadline());
   for (;;) {
     co_await suspend();
     if (last_event() != event::wake) {
@@ -314,8 +315,21 @@ void start_read(worker_context& context, session& client, const request& what) {
                                            "' not supported on logical stream '" +
                                            std::string(parsed.keys.empty() ? "" : parsed.keys[0].name) + "'");
   }
-  if (parsed.group) return start_group_read(context, client, what, std::move(parsed));
+  if (parsed.group) {
+    return (new group_read_operation(context, client, what.command, std::move(parsed)))->start();
+  }
   (new read_operation(context, client, what.command, std::move(parsed)))->start();
+}
+
+bool start_whole_read(worker_context& context, session& client, const request& what) {
+  const bool of_group = base::equals_ignoring_case(what.args[0], "xreadgroup");
+  const bool matters = context.polls().on() || context.configuration().missing_group.creates();
+  if (!of_group || !matters) return false;
+  stream::read_request parsed = stream::parse_read(what.args);
+  if (!parsed.error.empty() || !parsed.unsupported.empty() || parsed.keys.size() != 1) return false;
+  if (parsed.keys[0].from != stream::read_request::position::fresh) return false;
+  (new group_read_operation(context, client, what.command, std::move(parsed)))->start();
+  return true;
 }
 
 }  // namespace dualbus::session

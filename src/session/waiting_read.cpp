@@ -76,15 +76,19 @@ bool waiting_read::may_wait() const {
   return request_.block && owner_ != nullptr && !owner_->draining();
 }
 
-void waiting_read::park(std::optional<std::string_view> group,
-                        const std::vector<parking_lot::sightings>& seen) {
-  std::vector<parking_lot::source> sources;
-  for (const key_read& key : keys_) sources.push_back({key.name, key.only});
+std::optional<base::time_point> waiting_read::deadline() const {
   auto wait = *request_.block;
   const auto most = context_.configuration().limits.max_block;
   if (most.count() > 0 && (wait.count() == 0 || most < wait)) wait = most;
-  std::optional<base::time_point> deadline;
-  if (wait.count() > 0) deadline = arrived() + wait;
+  if (wait.count() == 0) return std::nullopt;
+  return arrived() + wait;
+}
+
+void waiting_read::park(std::optional<std::string_view> group,
+                        const std::vector<parking_lot::sightings>& seen,
+                        std::optional<base::time_point> deadline) {
+  std::vector<parking_lot::source> sources;
+  for (const key_read& key : keys_) sources.push_back({key.name, key.only});
   owner_->set_blocked(true);
   parked_ = context_.parking().park(*this, sources, group, seen, deadline);
 }

@@ -89,9 +89,10 @@ void worker_context::end_turn() {
   // last.
   do {
     for (session* client : std::exchange(to_resume_, {})) client->resume();
+    polls_.settle();
     parking_.settle();
     for (auto& b : buses_) b->flush(now);
-  } while (!to_resume_.empty() || !parking_.settled());
+  } while (!to_resume_.empty() || !polls_.settled() || !parking_.settled());
   parking_.flush(now);
   for (std::size_t i = 0; i < to_flush_.size(); ++i) to_flush_[i]->flush();
   to_flush_.clear();
@@ -108,6 +109,7 @@ void worker_context::end_turn() {
 void worker_context::tick() {
   for (auto& b : buses_) b->tick(now);
   parking_.tick(now);
+  polls_.tick(now);
   timers.run_due(now);
   const auto idle = configuration().limits.idle_timeout;
   if (idle.count() > 0 && now >= next_client_check_) {

@@ -61,6 +61,9 @@ class DeliveryTest(DaemonsTest):
 
 
 class GroupTest(DaemonsTest):
+    # What one daemon does to groups, another would notice a little later.
+    config = {"absorb": "off"}
+
     def test_I12_racing_creates_yield_exactly_one_ok(self):
         clients = [self.connect(2 + number % 2, to=daemon) for daemon in self.daemons for number in range(3)]
         for attempt in range(scaled(100)):

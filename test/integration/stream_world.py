@@ -106,8 +106,8 @@ class Run:
 
     BATCH = 60
 
-    def __init__(self, world, chance, what):
-        self.world, self.chance = world, chance
+    def __init__(self, world, chance, what, past_the_daemon=("entries", "groups")):
+        self.world, self.chance, self._kinds_past = world, chance, past_the_daemon
         self.model = world.fresh_model()
         self.commands = Commands(chance, self.model, KEYS + list(world.pinned) + [CLOCK_KEY, FUTURE_KEY], world.types,
                                  clock_key=CLOCK_KEY, future_key=FUTURE_KEY, mixed_key=MIXED_KEY)
@@ -119,7 +119,7 @@ class Run:
         while self.daemon.count < count:
             protocol = self.chance.choice((2, 3))
             self.daemon.run([self.commands.next() for _ in range(self.BATCH)], protocol)
-            if self.chance.random() < 0.5:
+            if self._kinds_past and self.chance.random() < 0.5:
                 self._past_the_daemon(protocol)
 
     def close(self):
@@ -133,7 +133,7 @@ class Run:
         bus = self.model.bus(name)
         stream = bus.data.get(key)
         last = stream.last if stream else (0, 0)
-        kind = self.chance.randrange(6)
+        kind = self.chance.randrange(6 if "groups" in self._kinds_past else 4)
         if kind < 4:
             added = [(b"XADD", key, b"%d-%d" % (last[0] + step, self.chance.randrange(3)), b"past", b"%d" % step)
                      for step in range(1, self.chance.randrange(2, 8))]

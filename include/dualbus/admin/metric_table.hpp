@@ -41,6 +41,8 @@ enum class metric : std::uint8_t {
   bus_evicts_streams,
   reader_wakes,
   groups_healed,
+  groups_created,
+  polls_absorbed,
   entries_omitted,
   bus_drained,
   drain_streams,

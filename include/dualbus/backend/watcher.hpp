@@ -33,6 +33,8 @@ class watcher final : private pipeline_observer, private reply_sink {
     virtual void on_all_changed(command::bus_index bus) = 0;
     /// Somebody changed groups or IDs, of whatever keys; or it cannot be told.
     virtual void on_groups_changed(command::bus_index bus) = 0;
+    /// Whatever the bus had announced when PING `number` reached it has been told by now.
+    virtual void on_pong(command::bus_index bus, std::uint64_t number) = 0;
 
    protected:
     ~listener() = default;
@@ -56,6 +58,10 @@ class watcher final : private pipeline_observer, private reply_sink {
   /// Has the bus watch a key; on_armed() follows, unless the connection is lost. Only while up().
   void arm(std::string_view key, base::time_point now);
 
+  /// Has a PING sent behind everything that happened until now; its number. Calls of one turn share it, and
+  /// so do all that come while another is out. Only while up().
+  std::uint64_t confirm(base::time_point now);
+
   void flush(base::time_point now);
   void tick(base::time_point now);
   /// The state of its connection, if it has one.
@@ -72,6 +78,7 @@ class watcher final : private pipeline_observer, private reply_sink {
   bool abandoned() const override { return false; }
 
   void send(part what, resp::arguments args, base::time_point now);
+  void send_ping(base::time_point now);
   void ask_for_stats(base::time_point now);
   void read_stats(const reply_view& reply);
 
@@ -86,7 +93,8 @@ class watcher final : private pipeline_observer, private reply_sink {
   std::deque<std::string> arming_;  // in the order of their replies
   std::string last_stats_;
   base::time_point next_ping_{}, ping_sent_{}, next_stats_{};
-  bool up_ = false, pinging_ = false, refused_ = false, useless_ = false, hung_ = false;
+  std::uint64_t pings_ = 0;  // sent so far, over all connections
+  bool up_ = false, pinging_ = false, again_ = false, refused_ = false, useless_ = false, hung_ = false;
 };
 
 }  // namespace dualbus::backend

@@ -41,6 +41,14 @@ enum class connection_state : std::uint8_t { disconnected, connecting, handshake
 inline constexpr std::size_t connection_state_count = 4;
 std::string_view connection_state_name(connection_state s);
 
+/// Why a read was not sent to a bus.
+enum class absorption : std::uint8_t {
+  empty,    ///< nothing there for the group
+  no_group  ///< no such group
+};
+inline constexpr std::size_t absorption_count = 2;
+std::string_view absorption_name(absorption a);
+
 /// One worker's view of one bus. Counters count from the start; the last four are gauges, filled when a
 /// snapshot is taken.
 struct bus_metrics {
@@ -53,7 +61,9 @@ struct bus_metrics {
   std::uint64_t unexpected_replies =
       0;  ///< connections closed because of a reply nobody asked for, or garbage
   std::uint64_t latency_target_missed = 0;
-  std::uint64_t groups_healed = 0;    ///< groups that were missing on it, and have been created there
+  std::uint64_t groups_healed = 0;   ///< groups that were missing on it, and have been created there
+  std::uint64_t groups_created = 0;  ///< groups that no bus had, and have been created there
+  std::array<std::uint64_t, absorption_count> polls_absorbed{};  ///< group reads that it was not asked
   std::uint64_t entries_omitted = 0;  ///< not shown to clients, because their IDs have no client form
   histogram daemon_duration;          ///< what a request spent in the daemon
   histogram bus_duration;             ///< sent to bus … answered

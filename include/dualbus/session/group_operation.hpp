@@ -37,6 +37,11 @@ class group_operation : public gather_operation {
   base::task<healing> heal(std::string_view key, std::string_view group,
                            std::vector<command::bus_index> missing);
 
+  /// Creates a group that no bus has, at `start`, on every bus of the stream, or on `only`; one that somebody
+  /// else has made meanwhile is as good. Returns what kept it from being done. All outlive the task.
+  base::task<std::optional<part>> create_missing(std::string_view key, std::string_view group,
+                                                 std::string_view start, command::bus_index only);
+
   /// What a request to every bus, one part each, came to.
   struct survey {
     const part* problem =

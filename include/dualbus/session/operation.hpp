@@ -4,6 +4,7 @@
 #include <dualbus/base/chunk_queue.hpp>
 #include <dualbus/command/routing_table.hpp>
 #include <dualbus/metrics/worker_metrics.hpp>
+#include <dualbus/stream/key_changes.hpp>
 
 #include <cstdint>
 #include <string>
@@ -19,6 +20,7 @@ class worker_context;
 /// operation lives on without an owner until the last reply that it is owed has come.
 class operation : public backend::reply_sink {
  public:
+  /// Takes over worker_context::changing.
   operation(worker_context& context, session& owner, std::uint16_t command);
   virtual ~operation() = default;
   operation(const operation&) = delete;
@@ -50,6 +52,7 @@ class operation : public backend::reply_sink {
   friend class session;
 
   base::chunk_queue stash_;  // the reply, while others come before it
+  stream::key_change change_;
   operation* next_ = nullptr;
   base::time_point arrived_;
   std::uint16_t command_;

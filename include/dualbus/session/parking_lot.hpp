@@ -47,6 +47,8 @@ class parking_lot final : private backend::watcher::listener {
   // -------------------------------------------------------------------
 
   sightings look(std::string_view key);
+  /// For a read that does not wait.
+  sightings watch(std::string_view key, command::bus_index only);
   bool has_queue(std::string_view key, std::string_view group) const { return reads_.has_queue(key, group); }
   reader_id park(parked_reader& reader, const std::vector<source>& sources,
                  std::optional<std::string_view> group, const std::vector<sightings>& seen,
@@ -55,6 +57,9 @@ class parking_lot final : private backend::watcher::listener {
   void leave(reader_id reader, bool served);
   bool unblock(reader_id reader);
 
+  /// Asks the bus's watcher for a sign of life; the number that poll_absorber::on_pong() will be told, or a
+  /// later one. 0 if the bus is not watched.
+  std::uint64_t ping(command::bus_index bus);
   /// False if a reader had better not ask the bus now, because it might not answer.
   bool usable(command::bus_index bus) const;
 
@@ -89,6 +94,8 @@ class parking_lot final : private backend::watcher::listener {
   void on_changed(command::bus_index bus, std::string_view key) override;
   void on_all_changed(command::bus_index bus) override;
   void on_groups_changed(command::bus_index bus) override;
+  void on_pong(command::bus_index bus, std::uint64_t number) override;
+  void start_watchers();
 
   void set_timer();
 

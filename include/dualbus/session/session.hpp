@@ -20,6 +20,12 @@ namespace dualbus::session {
 struct partial_input;
 class worker_context;
 
+/// How a client polls.
+struct poll_pace {
+  base::time_point absorbed{};  ///< its last poll that was answered without a bus
+  base::time_point served{};    ///< its last poll that brought something, or might have
+};
+
 /// One client's connection: reads requests, has them dispatched, and writes the replies in the requests'
 /// order.
 ///
@@ -80,6 +86,7 @@ class session final : public base::io_handler, public backend::drain_listener {
   bool blocked() const { return blocked_; }
   /// Ends the wait of a blocked client (CLIENT UNBLOCK); false if it does not wait.
   bool unblock(bool with_error) { return blocked_ && head_ != nullptr && head_->unblock(with_error); }
+  poll_pace& pace() { return pace_; }
   /// Asks the socket whether the client has closed it.
   bool peer_gone() const;
   /// Holds requests back until all earlier ones are answered; false if they are already.
@@ -171,6 +178,7 @@ class session final : public base::io_handler, public backend::drain_listener {
   backend::bus* congested_bus_ = nullptr;
   const std::uint64_t id_;
   base::time_point created_, last_active_;
+  poll_pace pace_;
   std::size_t stashed_bytes_ = 0;
   std::uint32_t in_flight_ = 0;
   base::unique_fd fd_;

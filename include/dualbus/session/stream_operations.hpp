@@ -32,5 +32,7 @@ void start_pending(worker_context& context, session& client, const request& what
 void start_claim(worker_context& context, session& client, const request& what);    // XCLAIM, XAUTOCLAIM
 void start_info(worker_context& context, session& client, const request& what);     // XINFO
 void start_read(worker_context& context, session& client, const request& what);     // XREAD, XREADGROUP
+/// A read of streams that have one bus; false if it had better be forwarded as it is.
+bool start_whole_read(worker_context& context, session& client, const request& what);
 
 }  // namespace dualbus::session

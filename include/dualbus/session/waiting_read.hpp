@@ -49,8 +49,11 @@ class waiting_read : public group_operation, private parked_reader {
   };
   /// True if there is to be a wait when nothing is found.
   bool may_wait() const;
+  /// When BLOCK is over; nothing: never.
+  std::optional<base::time_point> deadline() const;
   /// Begins to wait, in the queues of `group` if there is one.
-  void park(std::optional<std::string_view> group, const std::vector<parking_lot::sightings>& seen);
+  void park(std::optional<std::string_view> group, const std::vector<parking_lot::sightings>& seen,
+            std::optional<base::time_point> deadline);
   /// co_await suspend(), then ask this. wake: end it with stay() or leave().
   event last_event() const { return event_; }
   const std::vector<parking_lot::target>& targets() const { return targets_; }
@@ -63,6 +66,8 @@ class waiting_read : public group_operation, private parked_reader {
   void answer_event();
   /// True if the client has gone; then nothing must be taken for it.
   bool client_gone() const;
+  bool unblock(bool with_error) override;
+  void on_abandoned() override;
 
   stream::read_request request_;
   std::vector<key_read> keys_;
@@ -70,8 +75,6 @@ class waiting_read : public group_operation, private parked_reader {
  private:
   void on_wake(const std::vector<parking_lot::target>& targets, const reason& why) override;
   void on_expire() override;
-  bool unblock(bool with_error) override;
-  void on_abandoned() override;
 
   parking_lot::reader_id parked_ = 0;
   event event_ = event::wake;

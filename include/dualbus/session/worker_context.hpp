@@ -12,6 +12,7 @@
 #include <dualbus/session/client_directory.hpp>
 #include <dualbus/session/operation.hpp>
 #include <dualbus/session/parking_lot.hpp>
+#include <dualbus/session/poll_absorber.hpp>
 #include <dualbus/session/timer_queue.hpp>
 
 #include <atomic>
@@ -34,6 +35,8 @@ struct daemon_state {
   std::uint64_t most_clients = ~std::uint64_t{0};
   std::chrono::system_clock::time_point started = std::chrono::system_clock::now();
   std::string run_id;  ///< 40 hexadecimal digits, as Redis's INFO has
+  /// By all workers' requests: what one changes is not answered from memory by another.
+  stream::key_changes changes;
 };
 
 /// A part of a request that came without its end: its bytes and how far they were parsed.
@@ -72,6 +75,7 @@ class worker_context {
   backend::bus& bus(command::bus_index index) { return *buses_[index]; }
   const std::string& bus_name(command::bus_index index) const { return buses_[index]->name(); }
   parking_lot& parking() { return parking_; }
+  poll_absorber& polls() { return polls_; }
   /// Another number each time, so that of several buses not always the same one comes first.
   std::ptrdiff_t next_rotation() { return rotation_++; }
   int slot_of(command::bus_index index) const { return slots_[index]; }
@@ -120,6 +124,7 @@ class worker_context {
   base::read_buffer shared_input;      ///< for reads of clients that have no partial input
   resp::request_parser shared_parser;  ///< likewise
   command::plan plan;                  ///< of the request being dispatched
+  stream::key_change changing;         ///< likewise; its operation takes it
   metrics::worker_metrics metrics;
   timer_queue timers;
   client_directory clients;
@@ -152,6 +157,7 @@ class worker_context {
   std::vector<int> slots_;
   std::vector<std::unique_ptr<backend::bus>> buses_;
   parking_lot parking_{*this};
+  poll_absorber polls_{*this};
   std::vector<session*> to_flush_, to_resume_;
   std::vector<std::unique_ptr<session>> retired_;
   std::vector<std::unique_ptr<partial_input>> spare_partials_;

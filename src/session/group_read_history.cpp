@@ -1,0 +1,97 @@
+#include "group_read_operation.hpp"
+
+#include <dualbus/resp/reply_reader.hpp>
+#include <dualbus/stream/bounds.hpp>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+namespace dualbus::session {
+
+using command::bus_index;
+
+base::task<> group_read_operation::read_history(std::size_t key) {
+  key_read& read = keys_[key];
+  const stream::client_id after = request_.keys[key].id;
+  std::vector<ask> buses = all_of(key);
+  std::vector<std::uint64_t> counts(buses.size(), 0);  // 0 here: not to be asked
+  std::optional<stream::client_id> last;
+  if (request_.count != 0 && !is_whole(read) && buses.size() > 1) {
+    // Which entries will be read is known before any is, so that each read counts as one delivery.
+    asked_.clear();
+    const stream::bound<stream::client_id> from{after, true};
+    const std::string count = std::to_string(request_.count);
+    std::vector<std::size_t> asked;
+    for (std::size_t i = 0; i < buses.size(); ++i) {
+      const auto start = stream::start_on(context_.slot_of(buses[i].bus), from);
+      if (!start) continue;
+      const std::string first = stream::to_string(*start);
+      const std::string_view pending[] = {"XPENDING", read.name, group_, first, "+", count, consumer_};
+      send(buses[i].bus, pending);
+      asked.push_back(i);
+    }
+    const parts all = co_await round();
+    std::vector<std::pair<stream::client_id, std::size_t>> candidates;
+    for (std::size_t j = 0; j < all.size(); ++j) {
+      const bus_index bus = buses[asked[j]].bus;
+      const bool absent = is_no_group(all[j].reply);
+      if (all[j].is_error() && !(absent && bus != anchor())) {
+        // Nobody but the anchor can say that there is no group; it does so below, in the words of a read.
+        if (!absent) {
+          note_error(key, all[j]);
+          co_return;
+        }
+        continue;
+      }
+      if (absent) continue;
+      resp::reply_reader reader(all[j].reply);
+      for (std::int64_t left = reader.next().number; left > 0; --left) {
+        resp::reply_reader entry(reader.skip());
+        entry.next();
+        if (const auto id = stream::parse_id(entry.next().text, 0)) {
+          candidates.push_back({stream::to_client({id->ms, id->seq}, context_.slot_of(bus)), asked[j]});
+        }
+      }
+    }
+    std::sort(candidates.begin(), candidates.end());
+    if (candidates.size() > request_.count) candidates.resize(request_.count);
+    for (const auto& [id, bus] : candidates) ++counts[bus];
+    if (!candidates.empty()) last = candidates.back().first;
+  } else {
+    std::fill(counts.begin(), counts.end(), std::max<std::uint64_t>(request_.count, 1));
+  }
+  if (std::all_of(counts.begin(), counts.end(), [](std::uint64_t n) { return n == 0; })) {
+    for (std::size_t i = 0; i < buses.size(); ++i) {
+      if (buses[i].bus == anchor()) counts[i] = request_.count;
+    }
+  }
+  asked_.clear();
+  for (std::size_t i = 0; i < buses.size(); ++i) {
+    if (counts[i] == 0) continue;
+    const std::string id =
+        stream::to_string(is_whole(read) ? stream::bus_id{after.ms, after.seq}
+                                         : stream::after_on(context_.slot_of(buses[i].bus), after));
+    asked_.push_back(buses[i]);
+    send_read(key, buses[i].bus, id, counts[i]);
+  }
+  const parts all = co_await round();
+  const bool elsewhere =
+      std::any_of(all.begin(), all.end(), [&](const part& p) { return is_draining(p.bus) && !p.is_error(); });
+  for (const part& p : all) {
+    if (!p.is_error()) continue;
+    const bool absent = is_no_group(p.reply) && !is_whole(read);
+    if (!absent || (p.bus == anchor() && !elsewhere)) note_error(key, p);
+  }
+  asked_.clear();
+  const bool down = std::any_of(all.begin(), all.end(), [](const part& p) {
+    return p.failed == backend::failure::bus_down || is_unavailable(p.reply);
+  });
+  if (sweeps_[key].error && (down || read.found.empty())) {
+    read.always = false;
+    co_return;
+  }
+  read.chosen = read.found.cut(request_.count, last);
+}
+
+}  // namespace dualbus::session

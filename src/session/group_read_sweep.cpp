@@ -1,0 +1,182 @@
+#include "group_read_operation.hpp"
+
+#include <dualbus/stream/bounds.hpp>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+namespace dualbus::session {
+
+using command::bus_index;
+
+std::vector<group_read_operation::ask> group_read_operation::all_of(std::size_t key) const {
+  std::vector<ask> result;
+  for (std::size_t bus = 0; bus < context_.bus_count(); ++bus) {
+    const auto index = static_cast<bus_index>(bus);
+    if (has(keys_[key], index)) result.push_back({key, index});
+  }
+  return result;
+}
+
+// Old messages first; among the others no bus is always the last to be asked.
+void group_read_operation::order(std::vector<bus_index>& buses) const {
+  const auto active =
+      std::stable_partition(buses.begin(), buses.end(), [this](bus_index bus) { return is_draining(bus); });
+  const auto count = buses.end() - active;
+  if (count > 1) std::rotate(active, active + context_.next_rotation() % count, buses.end());
+}
+
+base::task<> group_read_operation::sweep(const std::vector<ask>& where) {
+  failed_.clear();
+  sweeps_.assign(keys_.size(), {});
+  for (const ask& a : spared_) sweeps_[a.key].answered = true;
+  for (const ask& a : where) {
+    if (!views_.empty()) views_[a.key] = context_.polls().look(keys_[a.key].name, keys_[a.key].only);
+    if (context_.parking().usable(a.bus)) {
+      sweeps_[a.key].left.push_back(a.bus);
+    } else {
+      failed_.push_back({static_cast<std::uint32_t>(a.key), a.bus});
+    }
+  }
+  // When no bus can be counted on, they are asked all the same: the request waits for them a while.
+  if (failed_.size() == where.size() && last_event() == event::wake && targets().empty()) {
+    for (const ask& a : where) sweeps_[a.key].left.push_back(a.bus);
+    failed_.clear();
+  }
+  for (key_sweep& s : sweeps_) order(s.left);
+  co_await sweep_left();
+  for (std::size_t key = 0; key < keys_.size(); ++key) {
+    if (!sweeps_[key].missing.empty()) co_await make_missing(key);
+  }
+  co_await sweep_left();
+  for (std::size_t key = 0; key < keys_.size(); ++key) {
+    // Destroyed while it was being made.
+    if (!sweeps_[key].missing.empty() && !sweeps_[key].answered) note_absence(key);
+    if (!keys_[key].always) keys_[key].chosen = keys_[key].found.cut(0);
+  }
+}
+
+// With COUNT one bus after the other, so that never more is taken than was asked for.
+base::task<> group_read_operation::sweep_left() {
+  for (;;) {
+    asked_.clear();
+    for (std::size_t key = 0; key < keys_.size(); ++key) {
+      key_sweep& s = sweeps_[key];
+      while (!s.left.empty() && (request_.count == 0 || s.taken < request_.count)) {
+        const bus_index bus = s.left.front();
+        s.left.erase(s.left.begin());
+        asked_.push_back({key, bus});
+        send_read(key, bus, ">", request_.count - s.taken);
+        if (!views_.empty()) context_.polls().asked(poll_of(key), bus);
+        if (request_.count != 0) break;
+      }
+    }
+    if (asked_.empty()) co_return;
+    const parts all = co_await round();
+    for (std::size_t i = 0; i < all.size(); ++i) judge(asked_[i], all[i]);
+  }
+}
+
+void group_read_operation::send_read(std::size_t key, bus_index bus, std::string_view id,
+                                     std::uint64_t count) {
+  std::vector<std::string_view> args = {"XREADGROUP", "GROUP", group_, consumer_};
+  const std::string limit = std::to_string(count);
+  if (request_.count != 0) args.insert(args.end(), {"COUNT", limit});
+  if (request_.no_ack) args.push_back("NOACK");
+  args.insert(args.end(), {"STREAMS", keys_[key].name, id});
+  send(bus, args);
+}
+
+bool group_read_operation::take_reply(std::uint32_t index, std::string_view reply) {
+  if (index >= asked_.size()) return false;
+  ask& asked = asked_[index];
+  asked.found = add_entries(keys_[asked.key], asked.bus, reply);
+  sweeps_[asked.key].taken += asked.found;
+  return true;
+}
+
+void group_read_operation::judge(const ask& asked, const part& answer) {
+  key_sweep& s = sweeps_[asked.key];
+  if (!answer.is_error()) {
+    s.answered = true;
+    if (asked.found == 0 && !views_.empty()) {
+      context_.polls().found_nothing(poll_of(asked.key), asked.bus, views_[asked.key]);
+    }
+  } else if (answer.failed == backend::failure::bus_down || is_unavailable(answer.reply)) {
+    failed_.push_back({static_cast<std::uint32_t>(asked.key), asked.bus});
+    if (!s.down) s.down = part{asked.bus, {}, backend::failure::bus_down};
+  } else if (!is_no_group(answer.reply)) {
+    note_error(asked.key, answer);
+  } else if (!is_draining(asked.bus) || is_whole(keys_[asked.key])) {
+    s.missing.push_back(asked.bus);
+  }
+}
+
+void group_read_operation::note_error(std::size_t key, const part& answer) {
+  if (!sweeps_[key].error) sweeps_[key].error = answer;
+}
+
+void group_read_operation::note_absence(std::size_t key) {
+  part absent{sweeps_[key].missing.empty() ? anchor() : sweeps_[key].missing.front(), {}, {}};
+  absent.reply = "-" + no_group_text(key) + "\r\n";
+  note_error(key, absent);
+}
+
+// The group is made where it is missing if it exists, and everywhere if it is to.
+base::task<> group_read_operation::make_missing(std::size_t key) {
+  const std::string_view name = keys_[key].name;
+  const bool whole = is_whole(keys_[key]);
+  key_sweep& s = sweeps_[key];
+  if (!whole) {
+    const healing healed = co_await heal(name, group_, s.missing);
+    if (healed.problem || healed.exists) {
+      if (healed.problem) note_error(key, *healed.problem);
+      if (healed.exists) s.left = s.missing;
+      s.missing.clear();
+      co_return;
+    }
+  }
+  const auto& rule = context_.configuration().missing_group.of(name, group_);
+  if (rule.action == config::missing_group_action::error) {
+    note_absence(key);
+    keep_absence(key);
+    s.missing.clear();
+    co_return;
+  }
+  const std::string start = rule.start;
+  const std::optional<part> problem = co_await create_missing(name, group_, start, keys_[key].only);
+  s.missing.clear();
+  if (problem) {
+    note_error(key, *problem);
+    co_return;
+  }
+  for (const ask& a : all_of(key)) s.left.push_back(a.bus);
+  order(s.left);
+}
+
+void group_read_operation::keep_absence(std::size_t key) {
+  if (views_.empty()) return;
+  stream::bus_set buses = 0;
+  for (const ask& a : all_of(key)) {
+    const bool decides = is_whole(keys_[key]) || a.bus == anchor() || is_draining(a.bus);
+    if (decides) buses |= stream::bus_set{1} << a.bus;
+  }
+  context_.polls().found_no_group(poll_of(key), buses, views_[key]);
+}
+
+bool group_read_operation::answer_first_error() {
+  for (const key_sweep& s : sweeps_) {
+    if (s.error) {
+      answer_error(*s.error);
+      return true;
+    }
+    if (s.down && !s.answered) {
+      answer_error(*s.down);
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace dualbus::session

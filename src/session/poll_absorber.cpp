@@ -1,0 +1,146 @@
+#include <dualbus/session/poll_absorber.hpp>
+#include <dualbus/session/session.hpp>
+#include <dualbus/session/worker_context.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace dualbus::session {
+namespace {
+
+std::string name_of(std::string_view group, std::string_view consumer) {
+  std::string name(group);
+  name += '\0';
+  name += consumer;
+  return name;
+}
+
+}  // namespace
+
+poll_absorber::poll_absorber(worker_context& context)
+    : context_(context), known_(context.configuration().buses.size()) {}
+
+bool poll_absorber::on() const {
+  return context_.configuration().absorb.mode != config::absorb_mode::off;
+}
+
+bool poll_absorber::strict() const {
+  return context_.configuration().absorb.mode == config::absorb_mode::strict;
+}
+
+stream::empty_polls::limits poll_absorber::limits() const {
+  const config::absorb_settings& settings = context_.configuration().absorb;
+  return {settings.nil_ttl, settings.no_group_ttl};
+}
+
+poll_absorber::view poll_absorber::look(std::string_view key, command::bus_index only) {
+  return {context_.parking().watch(key, only), context_.daemon.changes.of(key), context_.now};
+}
+
+stream::bus_set poll_absorber::empty(const poll& p, const view& seen) const {
+  return known_.empty(p, seen, limits(), context_.now);
+}
+
+bool poll_absorber::no_group(const poll& p, const view& seen) const {
+  return known_.no_group(p, seen, limits(), context_.now);
+}
+
+void poll_absorber::asked(const poll& p, command::bus_index bus) {
+  known_.asked(p, bus, context_.now);
+}
+
+void poll_absorber::found_nothing(const poll& p, command::bus_index bus, const view& seen) {
+  known_.found_nothing(p, bus, seen);
+}
+
+void poll_absorber::found_no_group(const poll& p, stream::bus_set buses, const view& seen) {
+  known_.found_no_group(p, buses, seen);
+}
+
+// ------------------------------------------------------------------------------------------- confirmations
+
+void poll_absorber::confirm(spared_poll& who, stream::bus_set buses) {
+  confirmation c{&who, std::vector<std::uint64_t>(context_.bus_count(), 0)};
+  for (std::size_t bus = 0; bus < c.pings.size(); ++bus) {
+    if ((buses >> bus & 1) != 0) {
+      c.pings[bus] = context_.parking().ping(static_cast<command::bus_index>(bus));
+    }
+  }
+  confirmations_.push_back(std::move(c));
+  check_confirmations();
+}
+
+void poll_absorber::on_pong(command::bus_index bus, std::uint64_t number) {
+  for (confirmation& c : confirmations_) {
+    if (c.pings[bus] <= number) c.pings[bus] = 0;
+  }
+  check_confirmations();
+}
+
+void poll_absorber::on_watcher_down(command::bus_index bus) {
+  // Whoever looks again finds that the bus does not watch, and asks it.
+  for (confirmation& c : confirmations_) c.pings[bus] = 0;
+  check_confirmations();
+}
+
+void poll_absorber::check_confirmations() {
+  std::erase_if(confirmations_, [this](const confirmation& c) {
+    const bool open = std::any_of(c.pings.begin(), c.pings.end(), [](std::uint64_t n) { return n != 0; });
+    if (!open) ready_.push_back({c.who, true});
+    return !open;
+  });
+}
+
+// --------------------------------------------------------------------------------------------------- delays
+
+// A round over all its streams that brought nothing, and the next question right behind an answer.
+bool poll_absorber::is_spinning(session& client, const poll& p) const {
+  const auto delay = context_.configuration().absorb.delay;
+  const poll_pace& pace = client.pace();
+  const base::time_point last = known_.last_absorbed(p);
+  return delay.count() > 0 && last > pace.served && context_.now - pace.absorbed < delay;
+}
+
+void poll_absorber::absorbed(session& client, const poll& p) {
+  client.pace().absorbed = context_.now;
+  known_.absorbed(p, context_.now);
+}
+
+void poll_absorber::delay(spared_poll& who, const poll& p) {
+  delayed_[name_of(p.group, p.consumer)] = &who;
+}
+
+void poll_absorber::forget(spared_poll& who) {
+  std::erase_if(confirmations_, [&](const confirmation& c) { return c.who == &who; });
+  std::erase_if(delayed_, [&](const auto& d) { return d.second == &who; });
+  std::erase_if(ready_, [&](const news& n) { return n.who == &who; });
+}
+
+void poll_absorber::on_changed(std::string_view key) {
+  if (delayed_.empty()) return;
+  known_.visit_consumers(key, [this](std::string_view group, std::string_view consumer) {
+    const auto found = delayed_.find(name_of(group, consumer));
+    if (found == delayed_.end()) return;
+    ready_.push_back({found->second, false});
+    delayed_.erase(found);
+  });
+}
+
+// ------------------------------------------------------------------------------------------------- the turn
+
+// Those who are told come back here, perhaps to wait again.
+void poll_absorber::settle() {
+  while (!ready_.empty()) {
+    const news next = ready_.back();
+    ready_.pop_back();
+    next.confirmed ? next.who->on_confirmed() : next.who->on_news();
+  }
+}
+
+void poll_absorber::tick(base::time_point now) {
+  if (now < next_clean_up_) return;
+  next_clean_up_ = now + limits().nil;
+  known_.clean_up(limits(), now);
+}
+
+}  // namespace dualbus::session
