@@ -1,0 +1,310 @@
+"""Group reads that the daemon answers from memory: never before what has happened, except as late as the documentation says,
+and without any bus."""
+import random
+import threading
+import time
+import unittest
+
+import resp
+from harness import MARKETDATA, StackTest, merge, wait_for
+from servers import Daemon, free_port
+from stream_load import ALL_TYPES, TYPES, DaemonsTest, Runner, entries, run_for, scaled, started, stop_all, xadd
+
+NO_GROUP = "NOGROUP No such key '{}' or consumer group '{}' in XREADGROUP with GROUP option"
+
+
+def poll(key, group="g", consumer="c"):
+    return "XREADGROUP", "GROUP", group, consumer, "STREAMS", key, ">"
+
+
+def reads_sent(stack):
+    """XREADGROUP calls that reached a Redis."""
+    calls = 0
+    for bus in stack.buses.values():
+        with bus.client() as client:
+            calls += client.info("commandstats").get("cmdstat_xreadgroup", {}).get("calls", 0)
+    return calls
+
+
+class Adder(Runner):
+    """Adds entries and notes since when each is certainly there."""
+
+    def __init__(self, address, key, name, types, **options):
+        super().__init__(address, **options)
+        self._key, self._name, self._types = key, name, types
+        self.there = {}  # name -> when it was acknowledged
+
+    def step(self):
+        name = f"{self._name}-{len(self.there)}".encode()
+        reply = self.connection.call(*xadd(self._key, random.choice(self._types), name))
+        if isinstance(reply, resp.ReplyError):
+            raise AssertionError(reply)
+        self.there[name] = time.monotonic()
+        self.pause(random.choice((0, 0.005, 0.02, 0.06)))
+
+
+class Poller(Runner):
+    """The only consumer of its group: what it has not got is still to come. Notes every poll that found nothing."""
+
+    def __init__(self, address, key, group, count=None, pause=0.0, **options):
+        super().__init__(address, **options)
+        self._words = ("XREADGROUP", "GROUP", group, "c", *(("COUNT", count) if count else ()), "NOACK", "STREAMS", key, ">")
+        self._pause = pause
+        self.got = {}  # name -> when
+        self.empty = []  # when each was sent
+        self.polls = 0
+
+    def step(self):
+        sent = time.monotonic()
+        reply = self.connection.call(*self._words)
+        self.polls += 1
+        found = entries(reply)
+        if not found:
+            self.empty.append(sent)
+        for _, name in found:
+            if name in self.got:
+                raise AssertionError(f"{name} came twice")
+            self.got[name] = time.monotonic()
+        if self._pause:
+            self.pause(self._pause)
+
+    def oldest_missed(self, there):
+        """How long, at most, an entry had been there when a poll was sent that found nothing, and it came only later."""
+        worst = 0.0
+        for name, since in there.items():
+            came = self.got.get(name, float("inf"))
+            worst = max([worst] + [sent - since for sent in self.empty if since < sent < came])
+        return worst
+
+
+class StalenessTest(DaemonsTest):
+    number_of_daemons = 2
+
+    """Entries come through the daemon that is asked, through another one, and past both."""
+
+    # Announcements take as long as a machine with other work lets them; a hanging connection is given up after 250 ms.
+    FOREIGN = 0.25
+
+    def run_load(self, absorb, workers=1):
+        asked = self.start_daemon({"absorb": absorb, "workers": workers, "absorb_delay": random.choice(("0", "1ms"))})
+        creator = self.connect(to=asked)
+        groups = [f"g{number}" for number in range(4)]
+        for group in groups:
+            self.assertEqual(creator.call("XGROUP", "CREATE", "s", group, "$", "MKSTREAM"), "OK")
+        pollers = [started(self, Poller(asked.address, "s", group, count=(None, 1, 7, None)[number], pause=(0, 0, 0.001, 0.01)[number],
+                                        protocol=2 + number % 2)) for number, group in enumerate(groups)]
+        own = [started(self, Adder(asked.address, "s", f"own-{number}", ALL_TYPES, protocol=2 + number)) for number in range(2)]
+        foreign = [started(self, Adder(self.daemons[1].address, "s", "other", ALL_TYPES))]
+        foreign += [started(self, Adder(bus.address, "s", name, TYPES[name])) for name, bus in self.stack.buses.items()]
+        run_for(scaled(60) / 20, *pollers, *own, *foreign)
+        stop_all(own + foreign)
+        everything = set().union(*(adder.there for adder in own + foreign))
+        for poller in pollers:
+            wait_for(lambda: everything <= set(poller.got) or poller.check(), "all is delivered")  # pylint: disable=cell-var-from-loop
+        stop_all(pollers)
+        for poller in pollers:
+            self.assertEqual(set(poller.got), everything)
+            self.assertGreater(len(poller.empty), 10, "the polls hardly ever found nothing")
+            self.assertEqual(max(poller.oldest_missed(adder.there) for adder in own), 0, "a poll knew nothing of what came before it")
+            self.assertLessEqual(max(poller.oldest_missed(adder.there) for adder in foreign), self.FOREIGN if absorb == "relaxed" else 0)
+        absorbed = asked.metrics().value("dualbus_polls_absorbed_total", reason="empty")
+        if absorb == "off":
+            self.assertEqual(absorbed, 0)
+        else:
+            self.assertGreater(absorbed, 100)
+
+    def start_daemon(self, changes):
+        ports = {"listen": {"port": free_port()}, "admin": {"port": free_port()}}
+        daemon = Daemon(self.stack.directory, merge(merge(self.stack.config, ports), changes), name="asked")
+        self.addCleanup(daemon.kill)
+        daemon.start()
+        self.addCleanup(lambda: self.assertEqual((daemon.terminate(), daemon.sanitizer_report()), (0, "")))
+        return daemon
+
+    def test_I15_no_poll_is_answered_from_before_an_entry_of_the_same_daemon(self):
+        self.run_load("relaxed")
+
+    def test_I15_nor_if_its_workers_are_several(self):
+        self.run_load("relaxed", workers=2)
+
+    def test_I15_strict_answers_know_of_every_entry(self):
+        self.run_load("strict")
+
+    def test_the_same_holds_when_every_poll_is_sent(self):
+        self.run_load("off")
+
+
+class GroupChangesTest(DaemonsTest):
+    def setUp(self):
+        super().setUp()
+        self.admin, self.reader = self.connect(protocol=3), self.connect(protocol=2)
+        self.bare = {name: bus.client() for name, bus in self.stack.buses.items()}
+
+    def known_empty(self, *words):
+        """Polls until the answer comes from memory."""
+        def absorbed():
+            before = reads_sent(self.stack)
+            self.assertIsNone(self.reader.call(*words))
+            return reads_sent(self.stack) == before
+        wait_for(absorbed, "a poll that reaches no Redis")
+
+    def known_missing(self, *words):
+        def absorbed():
+            before = reads_sent(self.stack)
+            self.assertRegex(str(self.reader.call(*words)), "^NOGROUP ")
+            return reads_sent(self.stack) == before
+        wait_for(absorbed, "a poll that reaches no Redis")
+
+    def test_I15_what_changes_groups_or_entries_through_the_daemon_shows_in_the_next_poll(self):
+        for key in ("s", "md:pinned"):
+            names = {"market_data": b"one", "risk_limit": b"two"}
+            for attempt in range(scaled(20)):
+                self.admin.call("XGROUP", "CREATE", key, "g", "$", "MKSTREAM")
+                self.known_empty(*poll(key))
+                for kind, name in names.items():
+                    self.admin.call(*xadd(key, kind, name))
+                self.assertEqual({name for _, name in entries(self.reader.call(*poll(key)))}, set(names.values()), (key, attempt))
+                self.known_empty(*poll(key))
+                self.assertEqual(self.admin.call("XGROUP", "SETID", key, "g", "0"), "OK")
+                self.assertEqual({name for _, name in entries(self.reader.call(*poll(key)))}, set(names.values()), (key, attempt))
+                self.known_empty(*poll(key))
+                if attempt % 2:
+                    self.admin.call("XGROUP", "DESTROY", key, "g")
+                else:
+                    self.admin.call("DEL", key)
+                self.assertEqual(self.reader.call(*poll(key)), NO_GROUP.format(key, "g"))
+                self.known_missing(*poll(key))
+                self.admin.call("XGROUP", "CREATE", key, "g", "0", "MKSTREAM")
+                self.assertNotIsInstance(self.reader.call(*poll(key)), resp.ReplyError)
+                self.admin.call("DEL", key)
+
+    def test_groups_changed_behind_its_back_are_noticed_in_time(self):
+        self.admin.call("XGROUP", "CREATE", "s", "g", "$", "MKSTREAM")
+        self.admin.call(*xadd("s", "market_data", b"m"))
+        self.admin.call(*xadd("s", "risk_limit", b"r"))
+        self.assertEqual(len(entries(self.reader.call(*poll("s")))), 2)
+        self.known_empty(*poll("s"))
+        self.bare[MARKETDATA].xgroup_setid("s", "g", "0")
+        start = time.monotonic()
+        wait_for(lambda: [name for _, name in entries(self.reader.call(*poll("s")))] == [b"m"], "the group's new position")
+        self.assertLess(time.monotonic() - start, 1 + 0.5)
+        self.known_missing(*poll("s", "new"))
+        for bus in self.bare.values():
+            bus.xgroup_create("s", "new", "0")
+        start = time.monotonic()
+
+        def delivered():
+            reply = self.reader.call(*poll("s", "new"))
+            return not isinstance(reply, resp.ReplyError) and len(entries(reply)) > 0
+        wait_for(delivered, "the new group")
+        self.assertLess(time.monotonic() - start, 0.2 + 0.5)
+
+    def test_a_stream_that_others_delete_or_make_is_noticed(self):
+        for attempt in range(scaled(20)):
+            self.admin.call("XGROUP", "CREATE", "s", "g", "$", "MKSTREAM")
+            self.known_empty(*poll("s"))
+            if attempt % 2:
+                for bus in self.bare.values():
+                    bus.delete("s")
+            else:
+                for bus in self.bare.values():
+                    bus.flushall()
+            wait_for(lambda: str(self.reader.call(*poll("s"))) == NO_GROUP.format("s", "g"), "the stream is gone", timeout=0.9)
+            self.known_missing(*poll("s"))
+            for bus in self.bare.values():
+                bus.xgroup_create("s", "g", "0", mkstream=True)
+            wait_for(lambda: self.reader.call(*poll("s")) is None, "the group is there", timeout=0.9)
+            self.admin.call("DEL", "s")
+
+
+class UselessCallsTest(StackTest):
+    SECONDS = 2.0
+
+    def spin(self, requests, clients=7, **options):
+        """Seven clients that ask as fast as they can; (polls made, those that reached a Redis)."""
+        made = [0] * clients
+        end = time.monotonic() + self.SECONDS
+
+        def run(number):
+            with resp.Connection(self.daemon.address, **options) as connection:
+                while time.monotonic() < end:
+                    for words in requests(number):
+                        connection.call(*words)
+                        made[number] += 1
+
+        before = reads_sent(self.stack)
+        threads = [threading.Thread(target=run, args=(number,)) for number in range(clients)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return sum(made), reads_sent(self.stack) - before
+
+    def absorbed(self, reason):
+        return self.daemon.metrics().value("dualbus_polls_absorbed_total", reason=reason)
+
+    def test_polls_of_missing_groups_reach_redis_five_times_a_second(self):
+        keys = [f"s{number}" for number in range(6)]
+        for key in keys:
+            self.client().xadd(key, {"message_type": "x"})
+        made, sent = self.spin(lambda number: [poll(key, f"g{number}") for key in keys])
+        # Each group of each stream may be asked on two buses whenever what is known of it has grown old.
+        self.assertLessEqual(sent, 7 * len(keys) * 2 * (self.SECONDS / 0.2 + 2))
+        self.assertGreater(self.absorbed("no_group"), made / 4)
+
+    def test_empty_polls_reach_redis_once_a_second(self):
+        keys = [f"s{number}" for number in range(6)] + ["md:pinned"]
+        for key in keys:
+            for number in range(7):
+                self.client().xgroup_create(key, f"g{number}", "0", mkstream=True)
+        made, sent = self.spin(lambda number: [poll(key, f"g{number}") for key in keys])
+        self.assertLessEqual(sent, 7 * len(keys) * 2 * (self.SECONDS / 1.0 + 3))
+        self.assertGreater(self.absorbed("empty"), made / 4)
+
+    def test_a_client_that_spins_is_answered_about_a_thousand_times_a_second(self):
+        self.client().xgroup_create("s", "g", "0", mkstream=True)
+        made, _ = self.spin(lambda number: [poll("s", consumer=f"c{number}")], clients=3)
+        self.assertLessEqual(made, 3 * (self.SECONDS * 1000 + 100))
+
+    def test_what_a_spinning_client_waits_for_ends_its_delay(self):
+        stack = self.stack
+        keys = [f"s{number}" for number in range(10)]
+        for key in keys:
+            self.client().xgroup_create(key, "g", "0", mkstream=True)
+        stack.daemon.reload({**stack.config, "absorb_delay": "100ms"})
+        self.addCleanup(stack.daemon.reload, stack.config)
+        got, stop = {}, threading.Event()
+
+        def run():
+            with resp.Connection(self.daemon.address) as connection:
+                while not stop.is_set():
+                    for key in keys:
+                        for _, name in entries(connection.call(*poll(key))):
+                            got[name] = time.monotonic()
+
+        reader = threading.Thread(target=run)
+        reader.start()
+        self.addCleanup(reader.join)
+        self.addCleanup(stop.set)
+        writer = self.connect()
+        slowest = []
+        for attempt in range(20):
+            time.sleep(random.uniform(0.2, 0.3))  # until it is delayed again
+            name = str(attempt).encode()
+            sent = time.monotonic()
+            writer.call(*xadd(random.choice(keys), random.choice(ALL_TYPES), name))
+            wait_for(lambda: name in got, "delivery")  # pylint: disable=cell-var-from-loop
+            slowest.append(got[name] - sent)
+        # A round over all keys with delays takes a second.
+        self.assertLess(sorted(slowest)[len(slowest) // 2], 0.1)
+
+    def test_readers_that_wait_with_block_ask_redis_once_a_second(self):
+        for number in range(7):
+            self.client().xgroup_create("s", f"g{number}", "0", mkstream=True)
+        made, sent = self.spin(lambda number: [("XREADGROUP", "GROUP", f"g{number}", "c", "BLOCK", 20, "STREAMS", "s", ">")])
+        self.assertGreater(made, 7 * self.SECONDS * 20)
+        self.assertLessEqual(sent, 7 * 2 * (self.SECONDS / 1.0 + 3))
+
+
+if __name__ == "__main__":
+    unittest.main()
