@@ -154,10 +154,8 @@ base::task<std::optional<gather_operation::part>> group_operation::create_missin
     }
     if (problem) co_return problem;
   }
-  if (context_.client_log.allow(context_.now)) {
-    spdlog::info("group '{}' of stream '{}' did not exist and has been created at {}",
-                 group.substr(0, longest_name_logged), key.substr(0, longest_name_logged), start);
-  }
+  spdlog::info("group '{}' of stream '{}' did not exist and has been created at {}",
+               group.substr(0, longest_name_logged), key.substr(0, longest_name_logged), start);
   context_.parking().groups_changed(key);
   co_return std::nullopt;
 }
