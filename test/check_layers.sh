@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Holds the tree to the rules of the layers:
 #   - a file of a layer includes its own layer and the ones above it in the list, nothing below;
+#   - a tool, which lies beside the layers in src, includes only those that it may use, and nobody includes a tool;
 #   - resp, command, stream and the pipeline know no socket, neither directly nor through a header of ours;
 #   - no file of src or include is longer than 450 lines.
 #
@@ -9,6 +10,7 @@
 set -euo pipefail
 
 layers=(base resp command config metrics stream backend session admin app)
+declare -A tools=([fleet]='base resp') # and the layers that each may use
 longest=450
 socket_headers='boost/(asio|beast)|sys/(socket|un|epoll|poll|select|eventfd)\.h|netinet/|arpa/|netdb\.h|net/|poll\.h'
 socket_headers+='|hiredis|dualbus/base/(asio|socket|poller)\.hpp'
@@ -55,6 +57,15 @@ file_behind() {
   fi
 }
 
+# may_include LAYER_OR_TOOL TARGET: both exist.
+may_include() {
+  if [ -n "${tools[$1]:-}" ]; then
+    [[ " ${tools[$1]} " == *" $2 "* ]]
+  else
+    [ "${rank[$2]}" -le "${rank[$1]}" ]
+  fi
+}
+
 check_order() {
   local file=$1 layer=$2 line header target
   while IFS=: read -r line header; do
@@ -65,8 +76,12 @@ check_order() {
         target=${target%%/*}
         if [ -z "${rank[$target]:-}" ]; then
           breach "$file:$line: includes <$header>, and '$target' is no layer"
-        elif [ "${rank[$target]}" -gt "${rank[$layer]}" ]; then
-          breach "$file:$line: layer '$layer' includes <$header>, which is below it"
+        elif ! may_include "$layer" "$target"; then
+          if [ -n "${tools[$layer]:-}" ]; then
+            breach "$file:$line: tool '$layer' includes <$header>, which it may not use"
+          else
+            breach "$file:$line: layer '$layer' includes <$header>, which is below it"
+          fi
         fi
         ;;
       ../* | */../* | */src/* | src/*)
@@ -111,7 +126,7 @@ check_tree() {
     layer=${file#src/}
     layer=${layer#include/dualbus/}
     layer=${layer%%/*}
-    if [ -z "${rank[$layer]:-}" ]; then
+    if [ -z "${rank[$layer]:-}" ] && { [ -z "${tools[$layer]:-}" ] || [[ $file != src/* ]]; }; then
       breach "$file: lies in no layer"
       continue
     fi
@@ -135,13 +150,14 @@ self_test() {
 
   fresh_tree() {
     rm -rf "${scratch:?}/tree"
-    mkdir -p "$scratch"/tree/{src,include/dualbus}/{base,resp,command,backend,session}
+    mkdir -p "$scratch"/tree/{src,include/dualbus}/{base,resp,command,backend,session} "$scratch/tree/src/fleet"
     echo '#include <string>' >"$scratch/tree/include/dualbus/base/text.hpp"
     echo '#include <sys/socket.h>' >"$scratch/tree/include/dualbus/base/socket.hpp"
     echo '#include <dualbus/base/text.hpp>' >"$scratch/tree/include/dualbus/resp/parser.hpp"
     echo '#include <dualbus/resp/parser.hpp>' >"$scratch/tree/src/session/session.cpp"
     echo '#include <dualbus/base/socket.hpp>' >"$scratch/tree/src/backend/connection.cpp"
     echo '#include <dualbus/resp/parser.hpp>' >"$scratch/tree/src/backend/pipeline.cpp"
+    echo '#include <dualbus/resp/parser.hpp>' >"$scratch/tree/src/fleet/connection.cpp"
   }
   # expect WHAT TEXT: the tree as it stands is refused with a message that contains TEXT.
   expect() {
@@ -169,6 +185,12 @@ self_test() {
   expect 'a relative include' 'past the layers'
   echo '#include <dualbus/util/x.hpp>' >"$scratch/tree/src/backend/a.cpp"
   expect 'an unknown layer' "'util' is no layer"
+  echo '#include <dualbus/session/session.hpp>' >>"$scratch/tree/src/fleet/connection.cpp"
+  expect 'a tool that uses the daemon' "src/fleet/connection.cpp:2: tool 'fleet' includes <dualbus/session/session.hpp>"
+  echo '#include <dualbus/fleet/connection.hpp>' >>"$scratch/tree/src/session/session.cpp"
+  expect 'a layer that uses a tool' "'fleet' is no layer"
+  mkdir "$scratch/tree/include/dualbus/fleet" && echo >"$scratch/tree/include/dualbus/fleet/x.hpp"
+  expect 'a tool with public headers' 'include/dualbus/fleet/x.hpp: lies in no layer'
   mkdir "$scratch/tree/src/util" && echo >"$scratch/tree/src/util/x.cpp"
   expect 'a folder that is no layer' 'src/util/x.cpp: lies in no layer'
   echo '#include <boost/asio.hpp>' >"$scratch/tree/src/command/a.cpp"

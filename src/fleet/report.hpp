@@ -1,0 +1,15 @@
+#pragma once
+
+#include "fleet.hpp"
+#include "options.hpp"
+
+#include <string>
+
+namespace dualbus::fleet {
+
+/// What the run has shown, for people; lines.
+std::string text_report(const options& o, const fleet& run);
+/// The same for programs: one JSON object.
+std::string json_report(const options& o, const fleet& run);
+
+}  // namespace dualbus::fleet
