@@ -83,7 +83,7 @@ run_stages() {
   if [ $quick = yes ]; then return; fi
 
   if [ $threads = no ]; then
-    if stage "asan: build" build asan --target dualbusd; then
+    if stage "asan: build" build asan --target dualbusd dualbus-fleet; then
       stage "asan: integration tests" run_tests asan --label-regex integration || true
     fi
     return

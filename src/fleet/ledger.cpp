@@ -58,7 +58,7 @@ ledger::delivery ledger::deliver(std::size_t stream, std::uint64_t index, messag
     ++totals_.wrong;
     return delivery{verdict::wrong, {}};
   };
-  if (stream >= streams_.size()) return wrong();
+  if (stream >= streams_.size() || type == no_type) return wrong();
   stream_records& s = streams_[stream];
   const std::uint32_t bit = std::uint32_t{1} << group;
   if ((s.readers & bit) == 0) return wrong();

@@ -17,7 +17,7 @@ std::string_view name_of(bus_class bus);
 
 /// Message types as indexes of one list; those of market data come first.
 using message_type = std::uint8_t;
-inline constexpr message_type no_type = 255;
+inline constexpr message_type no_type = 255;  ///< of no message
 std::span<const std::string_view> type_names();
 message_type marketdata_types();  ///< how many
 bus_class bus_of(message_type type);

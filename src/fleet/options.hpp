@@ -15,6 +15,7 @@ namespace dualbus::fleet {
 struct address {
   std::string host;
   std::uint16_t port = 0;
+  bool operator==(const address&) const = default;
 };
 /// "host:port", an IPv6 address in brackets; nothing if it is neither.
 std::optional<address> parse_address(const std::string& text);

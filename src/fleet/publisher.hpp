@@ -1,12 +1,13 @@
 #pragma once
 
 #include "connection.hpp"
+#include "delivery_book.hpp"
 #include "options.hpp"
-#include "reader.hpp"
 #include "roster.hpp"
 
 #include <dualbus/base/ring.hpp>
 
+#include <array>
 #include <memory>
 #include <random>
 #include <vector>

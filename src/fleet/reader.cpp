@@ -140,7 +140,6 @@ void reader::deliver(std::string_view type, std::string_view correlation, std::s
     return;  // got it before the connection was lost, but not the acknowledgement through
   }
   if (recovering_) ++book_.counters.recovered;
-  // A type that nobody has is wrong for every message.
   const auto told = book_.entries.deliver(stream, name->index, misplaced ? no_type : *known, self_.group);
   if (told.what != ledger::verdict::first) return;
   const auto taken = received - told.published;

@@ -1,8 +1,7 @@
 #pragma once
 
-#include "call_counters.hpp"
 #include "connection.hpp"
-#include "ledger.hpp"
+#include "delivery_book.hpp"
 #include "options.hpp"
 #include "poll_schedule.hpp"
 #include "roster.hpp"
@@ -15,19 +14,6 @@
 #include <vector>
 
 namespace dualbus::fleet {
-
-/// What all readers share. Latency is kept by the type's bus.
-struct delivery_book {
-  ledger entries;
-  fleet_counters counters;
-  std::uint32_t run;
-  /// Messages published earlier than this do not count for the latency.
-  base::time_point measured_from = base::time_point::max();
-  bool publishing = true;
-  std::array<latency_histogram, bus_classes> latency{};
-  /// Of those delivered after the last was published: the legacy loop may be waiting elsewhere for BLOCK.
-  latency_histogram late{};
-};
 
 /// One loop that reads streams over one connection: poll, acknowledge, next stream; errors are counted only.
 class reader final : public reply_handler {
