@@ -12,11 +12,27 @@
 namespace dualbus::fleet {
 namespace {
 
+// What is allowed, without the list that CLI11 would print beside the option's name.
+template <typename Validator>
+Validator silently(Validator validator) {
+  validator.description("");
+  return validator;
+}
+
 const std::map<std::string, reader_style> reader_styles = {{"sequential", reader_style::sequential},
                                                            {"together", reader_style::together},
                                                            {"parallel", reader_style::parallel}};
 const std::map<std::string, bus_class> flooded = {{"marketdata", bus_class::marketdata},
                                                   {"engine_logic", bus_class::engine_logic}};
+
+template <typename Value>
+Value among(const std::map<std::string, Value>& values, const char* option, const std::string& name) {
+  const auto found = values.find(name);
+  if (found != values.end()) return found->second;
+  std::string names;
+  for (const auto& [known, value] : values) names += (names.empty() ? "" : ", ") + known;
+  throw CLI::ValidationError(option, "one of " + names + " expected, not " + name);
+}
 
 constexpr const char* description =
     "dualbus-fleet: trading engines on one thread, to load a Redis or a dualbusd and to check what they "
@@ -90,14 +106,18 @@ std::optional<options> parse_options(int argc, const char* const* argv, int& exi
   options o;
   CLI::App app(description);
   app.footer(more);
-  app.get_formatter()->column_width(34);
+  app.get_formatter()->column_width(30);
+  for (const char* type : {"UINT", "INT", "FLOAT"}) app.get_formatter()->label(type, "N");
+  app.get_formatter()->label("TEXT", "WHAT");
   app.set_version_flag("-v,--version", std::string("dualbus-fleet ") + base::version);
 
-  std::string marketdata = to_string(o.marketdata), poll = to_string(o.poll);
+  std::string marketdata = to_string(o.marketdata), poll = to_string(o.poll), readers, flood;
   bool legacy = false, no_check = false;
   double pause_ms = 1;
   const auto count_of = [&app](const char* name, std::size_t& value, std::size_t most, const char* text) {
-    app.add_option(name, value, text)->check(CLI::Range(std::size_t{1}, most))->capture_default_str();
+    app.add_option(name, value, text)
+        ->check(silently(CLI::Range(std::size_t{1}, most)))
+        ->capture_default_str();
   };
 
   app.add_option("--host", o.server.host, "where the engines connect")->capture_default_str()->group("Where");
@@ -119,19 +139,19 @@ std::optional<options> parse_options(int argc, const char* const* argv, int& exi
            "processes that are simulated; seven names, and with them groups, in turn");
   count_of("--streams", o.streams, roster::max_streams, "streams nautilus-<engine>-streams");
   app.add_option("--subscriptions", o.subscriptions, "streams that each engine reads")
-      ->check(CLI::Range(0, 17))
+      ->check(silently(CLI::Range(0, 17)))
       ->capture_default_str();
   count_of("--targets", o.targets, roster::max_streams,
            "streams that a message goes to: all, or so many, chosen at random");
   app.add_option("--rate", o.rate,
                  "messages per second that each engine publishes, each to --targets streams")
-      ->check(CLI::Range(0.0, 1e6))
+      ->check(silently(CLI::Range(0.0, 1e6)))
       ->capture_default_str();
   app.add_option("--payload", o.payload_bytes, "bytes of the JSON payload")
-      ->check(CLI::Range(message_builder::min_payload_bytes, std::size_t{16} << 20))
+      ->check(silently(CLI::Range(message_builder::min_payload_bytes, std::size_t{16} << 20)))
       ->capture_default_str();
   app.add_option("--marketdata-share", o.marketdata_share, "how many of the messages are market data, 0 to 1")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(silently(CLI::Range(0.0, 1.0)))
       ->capture_default_str();
   app.add_option("--maxlen", o.maxlen, "MAXLEN ~ of XADD")->capture_default_str();
   app.add_flag("--pipeline", o.pipelined,
@@ -140,18 +160,16 @@ std::optional<options> parse_options(int argc, const char* const* argv, int& exi
 
   app.add_option("--poll", poll, "XREADGROUP with block:MILLISECONDS (0: for ever), or without: spin")
       ->capture_default_str();
-  const CLI::Option* readers =
-      app.add_option(
-             "--readers", o.readers,
-             "sequential: one stream after the other, as the legacy engines do (default; parallel with "
-             "block:0); together: one XREADGROUP with all streams; parallel: a connection per stream")
-          ->transform(CLI::CheckedTransformer(reader_styles));
+  const CLI::Option* readers_option = app.add_option(
+      "--readers", o.readers,
+      "sequential: one stream after the other, as the legacy engines do (default; parallel with "
+      "block:0); together: one XREADGROUP with all streams; parallel: a connection per stream");
   count_of("--count", o.count, 100'000, "COUNT of XREADGROUP");
   app.add_option(
          "--pause", pause_ms,
          "milliseconds between two passes over the streams; together and parallel pause only after a pass "
          "without a message")
-      ->check(CLI::Range(0.0, 60'000.0))
+      ->check(silently(CLI::Range(0.0, 60'000.0)))
       ->capture_default_str();
   app.add_flag("--batch-acks", o.batch_acks, "one XACK for all messages of an answer, not one for each");
   app.add_flag(
@@ -162,28 +180,26 @@ std::optional<options> parse_options(int argc, const char* const* argv, int& exi
   app.add_flag("--recover", o.recover,
                "after a lost connection read what is pending first; the legacy engines do not");
 
-  app.add_option("--flood", o.flood, "also saturate one bus: marketdata or engine_logic")
-      ->transform(CLI::CheckedTransformer(flooded))
-      ->group("Flood");
+  app.add_option("--flood", flood, "also saturate one bus: marketdata or engine_logic")->group("Flood");
   app.add_option("--flood-connections", o.flood_connections, "connections that flood")
-      ->check(CLI::Range(1, 1000))
+      ->check(silently(CLI::Range(1, 1000)))
       ->capture_default_str()
       ->group("Flood");
   app.add_option("--flood-pipeline", o.flood_pipeline, "XADDs in flight on each of them")
-      ->check(CLI::Range(1, 10'000))
+      ->check(silently(CLI::Range(1, 10'000)))
       ->capture_default_str()
       ->group("Flood");
 
   app.add_option("--seconds", o.seconds, "length of the measurement; 0: until SIGINT or SIGTERM")
-      ->check(CLI::Range(0.0, 1e7))
+      ->check(silently(CLI::Range(0.0, 1e7)))
       ->capture_default_str()
       ->group("Run");
   app.add_option("--warmup", o.warmup_seconds, "seconds of the same before it, whose latency does not count")
-      ->check(CLI::Range(0.0, 3600.0))
+      ->check(silently(CLI::Range(0.0, 3600.0)))
       ->capture_default_str()
       ->group("Run");
   app.add_option("--drain", o.drain_seconds, "seconds in which the rest must be delivered in the end")
-      ->check(CLI::Range(0.0, 3600.0))
+      ->check(silently(CLI::Range(0.0, 3600.0)))
       ->capture_default_str()
       ->group("Run");
   app.add_flag("--no-check", no_check, "do not wait in the end, and do not mind what is missing")
@@ -196,11 +212,13 @@ std::optional<options> parse_options(int argc, const char* const* argv, int& exi
     if (!where) throw CLI::ValidationError("--marketdata", "HOST:PORT expected, not " + marketdata);
     const auto style = parse_poll_style(poll);
     if (!style) throw CLI::ValidationError("--poll", "block:MILLISECONDS or spin expected, not " + poll);
+    if (!readers.empty()) o.readers = among(reader_styles, "--readers", readers);
+    if (!flood.empty()) o.flood = among(flooded, "--flood", flood);
     o.marketdata = *where;
     o.poll = *style;
     o.check = !no_check;
     o.pause = std::chrono::microseconds(static_cast<std::int64_t>(pause_ms * 1000));
-    check_conflicts(o, readers->count() > 0);
+    check_conflicts(o, readers_option->count() > 0);
   } catch (const CLI::ParseError& error) {
     exit_status = app.exit(error) == 0 ? 0 : 2;
     return std::nullopt;

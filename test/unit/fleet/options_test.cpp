@@ -1,6 +1,5 @@
 #include "options.hpp"
 
-
 #include <initializer_list>
 #include <string>
 #include <vector>
