@@ -161,7 +161,7 @@ std::optional<options> parse_options(int argc, const char* const* argv, int& exi
   app.add_option("--poll", poll, "XREADGROUP with block:MILLISECONDS (0: for ever), or without: spin")
       ->capture_default_str();
   const CLI::Option* readers_option = app.add_option(
-      "--readers", o.readers,
+      "--readers", readers,
       "sequential: one stream after the other, as the legacy engines do (default; parallel with "
       "block:0); together: one XREADGROUP with all streams; parallel: a connection per stream");
   count_of("--count", o.count, 100'000, "COUNT of XREADGROUP");
