@@ -28,6 +28,9 @@ base::task<> group_read_operation::run() {
     keys_[i].always = request_.keys[i].from != position::fresh;
     history |= keys_[i].always;
   }
+  together_ =
+      keys_.size() > 1 && !history && is_whole(keys_[0]) &&
+      std::all_of(keys_.begin(), keys_.end(), [this](const key_read& k) { return k.only == keys_[0].only; });
   const bool waits = may_wait() && !history;
   std::vector<parking_lot::sightings> seen(keys_.size());
   std::vector<ask> where;

@@ -65,9 +65,13 @@ class group_read_operation final : public waiting_read, private spared_poll {
 
   base::task<> sweep(const std::vector<ask>& where);
   base::task<> sweep_left();
+  /// Streams that share their one bus are read by one command, as by Redis: with its order of errors.
+  base::task<> sweep_together();
+  void add_together(std::string_view reply);
   base::task<> make_missing(std::size_t key);
   std::vector<ask> all_of(std::size_t key) const;
   void order(std::vector<command::bus_index>& buses) const;
+  std::vector<std::string_view> read_words(const std::string& count) const;
   void send_read(std::size_t key, command::bus_index bus, std::string_view id, std::uint64_t count);
   void judge(const ask& asked, const part& answer);
   void note_error(std::size_t key, const part& answer);
@@ -88,6 +92,7 @@ class group_read_operation final : public waiting_read, private spared_poll {
   std::optional<std::size_t> absent_;       // the key of which it is known that there is no such group
   std::vector<poll_absorber::view> views_;  // by key, from before it was asked; empty: no answer is kept
   std::vector<parking_lot::target> failed_;
+  bool together_ = false;
 };
 
 }  // namespace dualbus::session

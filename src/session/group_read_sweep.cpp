@@ -1,6 +1,6 @@
 #include "group_read_operation.hpp"
 
-#include <dualbus/stream/bounds.hpp>
+#include <dualbus/resp/reply_reader.hpp>
 
 #include <algorithm>
 #include <string>
@@ -46,10 +46,13 @@ base::task<> group_read_operation::sweep(const std::vector<ask>& where) {
   }
   for (key_sweep& s : sweeps_) order(s.left);
   co_await sweep_left();
-  for (std::size_t key = 0; key < keys_.size(); ++key) {
-    if (!sweeps_[key].missing.empty()) co_await make_missing(key);
+  // Together, every attempt finds the next one that is missing.
+  for (std::size_t i = 0; i < (together_ ? keys_.size() : 1); ++i) {
+    for (std::size_t key = 0; key < keys_.size(); ++key) {
+      if (!sweeps_[key].missing.empty()) co_await make_missing(key);
+    }
+    co_await sweep_left();
   }
-  co_await sweep_left();
   for (std::size_t key = 0; key < keys_.size(); ++key) {
     // Destroyed while it was being made.
     if (!sweeps_[key].missing.empty() && !sweeps_[key].answered) note_absence(key);
@@ -59,6 +62,10 @@ base::task<> group_read_operation::sweep(const std::vector<ask>& where) {
 
 // With COUNT one bus after the other, so that never more is taken than was asked for.
 base::task<> group_read_operation::sweep_left() {
+  if (together_) {
+    co_await sweep_together();
+    co_return;
+  }
   for (;;) {
     asked_.clear();
     for (std::size_t key = 0; key < keys_.size(); ++key) {
@@ -78,18 +85,74 @@ base::task<> group_read_operation::sweep_left() {
   }
 }
 
+base::task<> group_read_operation::sweep_together() {
+  asked_.clear();
+  const bool failed = std::any_of(sweeps_.begin(), sweeps_.end(), [](const key_sweep& s) { return s.error; });
+  for (std::size_t key = 0; key < keys_.size(); ++key) {
+    if (!sweeps_[key].left.empty() && !failed) asked_.push_back({key, sweeps_[key].left.front()});
+    sweeps_[key].left.clear();
+  }
+  if (asked_.empty()) co_return;
+  const std::string count = std::to_string(request_.count);
+  std::vector<std::string_view> args = read_words(count);
+  args.emplace_back("STREAMS");
+  for (const ask& a : asked_) args.push_back(keys_[a.key].name);
+  args.insert(args.end(), asked_.size(), ">");
+  send(asked_[0].bus, args);
+  for (const ask& a : asked_) {
+    if (!views_.empty()) context_.polls().asked(poll_of(a.key), a.bus);
+  }
+  const parts all = co_await round();
+  const auto names_the_key = [&](const ask& a) {
+    return all[0].reply == "-" + no_group_text(a.key) + "\r\n";
+  };
+  const auto missing = std::find_if(asked_.begin(), asked_.end(), names_the_key);
+  for (const ask& a : asked_) {
+    if (missing == asked_.end()) {
+      judge(a, all[0]);
+    } else if (&a == &*missing) {
+      sweeps_[a.key].missing.push_back(a.bus);
+    } else {
+      sweeps_[a.key].left.push_back(a.bus);
+    }
+  }
+}
+
+void group_read_operation::add_together(std::string_view reply) {
+  resp::reply_reader reader(reply);
+  const resp::reply_value keys = reader.next();
+  for (std::int64_t left = keys.null ? 0 : keys.number; left > 0; --left) {
+    if (keys.type == '*') reader.next();  // the pair
+    const std::string_view name = reader.next().text;
+    const auto asked = std::find_if(asked_.begin(), asked_.end(),
+                                    [&](const ask& a) { return a.found == 0 && keys_[a.key].name == name; });
+    if (asked == asked_.end()) return;
+    asked->found = keys_[asked->key].found.add_as_is(reader);
+    sweeps_[asked->key].taken += asked->found;
+  }
+}
+
+std::vector<std::string_view> group_read_operation::read_words(const std::string& count) const {
+  std::vector<std::string_view> words = {"XREADGROUP", "GROUP", group_, consumer_};
+  if (request_.count != 0) words.insert(words.end(), {"COUNT", count});
+  if (request_.no_ack) words.emplace_back("NOACK");
+  return words;
+}
+
 void group_read_operation::send_read(std::size_t key, bus_index bus, std::string_view id,
                                      std::uint64_t count) {
-  std::vector<std::string_view> args = {"XREADGROUP", "GROUP", group_, consumer_};
   const std::string limit = std::to_string(count);
-  if (request_.count != 0) args.insert(args.end(), {"COUNT", limit});
-  if (request_.no_ack) args.push_back("NOACK");
+  std::vector<std::string_view> args = read_words(limit);
   args.insert(args.end(), {"STREAMS", keys_[key].name, id});
   send(bus, args);
 }
 
 bool group_read_operation::take_reply(std::uint32_t index, std::string_view reply) {
   if (index >= asked_.size()) return false;
+  if (together_) {
+    add_together(reply);
+    return true;
+  }
   ask& asked = asked_[index];
   asked.found = add_entries(keys_[asked.key], asked.bus, reply);
   sweeps_[asked.key].taken += asked.found;

@@ -326,8 +326,10 @@ bool start_whole_read(worker_context& context, session& client, const request& w
   const bool matters = context.polls().on() || context.configuration().missing_group.creates();
   if (!of_group || !matters) return false;
   stream::read_request parsed = stream::parse_read(what.args);
-  if (!parsed.error.empty() || !parsed.unsupported.empty() || parsed.keys.size() != 1) return false;
-  if (parsed.keys[0].from != stream::read_request::position::fresh) return false;
+  const bool fresh = std::all_of(parsed.keys.begin(), parsed.keys.end(), [](const auto& key) {
+    return key.from == stream::read_request::position::fresh;
+  });
+  if (!parsed.error.empty() || !parsed.unsupported.empty() || !fresh) return false;
   (new group_read_operation(context, client, what.command, std::move(parsed)))->start();
   return true;
 }
