@@ -1,0 +1,50 @@
+#include <dualbus/base/socket.hpp>
+#include <dualbus/command/command_table.hpp>
+#include <dualbus/session/session.hpp>
+#include <dualbus/session/worker_context.hpp>
+
+#include <chrono>
+#include <string>
+#include <string_view>
+
+// What a session tells about its client: CLIENT LIST and its kin, and the log.
+namespace dualbus::session {
+
+std::chrono::seconds session::age() const {
+  return std::chrono::duration_cast<std::chrono::seconds>(context_.now - created_);
+}
+
+std::string session::peer_address() const {
+  return fd_ ? base::peer_name(fd_.get()) : "?:0";
+}
+
+std::string session::local_address() const {
+  return fd_ ? base::local_name(fd_.get()) : "?:0";
+}
+
+std::string session::describe() const {
+  const auto seconds_since = [this](base::time_point then) {
+    return std::chrono::duration_cast<std::chrono::seconds>(context_.now - then).count();
+  };
+  const std::string_view last =
+      last_command_ == no_command ? "NULL" : command::command_table()[last_command_].name;
+  const std::size_t input = partial_ ? partial_->buffer.size() : 0;
+  static const names none;
+  const names& n = names_ ? *names_ : none;
+  return fmt::format(
+      "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db=0 sub=0 psub=0 ssub=0 multi=-1 "
+      "watch=0 qbuf={} "
+      "qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={} omem={} tot-mem={} events=r{} cmd={} "
+      "user=default "
+      "redir=-1 "
+      "resp={} lib-name={} lib-ver={}",
+      id_, peer_address(), local_address(), fd_.get(), n.client, seconds_since(created_),
+      seconds_since(last_active_),
+      blocked_ ? "b"
+      : tcp_   ? "N"
+               : "U",
+      input, in_flight_, out_.size() + stashed_bytes_, sizeof(session) + input + out_.size() + stashed_bytes_,
+      writing_ ? "w" : "", last, static_cast<int>(protocol_), n.library, n.library_version);
+}
+
+}  // namespace dualbus::session
