@@ -66,6 +66,9 @@ daemon_totals add_up(const std::vector<metrics::worker_snapshot>& workers) {
     for (const auto& [type, row] : worker.messages) {
       add(totals.messages[type.empty() ? "none" : printable_name(type)], row);
     }
+    for (const auto& [name, counters] : worker.engines) {
+      if (counters != metrics::engine_counters{}) totals.engines[printable_name(name)] += counters;
+    }
   }
   return totals;
 }

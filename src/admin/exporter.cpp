@@ -70,6 +70,18 @@ void add_messages(family_set& out, const daemon_state& state) {
   }
 }
 
+void add_engines(family_set& out, const daemon_state& state) {
+  for (const auto& [engine, counted] : state.totals.engines) {
+    out.add(metric::engine_connections, {engine}, number(counted.connections));
+    out.add(metric::engine_commands, {engine}, number(counted.commands));
+    out.add(metric::engine_failed_commands, {engine}, number(counted.failed_commands));
+    out.add(metric::engine_messages_published, {engine}, number(counted.messages_published));
+    out.add(metric::engine_messages_consumed, {engine}, number(counted.messages_consumed));
+    out.add(metric::engine_polls_absorbed, {engine}, number(counted.polls_absorbed));
+    out.add(metric::engine_backend, {engine}, std::chrono::duration<double>(counted.bus_time).count());
+  }
+}
+
 void add_bus(family_set& out, const daemon_state& state, std::size_t index) {
   const std::string_view bus = state.bus_name(index);
   const metrics::bus_metrics& counted = state.bus_totals(index);
@@ -208,6 +220,7 @@ std::vector<prometheus::MetricFamily> export_metrics(const daemon_state& state) 
   add_daemon(out, state);
   add_requests(out, state);
   add_messages(out, state);
+  add_engines(out, state);
   for (std::size_t bus = 0; bus < state.bus_count(); ++bus) {
     add_bus(out, state, bus);
     add_redis(out, state.bus_name(bus), state.status_of(bus));

@@ -26,6 +26,14 @@ constexpr metric_description table[] = {
     {metric::wake, histogram, "dualbus_wake_seconds", "by", "Time from knowing of an entry to its delivery to a parked reader, by who told: local (an XADD through the same worker) or notified (the bus)."},
     {metric::unstable_reads, counter, "dualbus_unstable_reads_total", "", "Reads answered although an entry might still turn up below their last one, because the IDs are no clock times."},
 
+    {metric::engine_connections, gauge, "dualbus_engine_connections", "engine", "Connections of the engine now."},
+    {metric::engine_commands, counter, "dualbus_engine_commands_total", "engine", "Commands of the engine that were answered."},
+    {metric::engine_failed_commands, counter, "dualbus_engine_failed_commands_total", "engine", "Commands of the engine that were answered with an error, of Redis or of the daemon."},
+    {metric::engine_messages_published, counter, "dualbus_engine_messages_published_total", "engine", "Messages (XADD) of the engine that got an ID."},
+    {metric::engine_messages_consumed, counter, "dualbus_engine_messages_consumed_total", "engine", "Entries delivered to the engine by XREAD, and by XREADGROUP as new ones."},
+    {metric::engine_polls_absorbed, counter, "dualbus_engine_polls_absorbed_total", "engine", "Reads of the engine that the daemon answered without asking a bus."},
+    {metric::engine_backend, counter, "dualbus_engine_backend_seconds_total", "engine", "Time from sending to answer, added up over the requests that the engine caused at buses."},
+
     {metric::bus_requests, counter, "dualbus_bus_requests_total", "bus", "Requests handed to the bus."},
     {metric::bus_sent_bytes, counter, "dualbus_bus_sent_bytes_total", "bus", "Bytes sent to the bus."},
     {metric::bus_received_bytes, counter, "dualbus_bus_received_bytes_total", "bus", "Bytes received from the bus."},

@@ -4,6 +4,7 @@
 #include <dualbus/base/version.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <numeric>
 #include <string_view>
 #include <utility>
@@ -15,6 +16,7 @@ namespace dualbus::admin {
 namespace {
 
 constexpr std::size_t shown_types = 20;
+constexpr std::size_t shown_engines = 50;
 
 std::string escaped(std::string_view text) {
   std::string out;
@@ -195,6 +197,32 @@ std::string message_table(const daemon_state& state) {
   return out;
 }
 
+// Those with the most commands first: the noisy ones.
+std::string engine_table(const daemon_state& state) {
+  std::vector<const std::pair<const std::string, metrics::engine_counters>*> engines;
+  for (const auto& engine : state.totals.engines) engines.push_back(&engine);
+  if (engines.empty()) return "<h2>Engines</h2>\n<p>No client so far.</p>\n";
+  std::stable_sort(engines.begin(), engines.end(),
+                   [](const auto* a, const auto* b) { return a->second.commands > b->second.commands; });
+  std::string out = row("th", {"engine", "connections", "commands", "failed", "published", "consumed",
+                               "polls absorbed", "time at the buses"});
+  for (std::size_t i = 0; i < std::min(engines.size(), shown_engines); ++i) {
+    const auto& [name, counted] = *engines[i];
+    std::vector<std::string> cells = {escaped(name)};
+    for (const std::uint64_t figure :
+         {counted.connections, counted.commands, counted.failed_commands, counted.messages_published,
+          counted.messages_consumed, counted.polls_absorbed}) {
+      cells.push_back(fmt::format("{}", figure));
+    }
+    cells.push_back(fmt::format("{:.1f} s", std::chrono::duration<double>(counted.bus_time).count()));
+    out += row("td", cells);
+  }
+  out = "<h2>Engines</h2>\n<table>\n" + out + "</table>\n";
+  if (engines.size() > shown_engines)
+    out += fmt::format("<p>{} engines more.</p>\n", engines.size() - shown_engines);
+  return out;
+}
+
 std::string daemon_table(const daemon_state& state) {
   const metrics::worker_metrics& all = state.totals.metrics;
   const process_figures process = read_process_figures();
@@ -230,7 +258,8 @@ std::string render_status_page(const daemon_state& state) {
              "th {{background: #f3f3f3}}\n.bad {{color: #b00}}\n</style>\n</head>\n<body>\n"
              "<h1>dualbusd {}</h1>\n",
              base::version) +
-         bus_table(state) + drain_table(state) + message_table(state) + daemon_table(state) +
+         bus_table(state) + drain_table(state) + engine_table(state) + message_table(state) +
+         daemon_table(state) +
          "<p><a href=\"/metrics\">metrics</a> <a href=\"/drain\">drain</a> <a href=\"/healthz\">healthz</a> "
          "<a "
          "href=\"/readyz\">readyz</a></p>\n"

@@ -33,15 +33,6 @@ std::string_view rule_name(rule r) {
   return rule_names[static_cast<std::size_t>(r)];
 }
 
-message_counters::message_counters(std::size_t buses, std::size_t max_names)
-    : buses_(buses), max_names_(max_names), other_(buses) {}
-
-message_counters::row& message_counters::of(std::string_view type) {
-  if (const auto found = rows_.find(type); found != rows_.end()) return *found->second;
-  if (full() || type.size() > max_name_bytes || type == other_name) return other_;
-  return *rows_.emplace(std::string(type), std::make_unique<row>(buses_)).first->second;
-}
-
 struct classifier::json_reader {
   // Larger documents are passed over: the parser would need many times their size, and keep it.
   static constexpr std::size_t max_document_bytes = std::size_t{4} << 20;

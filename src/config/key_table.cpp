@@ -39,6 +39,11 @@ constexpr section_row sections[] = {
     {.path = "missing_group.rules",
      .meaning = "Exceptions, for some streams or some groups. The first rule that matches both decides."},
     {.path = "missing_group.rules[]"},
+    {.path = "engines",
+     .meaning =
+         "Which engine a connection belongs to, for the metrics by engine: the one that the client names "
+         "itself with `CLIENT SETNAME` or `HELLO … SETNAME`, else the one that its messages name, else the "
+         "one that its consumer's name begins with: see [metrics.md](metrics.md#engines)."},
     {.path = "draining",
      .meaning =
          "When a bus with `state: draining` counts as drained, which the page `/drain` of the admin listener "

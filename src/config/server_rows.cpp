@@ -62,6 +62,21 @@ constexpr key_row rows[] = {
          "Threads that serve clients. Each has connections of its own to every bus, so every worker adds "
          "to the connections that the buses see. One is enough until it is busy all the time.",
      .bind = top<&configuration::workers>()},
+    {.path = "engines.field",
+     .reload = true,
+     .range = {1, max_name},
+     .fallback = "source_engine",
+     .meaning =
+         "The field of an `XADD` that names the engine which publishes the message. It is looked for in the "
+         "first 100 messages of a connection, until one has it.",
+     .bind = in<&configuration::engines, &engine_settings::field>()},
+    {.path = "engines.max_names",
+     .type = integer,
+     .reload = true,
+     .range = {0, 10000},
+     .fallback = "200",
+     .meaning = "How many engines each worker counts by name; further ones count as `other`.",
+     .bind = in<&configuration::engines, &engine_settings::max_names>()},
     {.path = "log.level",
      .type = choice,
      .reload = true,

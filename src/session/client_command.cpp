@@ -30,7 +30,7 @@ void set_name(session& client, const request& what) {
     return client.refuse(what.command,
                          "ERR Client names cannot contain spaces, newlines or special characters.");
   }
-  client.mutable_names().client = what.args[2];
+  client.set_name(what.args[2]);
   answer_ok(client, what);
 }
 

@@ -91,7 +91,7 @@ void run_hello(worker_context& context, session& client, const request& what) {
                            "ERR Syntax error in HELLO option '" + std::string(args[next]) + "'");
     }
   }
-  if (name) client.mutable_names().client = *name;
+  if (name) client.set_name(*name);
   client.set_protocol(version);
   client.answer(what.command, outcome::ok, [&](resp::encoder& out) {
     out.map(7);

@@ -111,13 +111,31 @@ void run_spread(worker_context& context, session& client, const command_spec& sp
   }
 }
 
+// Entries that a consumer reads again are not consumed twice.
+bool reads_own_entries(const command_spec& spec, resp::arguments args, const plan& p) {
+  if (spec.name != "xreadgroup") return false;
+  return std::any_of(p.keys.begin(), p.keys.end(), [&](std::uint32_t key) {
+    const std::size_t id = key + p.keys.size();
+    return id >= args.size() || args[id] != ">";
+  });
+}
+
+forward_operation::messages messages_of(const command_spec& spec, resp::arguments args, const plan& p) {
+  using messages = forward_operation::messages;
+  if (spec.route == route::xadd) return messages::published;
+  if (spec.route == route::xread && !reads_own_entries(spec, args, p)) return messages::consumed;
+  return messages::none;
+}
+
 }  // namespace
 
 void forward(worker_context& context, session& client, const request& what, command::bus_index bus,
              bool translate_id, resp::arguments args) {
   backend::bus& target = context.bus(bus);
   backend::pipeline& requests = target.requests(client.protocol(), context.now);
-  auto* const op = context.forwards.create(context, client, what.command, bus, translate_id);
+  const command_spec& spec = command::command_table()[what.command];
+  auto* const op = context.forwards.create(context, client, what.command, bus, translate_id,
+                                           messages_of(spec, what.args, context.plan));
   client.enqueue(*op);
   if (!requests.accepts()) return op->on_failure(0, backend::failure::bus_down);
   base::chunk_queue& out = requests.begin();
@@ -131,7 +149,7 @@ void forward(worker_context& context, session& client, const request& what, comm
   requests.end(*op, 0, context.now);
   if (requests.congested()) client.await_drain(target);
   // Who waits for the stream looks behind the entry, in the same write to the bus.
-  if (command::command_table()[what.command].route == route::xadd) {
+  if (spec.route == route::xadd) {
     const std::uint32_t key = context.parking().waited_for(what.args[1]);
     if (key != 0) context.parking().added(bus, key);
   }
@@ -164,6 +182,8 @@ bool dispatch(worker_context& context, session& client, request what) {
 
   plan& p = context.plan;
   context.router().make_plan(spec, what.args, p);
+  engine_attribution& engine = client.attribution();
+  if (engine.undecided()) engine.look(spec, what.args, p.xadd, context.configuration().engines.field);
   const bool sent =
       p.what == plan::action::forward || p.what == plan::action::add || p.what == plan::action::spread;
   if (sent && changes_keys(spec, what.args)) {

@@ -60,6 +60,7 @@ void gather_operation::send(command::bus_index bus, resp::arguments args) {
 }
 
 void gather_operation::on_reply(std::uint32_t index, const backend::reply_view& answer) {
+  if (owner_ != nullptr) owner_->engine().bus_time += answer.bus_time;
   if (answer.is_error() || !take_reply(index, answer.bytes)) parts_[index].reply.assign(answer.bytes);
   if (--outstanding_ == 0) resume();
 }

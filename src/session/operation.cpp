@@ -1,12 +1,32 @@
 #include <dualbus/resp/encoder.hpp>
+#include <dualbus/resp/reply_reader.hpp>
 #include <dualbus/session/operation.hpp>
 #include <dualbus/session/session.hpp>
 #include <dualbus/session/worker_context.hpp>
 #include <dualbus/stream/entry_id.hpp>
 
+#include <algorithm>
 #include <utility>
 
 namespace dualbus::session {
+namespace {
+
+// The entries of all keys in a reply to XREAD or XREADGROUP.
+std::uint64_t entries_in(std::string_view reply) {
+  resp::reply_reader reader(reply);
+  const resp::reply_value keys = reader.next();
+  std::uint64_t count = 0;
+  for (std::int64_t left = keys.number; left > 0; --left) {
+    if (keys.type == '*') reader.next();  // the pair
+    reader.next();                        // the key's name
+    resp::reply_reader entries = reader;
+    count += static_cast<std::uint64_t>(std::max<std::int64_t>(entries.next().number, 0));
+    if (left > 1) reader.skip();
+  }
+  return count;
+}
+
+}  // namespace
 
 operation::operation(worker_context& context, session& owner, std::uint16_t command)
     : context_(context),
@@ -38,11 +58,22 @@ bool forward_operation::append_client_id(base::chunk_queue& out, std::string_vie
   return true;
 }
 
+void forward_operation::count_for_engine(const backend::reply_view& answer) const {
+  metrics::engine_counters& engine = owner_->engine();
+  engine.bus_time += answer.bus_time;
+  if (counted_ == messages::published) {
+    if (answer.bytes[0] == '$' && answer.bytes[1] != '-') ++engine.messages_published;
+  } else if (counted_ == messages::consumed && !answer.is_error()) {
+    engine.messages_consumed += entries_in(answer.bytes);
+  }
+}
+
 void forward_operation::on_reply(std::uint32_t, const backend::reply_view& answer) {
   if (owner_ == nullptr) return destroy();
   base::chunk_queue& out = reply();
   if (!translate_id_ || !append_client_id(out, answer.bytes)) out.append(answer.bytes);
   context_.observe(bus_, arrived(), answer.bus_time);
+  count_for_engine(answer);
   finish(answer.is_error() ? metrics::outcome::redis_error : metrics::outcome::ok);
 }
 

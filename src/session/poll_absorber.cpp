@@ -103,6 +103,7 @@ bool poll_absorber::is_spinning(session& client, const poll& p) const {
 
 void poll_absorber::absorbed(session& client, const poll& p) {
   client.pace().absorbed = context_.now;
+  ++client.engine().polls_absorbed;
   known_.absorbed(p, context_.now);
 }
 

@@ -25,6 +25,7 @@ constexpr int max_vectors = 64;
 session::session(worker_context& context, base::unique_fd fd, std::uint64_t id, bool tcp)
     : context_(context),
       out_(context.client_chunks),
+      attribution_(context.engines),
       id_(id),
       created_(context.now),
       last_active_(context.now),
@@ -238,6 +239,9 @@ void session::count(std::uint16_t command, metrics::outcome outcome) {
   } else {
     ++context_.metrics.commands[command][static_cast<std::size_t>(outcome)];
   }
+  metrics::engine_counters& counters = engine();
+  ++counters.commands;
+  if (outcome != metrics::outcome::ok) ++counters.failed_commands;
 }
 
 void session::queue_flush() {
@@ -331,6 +335,7 @@ void session::close(metrics::close_reason why) {
   tail_ = nullptr;
   deferred_ = nullptr;
   out_.clear();
+  attribution_.disconnect();
   ++context_.metrics.clients_closed[static_cast<std::size_t>(why)];
   context_.retire(*this);
 }
@@ -380,11 +385,16 @@ session::names& session::mutable_names() {
   return *names_;
 }
 
+void session::set_name(std::string_view name) {
+  mutable_names().client = name;
+  attribution_.set_name(name);
+}
+
 void session::reset() {
   protocol_ = resp::protocol::resp2;
   reply_mode_ = reply_mode::on;
   refused_transaction_ = false;
-  if (names_) names_->client.clear();
+  if (names_) set_name({});
 }
 
 }  // namespace dualbus::session

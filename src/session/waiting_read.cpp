@@ -46,6 +46,11 @@ void waiting_read::answer_entries() {
   const auto shown = [](const key_read& key) { return key.chosen > 0 || key.always; };
   const auto count = std::count_if(keys_.begin(), keys_.end(), shown);
   if (count == 0) return answer_nil();
+  if (owner_ != nullptr) {
+    for (const key_read& key : keys_) {
+      if (!key.always) owner_->engine().messages_consumed += key.chosen;
+    }
+  }
   answer(metrics::outcome::ok, [&](resp::encoder& out, base::chunk_queue& raw) {
     const bool map = version_ == resp::protocol::resp3;
     map ? out.map(static_cast<std::size_t>(count)) : out.array(static_cast<std::size_t>(count));

@@ -33,6 +33,7 @@ worker_context::worker_context(boost::asio::io_context& io, std::shared_ptr<cons
                                daemon_state& state, ask_all_function ask)
     : client_chunks(client_chunk_bytes, spare_client_chunks),
       bus_chunks(bus_chunk_bytes, spare_bus_chunks),
+      engines(c->engines.max_names),
       client_log(log_interval),
       daemon(state),
       ask_all(std::move(ask)),
@@ -60,6 +61,8 @@ worker_context::~worker_context() {
 }
 
 void worker_context::apply_settings() {
+  messages_.set_max_names(configuration().routing.max_type_names);
+  engines.set_max_names(configuration().engines.max_names);
   backend_settings_ = configuration().backend;
   pipeline_settings_ = {backend_settings_.reconnect_wait, backend_settings_.reconnect_wait_bytes,
                         backend_settings_.request_timeout, configuration().limits.bus_output_buffer};
@@ -190,7 +193,7 @@ void worker_context::give_partial(std::unique_ptr<partial_input> partial) {
 }
 
 metrics::worker_snapshot worker_context::snapshot() const {
-  metrics::worker_snapshot result{metrics, {}};
+  metrics::worker_snapshot result{metrics, {}, {}};
   result.metrics.clients = clients.size();
   result.metrics.parked_readers = parking_.readers();
   for (std::size_t i = 0; i < buses_.size(); ++i) {
@@ -199,6 +202,9 @@ metrics::worker_snapshot worker_context::snapshot() const {
   }
   messages_.visit([&result](std::string_view type, const command::message_counters::row& row) {
     result.messages.emplace(type, row);
+  });
+  engines.visit([&result](std::string_view name, const metrics::engine_counters& counters) {
+    result.engines[std::string(name)] += counters;
   });
   return result;
 }

@@ -21,6 +21,8 @@ struct daemon_totals {
   metrics::worker_metrics metrics;
   /// By printable_name of the message type, "none" for messages without one.
   std::map<std::string, command::message_counters::row> messages;
+  /// By printable_name of the engine; those of which there is nothing to tell are left out.
+  std::map<std::string, metrics::engine_counters> engines;
 };
 
 /// Workers may know different numbers of buses while a reload goes round; a missing one counts as zero.

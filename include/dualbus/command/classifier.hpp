@@ -1,5 +1,6 @@
 #pragma once
 
+#include <dualbus/base/name_table.hpp>
 #include <dualbus/command/routing_table.hpp>
 #include <dualbus/command/xadd_arguments.hpp>
 
@@ -24,35 +25,14 @@ enum class rule : std::uint8_t {
 inline constexpr std::size_t rule_count = 5;
 std::string_view rule_name(rule r);
 
-/// Messages by type, bus and rule, for one worker. Types beyond the cap, or too long to be a label, count as
-/// "other"; a message without a type counts under "".
-class message_counters {
+/// Messages by type: per bus, by rule.
+using message_row = std::vector<std::array<std::uint64_t, rule_count>>;
+
+/// Messages by type, bus and rule, for one worker; a message without a type counts under "".
+class message_counters final : public base::name_table<message_row> {
  public:
-  static constexpr std::string_view other_name = "other";
-  static constexpr std::size_t max_name_bytes = 128;
-  using row = std::vector<std::array<std::uint64_t, rule_count>>;  ///< by bus
-
-  message_counters(std::size_t buses, std::size_t max_names);
-
-  /// The row of a type, made if there is room, else the one of "other". Rows stay where they are.
-  row& of(std::string_view type);
-  bool knows(std::string_view type) const { return rows_.find(type) != rows_.end(); }
-  bool full() const { return rows_.size() >= max_names_; }
-
-  template <typename Visitor>  // visitor(std::string_view type, const row&)
-  void visit(Visitor&& visitor) const {
-    for (const auto& [type, counts] : rows_) visitor(std::string_view(type), *counts);
-    visitor(other_name, other_);
-  }
-
- private:
-  struct string_hash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
-  };
-  std::size_t buses_, max_names_;
-  std::unordered_map<std::string, std::unique_ptr<row>, string_hash, std::equal_to<>> rows_;
-  row other_;
+  using row = message_row;
+  message_counters(std::size_t buses, std::size_t max_names) : name_table(max_names, row(buses)) {}
 };
 
 struct classification {

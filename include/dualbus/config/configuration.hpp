@@ -66,6 +66,12 @@ struct limit_settings {
   milliseconds shutdown_timeout{10000};  ///< for what is in flight when told to stop
 };
 
+/// Who is behind a connection, for metrics.
+struct engine_settings {
+  std::string field = "source_engine";  ///< of an XADD
+  std::size_t max_names = 200;          ///< counted by name, per worker
+};
+
 /// When a draining bus may be given up.
 struct draining_settings {
   milliseconds interval{5000};             ///< from one check of its streams to the next
@@ -109,6 +115,7 @@ struct configuration {
   command::routing_rules routing;   ///< buses, anchor, types, keys
   backend_settings backend;
   limit_settings limits;
+  engine_settings engines;
   missing_group_settings missing_group;
   absorb_settings absorb;
   draining_settings draining;

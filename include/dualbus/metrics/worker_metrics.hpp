@@ -2,6 +2,7 @@
 
 #include <dualbus/command/classifier.hpp>
 #include <dualbus/command/command_table.hpp>
+#include <dualbus/metrics/engine_table.hpp>
 #include <dualbus/metrics/histogram.hpp>
 
 #include <array>
@@ -101,6 +102,8 @@ struct worker_snapshot {
   worker_metrics metrics;
   /// Messages by type: per bus, by rule.
   std::map<std::string, command::message_counters::row> messages;
+  /// By name; also those that nothing was counted for.
+  std::map<std::string, engine_counters> engines;
 };
 
 }  // namespace dualbus::metrics

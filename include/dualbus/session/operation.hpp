@@ -64,9 +64,12 @@ class operation : public backend::reply_sink {
 /// is the hot path: pooled, one part, one copy.
 class forward_operation final : public operation {
  public:
+  /// What the reply tells of messages, to be counted for the client's engine.
+  enum class messages : std::uint8_t { none, published, consumed };
+
   forward_operation(worker_context& context, session& owner, std::uint16_t command, command::bus_index bus,
-                    bool translate_id)
-      : operation(context, owner, command), bus_(bus), translate_id_(translate_id) {}
+                    bool translate_id, messages counted)
+      : operation(context, owner, command), bus_(bus), translate_id_(translate_id), counted_(counted) {}
 
   void on_reply(std::uint32_t part, const backend::reply_view& reply) override;
   void on_failure(std::uint32_t part, backend::failure why) override;
@@ -75,9 +78,11 @@ class forward_operation final : public operation {
 
  private:
   bool append_client_id(base::chunk_queue& out, std::string_view answer) const;
+  void count_for_engine(const backend::reply_view& answer) const;
 
   command::bus_index bus_;
   bool translate_id_;
+  messages counted_;
 };
 
 /// A reply of the daemon's own that has to wait for those before it.

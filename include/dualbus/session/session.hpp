@@ -7,6 +7,7 @@
 #include <dualbus/metrics/worker_metrics.hpp>
 #include <dualbus/resp/encoder.hpp>
 #include <dualbus/resp/request_parser.hpp>
+#include <dualbus/session/engine_attribution.hpp>
 #include <dualbus/session/operation.hpp>
 
 #include <cstdint>
@@ -109,6 +110,11 @@ class session final : public base::io_handler, public backend::drain_listener {
   };
   names& mutable_names();
   const names* current_names() const { return names_.get(); }
+  /// CLIENT SETNAME; empty for none.
+  void set_name(std::string_view name);
+  engine_attribution& attribution() { return attribution_; }
+  /// What is counted for the engine behind this client.
+  metrics::engine_counters& engine() const { return attribution_.counters(); }
   void reset();
 
   /// This client's line of CLIENT LIST, without the line break.
@@ -171,6 +177,7 @@ class session final : public base::io_handler, public backend::drain_listener {
   base::chunk_queue out_;
   std::unique_ptr<partial_input> partial_;
   std::unique_ptr<names> names_;
+  engine_attribution attribution_;
   operation* head_ = nullptr;
   operation* tail_ = nullptr;
   local_operation* answering_ = nullptr;

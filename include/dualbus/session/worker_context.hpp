@@ -126,6 +126,7 @@ class worker_context {
   command::plan plan;                  ///< of the request being dispatched
   stream::key_change changing;         ///< likewise; its operation takes it
   metrics::worker_metrics metrics;
+  metrics::engine_table engines;
   timer_queue timers;
   client_directory clients;
   base::log_limiter client_log;  ///< for lines that clients can cause

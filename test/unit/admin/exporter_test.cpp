@@ -242,6 +242,35 @@ TEST(ExporterTest, MessageTypesOfAnyBytesKeepThePageValid) {
   EXPECT_EQ(value(exported, "dualbus_messages_routed_total", shared), 2);
 }
 
+TEST(ExporterTest, AddsUpEnginesAndLeavesOutThoseOfWhichThereIsNothingToTell) {
+  const families exported = export_metrics(test::sample_state());
+  const labels risk = {{"engine", "risk"}};
+  EXPECT_EQ(value(exported, "dualbus_engine_connections", risk), 2);
+  EXPECT_EQ(value(exported, "dualbus_engine_commands_total", risk), 420);
+  EXPECT_EQ(value(exported, "dualbus_engine_failed_commands_total", risk), 42);
+  EXPECT_EQ(value(exported, "dualbus_engine_messages_published_total", risk), 126);
+  EXPECT_EQ(value(exported, "dualbus_engine_messages_consumed_total", risk), 84);
+  EXPECT_EQ(value(exported, "dualbus_engine_polls_absorbed_total", risk), 168);
+  EXPECT_EQ(value(exported, "dualbus_engine_backend_seconds_total", risk), 0.21);
+  EXPECT_EQ(value(exported, "dualbus_engine_connections", {{"engine", "unknown"}}), 42);
+  EXPECT_FALSE(value(exported, "dualbus_engine_connections", {{"engine", "other"}}));
+}
+
+// So do engines' names; two that look alike on the page are one row.
+TEST(ExporterTest, EngineNamesOfAnyBytesKeepThePageValid) {
+  daemon_state state = test::sample_state();
+  metrics::worker_snapshot worker = test::sample_worker(1, "price_update");
+  for (const std::string& name : {std::string("a\0b", 3), std::string("a\\x00b"), std::string("\xff\xfe"),
+                                  std::string("\"} 1\n#"), std::string("back\\slash"), std::string("価格")}) {
+    worker.engines[name].commands = 1;
+  }
+  state.totals = add_up({worker, worker});
+  const families exported = export_metrics(state);
+  EXPECT_EQ(promtool_verdict(exported), "");
+  EXPECT_EQ(value(exported, "dualbus_engine_commands_total", {{"engine", "a\\x00b"}}), 4);
+  EXPECT_EQ(value(exported, "dualbus_engine_commands_total", {{"engine", "\"} 1\\x0a#"}}), 2);
+}
+
 TEST(ExporterTest, SurvivesWorkersThatKnowOtherBusesThanTheConfiguration) {
   daemon_state state = test::sample_state();
   metrics::worker_snapshot more = test::sample_worker(1, "price_update"), fewer;

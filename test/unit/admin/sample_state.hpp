@@ -64,6 +64,9 @@ inline metrics::worker_snapshot sample_worker(std::uint64_t n, const std::string
   bus.daemon_duration.observe(std::chrono::microseconds(8));
   worker.messages[type].resize(2);
   worker.messages[type][0][static_cast<std::size_t>(command::rule::type)] = n;
+  worker.engines["risk"] = {1, 10 * n, n, 3 * n, 2 * n, 4 * n, std::chrono::milliseconds(5 * n)};
+  worker.engines[std::string(metrics::engine_table::unknown_name)].connections = n;
+  worker.engines["other"] = {};
   return worker;
 }
 

@@ -234,5 +234,26 @@ TEST(StatusPageTest, ShowsTheMostFrequentTypesOnly) {
   EXPECT_LT(page.find("type_25_"), page.find("type_24_"));
 }
 
+TEST(StatusPageTest, ShowsWhichEnginesAreHereAndTheNoisyOnesFirst) {
+  daemon_state state = test::sample_state();
+  metrics::worker_snapshot worker;
+  worker.engines["quiet"] = {2, 5, 0, 4, 1, 0, std::chrono::milliseconds(100)};
+  worker.engines["<b>noisy"] = {1, 900000, 800000, 6, 7, 8, std::chrono::milliseconds(1500)};
+  for (int i = 0; i < 60; ++i) worker.engines["engine-" + std::to_string(i)].commands = 1;
+  state.totals = add_up({worker});
+  const std::string page = render_status_page(state);
+  EXPECT_THAT(page, HasSubstr("<tr><td>quiet</td><td>2</td><td>5</td><td>0</td><td>4</td><td>1</td><td>0</td>"
+                              "<td>0.1 s</td></tr>"));
+  EXPECT_THAT(page, HasSubstr("<td>&lt;b&gt;noisy</td><td>1</td><td>900000</td><td>800000</td>"));
+  EXPECT_LT(page.find("noisy"), page.find("quiet"));
+  EXPECT_THAT(page, HasSubstr("<p>12 engines more.</p>"));
+}
+
+TEST(StatusPageTest, SaysThatNoEngineHasComeYet) {
+  daemon_state state = test::sample_state();
+  state.totals.engines.clear();
+  EXPECT_THAT(render_status_page(state), HasSubstr("No client so far"));
+}
+
 }  // namespace
 }  // namespace dualbus::admin

@@ -67,6 +67,8 @@ const amount_key amount_keys[] = {
      "0 and 65535"},
     {"buses.a", "latency_target", "0", "1us", "1m", "", "61s", 0, 1, minute,
      READ(us(c.buses[0].latency_target)), "0 and 1m"},
+    {"engines", "max_names", "200", "0", "10000", "-1", "10001", 200, 0, 10000, READ(c.engines.max_names),
+     "0 and 10000"},
     {"routing", "max_type_names", "200", "0", "10000", "-1", "10001", 200, 0, 10000,
      READ(c.routing.max_type_names), "0 and 10000"},
     {"backend", "connect_timeout", "1s", "1ms", "5m", "0", "301s", s, ms, 5 * minute,
@@ -178,6 +180,7 @@ TEST(KeyDefaultsTest, TextsAndChoicesHaveTheDocumentedDefaults) {
   EXPECT_EQ(c.buses[0].username, "");
   EXPECT_EQ(c.buses[0].password, "");
   EXPECT_EQ(c.routing.field, "message_type");
+  EXPECT_EQ(c.engines.field, "source_engine");
   EXPECT_TRUE(c.routing.json_fields.empty());
   EXPECT_EQ(c.routing.json_pointer, "");
   EXPECT_TRUE(c.routing.types.empty());
@@ -195,6 +198,7 @@ TEST(KeyValuesTest, ReadsEveryTextAndChoice) {
       "listen: {address: \"::1\", port: 0, unix_socket: /run/d.sock, unix_socket_mode: 0660}\n"
       "admin: {address: 127.0.0.2}\n"
       "routing: {field: kind, json_fields: [payload, yes], json_pointer: /meta/a~1b~0c}\n"
+      "engines: {field: sender}\n"
       "missing_group: {action: create, start: $}\n"
       "absorb: off\n"
       "draining: {ignore_groups: [old-group, \"test-*\"]}\n"
@@ -206,6 +210,7 @@ TEST(KeyValuesTest, ReadsEveryTextAndChoice) {
   EXPECT_EQ(c.listen.unix_socket_mode, 0660u);
   EXPECT_EQ(c.admin.address, "127.0.0.2");
   EXPECT_EQ(c.routing.field, "kind");
+  EXPECT_EQ(c.engines.field, "sender");
   EXPECT_EQ(c.routing.json_fields, (std::vector<std::string>{"payload", "yes"}));
   EXPECT_EQ(c.routing.json_pointer, "/meta/a~1b~0c");
   EXPECT_EQ(c.missing_group.otherwise.action, missing_group_action::create);

@@ -116,6 +116,7 @@ TEST(RestartNeededTest, RoutingLimitsTimingsAndLoggingDoNotNeedIt) {
           "absorb_ttl: 2s\n"
           "nogroup_ttl: 2s\n"
           "absorb_delay: 2ms\n"
+          "engines: {field: from, max_names: 3}\n"
           "draining: {interval: 1s, quiet: 1s, ignore_groups: [g]}\n"
           "log: {level: debug}\n"),
       ElementsAre());
