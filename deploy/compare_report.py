@@ -1,0 +1,209 @@
+"""What deploy/compare.sh found, as Markdown, JSON and a chart."""
+import json
+import os
+
+BUSES = ("marketdata", "engine_logic")
+PART_TITLES = {
+    "main": "The fleet, before and after",
+    "latency": "Latency of the servers alone",
+    "useless": "Useless calls only: the same fleet publishes nothing",
+    "crowd": "The same messages from 200 engines",
+    "noisy": "Noisy neighbour: writers saturate market data",
+}
+PART_NOTES = {
+    "main": "The engines read as the legacy ones do: one stream after the other, an XACK per message, 1 ms of pause. Most of "
+            "their latency is that loop's.",
+    "latency": "Each engine reads every stream over a connection of its own and without a pause, so that no message waits for its "
+               "reader.",
+    "useless": "No message, so every call is useless. The CPU of idle servers is to be taken off.",
+    "crowd": "Only the number of engines differs from the first table.",
+    "noisy": "The flood has streams and connections of its own. One Redis serves both kinds of messages; of two buses one is flooded.",
+}
+
+
+# --- figures of a result ---------------------------------------------------------------------------------------------
+
+
+def total(result, what):
+    return sum(server[what] for server in result["servers"].values())
+
+
+def useful_cpu(result):
+    """All Redis instances together, less what they use when nobody uses them."""
+    return total(result, "cpu_percent") - sum(result["idle_cpu_percent"][name] for name in result["servers"])
+
+
+def latency(result, bus, which):
+    return result["fleet"]["latency_ms"][bus][which]
+
+
+def each_server(result, what, pattern):
+    return ", ".join(f"{name} {pattern.format(server[what])}" for name, server in result["servers"].items())
+
+
+def number(value, pattern="{:,.0f}"):
+    return "n/a" if value is None else pattern.format(value)
+
+
+def rows_of(results):
+    """(name of the figure, a cell per result)"""
+    def row(name, cell):
+        rows.append((name, [cell(result) for result in results]))
+
+    rows = []
+    row("Redis CPU, all together", lambda r: f"{total(r, 'cpu_percent'):.1f} %")
+    row("Redis CPU, each", lambda r: each_server(r, "cpu_percent", "{:.1f} %"))
+    row("… when idle", lambda r: f"{sum(r['idle_cpu_percent'][name] for name in r['servers']):.1f} %")
+    row("dualbusd CPU", lambda r: number(r.get("daemon_cpu_percent"), "{:.1f} %") if r["through_daemon"] else "–")
+    row("connections, each Redis", lambda r: each_server(r, "connections", "{}"))
+    row("commands/s reaching Redis", lambda r: number(total(r, "commands_per_s")))
+    row("failed XREADGROUP/s at Redis", lambda r: number(total(r, "failed_reads_per_s")))
+    row("failed XREADGROUP at Redis since the start", lambda r: number(total(r, "failed_reads")))
+    row("messages published", lambda r: number(r["fleet"]["published"]["entries"]))
+    row("deliveries to groups", lambda r: number(r["fleet"]["deliveries"]["delivered"]))
+    row("… missing / twice / wrong", lambda r: " / ".join(number(r["fleet"]["deliveries"][what])
+                                                         for what in ("missing", "duplicates", "wrong")))
+    for bus in BUSES:
+        row(f"{bus}: publish → delivered p50 / p99 / p99.9, ms",
+            lambda r, b=bus: " / ".join(number(latency(r, b, which), "{:.2f}") for which in ("p50", "p99", "p99.9")))
+    row("client calls that failed", lambda r: number(r["fleet"]["calls"]["failed"]))
+    row("availability", lambda r: f"{100 * r['fleet']['calls']['availability']:.3f} %")
+    row("polls answered by dualbusd alone", lambda r: number(sum((r.get("polls_absorbed") or {}).values())
+                                                             if r.get("polls_absorbed") else None)
+        if r["through_daemon"] else "–")
+    row("engines moved", lambda r: (f"{r['engines_moved']}/7" if r["engines_moved"] is not None else "n/a")
+        if r["through_daemon"] else "–")
+    if any("flood" in result["fleet"] for result in results):
+        row("flood, messages/s", lambda r: number(r["fleet"]["flood"]["stored"] / r["fleet"]["flood"]["seconds"])
+            if "flood" in r["fleet"] else "–")
+    return rows
+
+
+# --- what was to be reached ------------------------------------------------------------------------------------------
+
+
+def goals(scenarios):
+    """(what, reached or not, the figure) of those that were measured."""
+    found = []
+    daemon, healthy, broken = (scenarios.get(key) for key in ("daemon", "healthy", "broken"))
+    if daemon:
+        failed = total(daemon, "failed_reads_per_s")
+        found.append(("no failed XREADGROUP at Redis once the groups are healed", failed == 0, f"{failed:,.1f}/s"))
+        lost = [daemon["fleet"]["deliveries"][what] for what in ("missing", "duplicates", "wrong")]
+        found.append(("every message delivered exactly once to every group", daemon["fleet"]["check"] == "passed",
+                      "missing {} / twice {} / wrong {}".format(*lost)))
+        ratio = total(daemon, "cpu_percent") / total(healthy, "cpu_percent")
+        found.append(("all Redis together at most 0.7 times the CPU of one healthy Redis", ratio <= 0.7, f"{ratio:.2f}"))
+        ratio = total(daemon, "cpu_percent") / total(broken, "cpu_percent")
+        found.append(("… beside the broken one", None, f"{ratio:.2f}"))
+    for key, who in (("daemon", "7"), ("crowd_daemon", "200")):
+        if key in scenarios:
+            most = max(server["connections"] for server in scenarios[key]["servers"].values())
+            found.append((f"at most 4 connections per bus with {who} engines", most <= 4, str(most)))
+    if "useless_daemon" in scenarios:
+        before, after = useful_cpu(scenarios["useless_direct"]), useful_cpu(scenarios["useless_daemon"])
+        less = 100 * (1 - max(after, 0) / before) if before > 0 else 0
+        found.append(("CPU of useless calls at least 99 % less", less >= 99, f"{before:.2f} % → {after:.2f} %: {less:.1f} % less"))
+    if "parallel_daemon" in scenarios:
+        pair = [(scenarios["parallel_direct"], bus) for bus in BUSES] + [(scenarios["parallel_daemon"], bus) for bus in BUSES]
+        direct, through = ([latency(result, bus, "p99") for result, bus in half] for half in (pair[:2], pair[2:]))
+        reached = None if None in through else max(through) < 1
+        found.append(("p99 publish → delivered under 1 ms on both buses", reached,
+                      " and ".join(number(each, "{:.2f}") for each in through) + " ms; directly "
+                      + " and ".join(number(each, "{:.2f}") for each in direct)))
+    if "noisy_daemon" in scenarios:
+        def growth(kind):
+            quiet, noisy = (latency(scenarios[f"{how}_{kind}"], "engine_logic", "p99") for how in ("quiet", "noisy"))
+            return noisy / quiet if quiet and noisy else float("inf")
+
+        found.append(("p99 of the other bus at most 2 times its quiet value", growth("daemon") <= 2,
+                      f"{growth('daemon'):.1f} times; on one Redis {growth('direct'):.1f} times"))
+    return found
+
+
+def goal_lines(scenarios):
+    marks = {True: "reached", False: "NOT REACHED", None: ""}
+    return [(what, marks[reached], figure) for what, reached, figure in goals(scenarios)]
+
+
+# --- Markdown --------------------------------------------------------------------------------------------------------
+
+
+def aligned(header, rows):
+    """A Markdown table that can also be read as it is."""
+    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
+    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |" for row in (header, *rows)]
+    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]) + "\n"
+
+
+def markdown(results):
+    scenarios = results["scenarios"]
+    text = (f"# The fleet before and after\n\n{results['engines']} engines, {results['rate']:g} messages/s each to 18 streams, main "
+            f"runs of {results['seconds']:g} s, engines and servers together on {results['cores']} cores. Redis CPU is used_cpu_sys + "
+            "used_cpu_user, in percent of one core.\n\n")
+    lines = goal_lines(scenarios)
+    if lines:
+        text += aligned(("goal", "", "measured"), lines) + "\n"
+    for part, title in PART_TITLES.items():
+        there = [result for result in scenarios.values() if result["part"] == part]
+        if there:
+            text += f"## {title}\n\n{PART_NOTES[part]}\n\n"
+            text += aligned(("", *(result["title"] for result in there)),
+                            [(name, *cells) for name, cells in rows_of(there)]) + "\n"
+    return text
+
+
+# --- chart -----------------------------------------------------------------------------------------------------------
+
+COLOURS = {False: "#b9c3cd", True: "#2f6f9f"}
+
+
+def bars(title, unit, results, value, left, top, width):
+    """One panel: a bar per result, longest = the panel's width."""
+    values = [value(result) for result in results]
+    largest = max(values) or 1
+    lines = [f'<text x="{left}" y="{top}" font-weight="bold">{title}</text>']
+    for index, (result, height) in enumerate(zip(results, values)):
+        y = top + 14 + 42 * index
+        length = max(1.0, height / largest * (width - 90))
+        lines.append(f'<text x="{left}" y="{y + 11}" fill="#345">{result["title"]}</text>')
+        lines.append(f'<rect x="{left}" y="{y + 16}" width="{length:.1f}" height="14" rx="2" '
+                     f'fill="{COLOURS[result["through_daemon"]]}"/>')
+        lines.append(f'<text x="{left + length + 6:.1f}" y="{y + 28}">{height:,.1f}{unit}</text>')
+    return lines
+
+
+def svg(results):
+    scenarios = results["scenarios"]
+    shown = [scenarios[key] for key in ("broken", "healthy", "daemon") if key in scenarios] or list(scenarios.values())
+    panels = [
+        ("Redis CPU, all instances", " %", lambda r: total(r, "cpu_percent")),
+        ("Connections at Redis", "", lambda r: total(r, "connections")),
+        ("Failed XREADGROUP per second", "", lambda r: total(r, "failed_reads_per_s")),
+        ("Commands per second at Redis", "", lambda r: total(r, "commands_per_s")),
+        ("Deliveries to groups", "", lambda r: r["fleet"]["deliveries"]["delivered"]),
+        ("Client calls that failed", "", lambda r: r["fleet"]["calls"]["failed"]),
+    ]
+    panel_width, panel_height = 300, 40 + 42 * len(shown)
+    width, height = 3 * panel_width + 40, 60 + 2 * panel_height
+    lines = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">',
+             "  <title>The fleet before and after</title>", f'<rect width="{width}" height="{height}" fill="#fff"/>',
+             f'<text x="20" y="26" font-size="15" font-weight="bold">{results["engines"]} engines, {results["rate"]:g} messages/s each, '
+             f'{shown[0]["fleet"]["seconds"]:.0f} s</text>']
+    for index, (title, unit, value) in enumerate(panels):
+        lines += bars(title, unit, shown, value, 20 + index % 3 * panel_width, 60 + index // 3 * panel_height, panel_width - 20)
+    return "\n".join([*lines, "</svg>"]) + "\n"
+
+
+def write(folder, results):
+    """Prints the table, and writes all three forms."""
+    text = markdown(results)
+    print(text, end="")
+    os.makedirs(folder, exist_ok=True)
+    results["goals"] = [{"goal": what, "reached": reached, "measured": figure}
+                        for what, reached, figure in goals(results["scenarios"])]
+    for name, content in (("compare.md", text), ("compare.json", json.dumps(results, indent=1, ensure_ascii=False) + "\n"),
+                          ("compare.svg", svg(results))):
+        with open(os.path.join(folder, name), "w") as file:
+            file.write(content)
+    print(f"written: {os.path.join(folder, 'compare.{md,json,svg}')}")
