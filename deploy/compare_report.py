@@ -17,7 +17,8 @@ PART_NOTES = {
                "reader.",
     "useless": "No message, so every call is useless. The CPU of idle servers is to be taken off.",
     "crowd": "Only the number of engines differs from the first table.",
-    "noisy": "The flood has streams and connections of its own. One Redis serves both kinds of messages; of two buses one is flooded.",
+    "noisy": "The engines exchange engine logic only, and acknowledge what they read together in one call. The flood has streams and "
+             "connections of its own.",
 }
 
 
@@ -64,8 +65,10 @@ def rows_of(results):
     row("… missing / twice / wrong", lambda r: " / ".join(number(r["fleet"]["deliveries"][what])
                                                          for what in ("missing", "duplicates", "wrong")))
     for bus in BUSES:
-        row(f"{bus}: publish → delivered p50 / p99 / p99.9, ms",
-            lambda r, b=bus: " / ".join(number(latency(r, b, which), "{:.2f}") for which in ("p50", "p99", "p99.9")))
+        if any(latency(result, bus, "count") for result in results):
+            row(f"{bus}: publish → delivered p50 / p99 / p99.9, ms",
+                lambda r, b=bus: " / ".join(number(latency(r, b, which), "{:.2f}") for which in ("p50", "p99", "p99.9"))
+                if latency(r, b, "count") else "nothing delivered")
     row("client calls that failed", lambda r: number(r["fleet"]["calls"]["failed"]))
     row("availability", lambda r: f"{100 * r['fleet']['calls']['availability']:.3f} %")
     row("polls answered by dualbusd alone", lambda r: number(sum((r.get("polls_absorbed") or {}).values())
@@ -165,11 +168,11 @@ def bars(title, unit, results, value, left, top, width):
     lines = [f'<text x="{left}" y="{top}" font-weight="bold">{title}</text>']
     for index, (result, height) in enumerate(zip(results, values)):
         y = top + 14 + 42 * index
-        length = max(1.0, height / largest * (width - 90))
+        length = height / largest * (width - 90)
         lines.append(f'<text x="{left}" y="{y + 11}" fill="#345">{result["title"]}</text>')
         lines.append(f'<rect x="{left}" y="{y + 16}" width="{length:.1f}" height="14" rx="2" '
                      f'fill="{COLOURS[result["through_daemon"]]}"/>')
-        lines.append(f'<text x="{left + length + 6:.1f}" y="{y + 28}">{height:,.1f}{unit}</text>')
+        lines.append(f'<text x="{left + length + 6:.1f}" y="{y + 28}">{height:{",.1f" if unit else ",.0f"}}{unit}</text>')
     return lines
 
 

@@ -14,7 +14,8 @@ import compare_report
 from compare_servers import die_with_parent, one_redis, two_buses
 
 ENGINES = ("portfolio", "collateral", "ml", "factor", "strategy", "websocket", "features")
-WARM_UP = 1
+# Seconds. An engine that gets no messages waits one in each of its five streams, so that it knows them all only then.
+WARM_UP, WARM_UP_IDLE = 1, 6
 
 
 class Scenario:
@@ -23,6 +24,7 @@ class Scenario:
     def __init__(self, key, part, title, through_daemon, arguments, share=1.0):
         self.key, self.part, self.title, self.through_daemon = key, part, title, through_daemon
         self.arguments, self.share = arguments, share
+        self.warm_up = WARM_UP_IDLE if part == "useless" else WARM_UP
 
 
 def scenarios(rate):
@@ -30,7 +32,8 @@ def scenarios(rate):
     missing, parallel = ["--missing-groups"], ["--readers", "parallel"]
     # As many messages as seven engines publish.
     crowd = ["--engines", "200", "--rate", f"{rate * len(ENGINES) / 200:g}"]
-    noisy = parallel + ["--pipeline"]
+    # Engine logic only, as much of it as otherwise: nothing of its own waits behind the flood.
+    noisy = parallel + ["--pipeline", "--batch-acks", "--marketdata-share", "0", "--rate", f"{rate / 2:g}"]
     third = 1 / 3
     return [
         Scenario("broken", "main", "one Redis, groups missing", False, missing + ["--no-check"]),
@@ -98,9 +101,9 @@ def percent(first, last, what):
     return 100 * (last[what] - first[what]) / (last["time"] - first["time"])
 
 
-def run_fleet(program, port, report, seconds, arguments, watch):
+def run_fleet(program, port, report, seconds, warm_up, arguments, watch):
     """Lets the fleet run and takes snapshots when it says so. Returns its report."""
-    command = [program, "--port", str(port), "--seconds", f"{seconds:g}", "--warmup", str(WARM_UP), "--json", report, *arguments]
+    command = [program, "--port", str(port), "--seconds", f"{seconds:g}", "--warmup", str(warm_up), "--json", report, *arguments]
     with tempfile.TemporaryFile("w+") as output:
         fleet = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.PIPE, text=True,
                                  preexec_fn=die_with_parent)
@@ -146,7 +149,8 @@ def measure(scenario, options, folder):
         arguments = ["--rate", f"{options.rate:g}", *scenario.arguments]
         if "--rate" in scenario.arguments:
             arguments = scenario.arguments
-        report = run_fleet(options.fleet, (daemon or buses[0]).port, os.path.join(folder, "fleet.json"), seconds, arguments, watch)
+        report = run_fleet(options.fleet, (daemon or buses[0]).port, os.path.join(folder, "fleet.json"), seconds,
+                           scenario.warm_up, arguments, watch)
         result = {"title": scenario.title, "part": scenario.part, "through_daemon": scenario.through_daemon,
                   "servers": watch.figures(), "idle_cpu_percent": idle, "fleet": report}
         if daemon:
