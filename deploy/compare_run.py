@@ -145,7 +145,7 @@ def measure(scenario, options, folder):
     servers = two_buses(folder, options.daemon) if scenario.through_daemon else one_redis(folder)
     with servers as (buses, daemon):
         watch = Watch(buses, daemon)
-        idle = watch.idle_cpu(min(2.0, seconds / 4))
+        idle = watch.idle_cpu(min(5.0, seconds / 4))
         arguments = ["--rate", f"{options.rate:g}", *scenario.arguments]
         if "--rate" in scenario.arguments:
             arguments = scenario.arguments
