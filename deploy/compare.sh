@@ -64,8 +64,11 @@ program() { find "$root/build/release" -name "$1" -type f -perm -u+x 2>/dev/null
 if [ -z "$daemon" ] || [ -z "$fleet" ]; then
   if [ -z "$(program dualbusd)" ] || [ -z "$(program dualbus-fleet)" ]; then
     echo "Building (a few minutes the first time)"
-    (cd "$root" && cmake --preset release && cmake --build --preset release --target dualbusd dualbus-fleet) >&2 ||
-      fail "the build failed; deploy/install-packages.sh build installs what it needs"
+    # A folder that is configured with tests stays so.
+    (
+      cd "$root" && { [ -f build/release/CMakeCache.txt ] || cmake --preset release -DDUALBUS_BUILD_TESTS=OFF; } &&
+        cmake --build --preset release --target dualbusd dualbus-fleet
+    ) >&2 || fail "the build failed; deploy/install-packages.sh build installs what it needs"
   fi
   daemon=${daemon:-$(program dualbusd)}
   fleet=${fleet:-$(program dualbus-fleet)}
