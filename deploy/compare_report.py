@@ -58,6 +58,7 @@ def rows_of(results):
     row("dualbusd CPU", lambda r: number(r.get("daemon_cpu_percent"), "{:.1f} %") if r["through_daemon"] else "–")
     row("connections, each Redis", lambda r: each_server(r, "connections", "{}"))
     row("commands/s reaching Redis", lambda r: number(total(r, "commands_per_s")))
+    row("reads and writes of sockets/s at Redis", lambda r: number(total(r, "transfers_per_s")))
     row("failed XREADGROUP/s at Redis", lambda r: number(total(r, "failed_reads_per_s")))
     row("failed XREADGROUP at Redis since the start", lambda r: number(total(r, "failed_reads")))
     row("messages published", lambda r: number(r["fleet"]["published"]["entries"]))

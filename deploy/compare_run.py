@@ -90,11 +90,23 @@ class Watch:
             servers[bus.name] = {
                 "cpu_percent": percent(first, last, "cpu"), "connections": self.connections[bus.name],
                 "commands_per_s": (last["commands"] - first["commands"]) / seconds,
+                "transfers_per_s": (last["transfers"] - first["transfers"]) / seconds,
                 "failed_reads_per_s": (last["failed_reads"] - first["failed_reads"]) / seconds,
                 # Since its start, so the first ones, which heal, are among them.
                 "failed_reads": last["failed_reads"],
+                "by_command": by_command(first["calls"], last["calls"], seconds),
             }
         return servers
+
+
+def by_command(first, last, seconds):
+    """Command -> calls per second and mean time of one, of those that were called."""
+    found = {}
+    for name, (calls, usec) in last.items():
+        calls_before, usec_before = first.get(name, (0, 0))
+        if calls > calls_before:
+            found[name] = {"calls_per_s": (calls - calls_before) / seconds, "usec_per_call": (usec - usec_before) / (calls - calls_before)}
+    return found
 
 
 def percent(first, last, what):

@@ -124,7 +124,9 @@ class Redis(Server):
         failed = sum(int(reads.get(what, 0)) for what in ("failed_calls", "rejected_calls"))
         return {"time": time.monotonic(), "cpu": float(info["used_cpu_sys"]) + float(info["used_cpu_user"]),
                 "commands": int(info["total_commands_processed"]), "failed_reads": failed,
-                "reads": int(reads.get("calls", 0))}
+                # Reads and writes of sockets: how well commands and answers travel together.
+                "transfers": int(info["total_reads_processed"]) + int(info["total_writes_processed"]),
+                "calls": {name: (int(each["calls"]), int(each["usec"])) for name, each in calls.items()}}
 
     def end(self):
         if self.connection is not None:
