@@ -183,7 +183,7 @@ bool dispatch(worker_context& context, session& client, request what) {
   plan& p = context.plan;
   context.router().make_plan(spec, what.args, p);
   engine_attribution& engine = client.attribution();
-  if (engine.undecided()) engine.look(spec, what.args, p.xadd, context.configuration().engines.field);
+  if (engine.undecided(spec)) engine.look(spec, what.args, p.xadd, context.configuration().engines.field);
   const bool sent =
       p.what == plan::action::forward || p.what == plan::action::add || p.what == plan::action::spread;
   if (sent && changes_keys(spec, what.args)) {

@@ -49,7 +49,6 @@ void engine_attribution::set_name(std::string_view name) {
 
 void engine_attribution::look(const command::command_spec& spec, resp::arguments args,
                               const command::xadd_arguments& xadd, std::string_view field) {
-  if (spec.group != command::group::stream) return;
   if (spec.route != command::route::xadd) {
     if (source_ != source::none) return;
     const std::string_view consumer = consumer_of(spec, args);

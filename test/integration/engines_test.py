@@ -172,6 +172,39 @@ class CountingTest(EngineTest):
             self.assertEqual(len(reader.call("XREAD", "STREAMS", "md:a", "md:none", "md:b", "0", "0", "0")), 2)
         self.assert_counted("reader-of-two", messages_consumed=20)
 
+    def test_several_streams_of_one_group_read_are_all_counted(self):
+        writer, reader = self.engine("writer-to-a-group"), self.engine("reader-of-a-group")
+        streams = ("md:a", "md:b", "a", "el:c")
+        for stream in streams:
+            writer.call("XGROUP", "CREATE", stream, "g", "0", "MKSTREAM")
+            for number in range(5):
+                writer.call("XADD", stream, "*", "message_type", ("market_data", "risk_x")[number % 2])
+        self.assertEqual(len(reader.call("XREADGROUP", "GROUP", "g", "c", "COUNT", 3, "STREAMS", *streams, *">>>>")), 4)
+        self.assert_counted("reader-of-a-group", messages_consumed=12)
+        # Those of the first two are the consumer's own by now.
+        reader.call("XREADGROUP", "GROUP", "g", "c", "STREAMS", *streams, "0", "0", ">", ">")
+        self.assert_counted("reader-of-a-group", messages_consumed=16)
+
+    def test_polls_answered_without_a_bus_are_counted(self):
+        client = self.engine("polling")
+        client.call("XGROUP", "CREATE", "s", "g", "0", "MKSTREAM")
+        requests = [("XREADGROUP", "GROUP", group, "c", "STREAMS", "s", ">") for group in ("g", "absent")]
+
+        def sent():
+            return sum(server.client().info("commandstats").get("cmdstat_xreadgroup", {"calls": 0})["calls"] for server in self.stack.buses.values())
+
+        before = sent()
+        for _ in range(20):
+            for request in requests:
+                client.call(*request)
+        asked = sent() - before
+        absorbed = self.figures("polling")["polls_absorbed"]
+        # Each that is not absorbed asks one bus or both.
+        self.assertGreater(absorbed, 0)
+        self.assertLessEqual(40 - absorbed, asked)
+        self.assertGreaterEqual(2 * (40 - absorbed), asked)
+        self.assert_counted("polling", failed_commands=20, messages_consumed=0)
+
     def test_a_reader_that_waited_is_counted(self):
         writer, reader = self.engine("writer-for-waiting"), self.engine("waiting")
         reader.call("XGROUP", "CREATE", "s", "g", "$", "MKSTREAM")

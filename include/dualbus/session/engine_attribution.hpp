@@ -32,10 +32,13 @@ class engine_attribution {
 
   /// The client named itself; an empty name takes that back, and the search begins again.
   void set_name(std::string_view name);
-  /// True if requests may still tell something better; then each is to be shown to look(). In the steady
-  /// state of an engine it is false.
-  bool undecided() const { return source_ == source::none || (source_ == source::consumer && searches_ > 0); }
-  /// `xadd` is meant for XADD only; `field` is the one that names the engine.
+  /// True if a command may tell something better; then it is to be shown to look(). In the steady state of an
+  /// engine it is false.
+  bool undecided(const command::command_spec& spec) const {
+    return spec.group == command::group::stream &&
+           (source_ == source::none || (source_ == source::consumer && searches_ > 0));
+  }
+  /// `xadd` is looked at for XADD only; `field` is the one that names the engine.
   void look(const command::command_spec& spec, resp::arguments args, const command::xadd_arguments& xadd,
             std::string_view field);
 

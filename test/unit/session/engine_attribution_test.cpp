@@ -10,12 +10,16 @@
 namespace dualbus::session {
 namespace {
 
+const command::command_spec& spec_of(std::string_view name) {
+  return command::command_table()[static_cast<std::size_t>(command::find_command(name))];
+}
+
 class EngineAttributionTest : public testing::Test {
  protected:
   // Shows one request, as a session does.
   void look(const std::vector<std::string_view>& args, std::string_view field = "source_engine") {
-    if (!connection_.undecided()) return;
-    const auto& spec = command::command_table()[static_cast<std::size_t>(command::find_command(args[0]))];
+    const command::command_spec& spec = spec_of(args[0]);
+    if (!connection_.undecided(spec)) return;
     command::xadd_arguments xadd;
     if (spec.route == command::route::xadd) xadd = command::parse_xadd(args);
     connection_.look(spec, args, xadd, field);
@@ -54,8 +58,7 @@ TEST_F(EngineAttributionTest, AConsumerTellsWhateverTheCommand) {
   for (const auto& request : requests) {
     metrics::engine_table table(10);
     engine_attribution connection(table);
-    const auto& spec = command::command_table()[static_cast<std::size_t>(command::find_command(request[0]))];
-    connection.look(spec, request, {}, "source_engine");
+    connection.look(spec_of(request[0]), request, {}, "source_engine");
     EXPECT_EQ(&connection.counters(), &table.of("risk")) << request[0];
   }
 }
@@ -78,19 +81,19 @@ TEST_F(EngineAttributionTest, AMessageTellsBetterThanAConsumerAndANameBest) {
 
 TEST_F(EngineAttributionTest, NothingIsLookedForOnceItIsDecided) {
   look({"XADD", "s", "*", "source_engine", "risk"});
-  EXPECT_FALSE(connection_.undecided());
+  EXPECT_FALSE(connection_.undecided(spec_of("xadd")));
   engine_attribution named(table_);
   named.set_name("vpin");
-  EXPECT_FALSE(named.undecided());
+  EXPECT_FALSE(named.undecided(spec_of("xreadgroup")));
 }
 
 TEST_F(EngineAttributionTest, TheFieldIsSearchedInOnlySoManyMessages) {
   look({"XREADGROUP", "GROUP", "g", "risk-1", "STREAMS", "s", ">"});
   for (int i = 0; i < engine_attribution::max_searches; ++i) {
-    ASSERT_TRUE(connection_.undecided()) << i;
+    ASSERT_TRUE(connection_.undecided(spec_of("xadd"))) << i;
     look({"XADD", "s", "*", "a", "b"});
   }
-  EXPECT_FALSE(connection_.undecided());
+  EXPECT_FALSE(connection_.undecided(spec_of("xadd")));
   EXPECT_EQ(connections(), (expected{{"risk", 1}}));
 }
 
