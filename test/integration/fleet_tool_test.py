@@ -27,7 +27,7 @@ def fleet_program():
 class Run:
     """A run of the tool that may be looked at meanwhile."""
 
-    def __init__(self, test, server, *arguments, seconds=2, rate=20, report_path=None):
+    def __init__(self, test, server, *arguments, seconds=1, rate=40, report_path=None):
         self.report_path = report_path or os.path.join(test.stack.directory, f"fleet-{free_port()}.json")
         command = [fleet_program(), "--port", str(server.port), "--seconds", str(seconds), "--warmup", "0.2", "--rate", str(rate),
                    "--json", self.report_path, *map(str, arguments)]
