@@ -58,12 +58,11 @@ bool forward_operation::append_client_id(base::chunk_queue& out, std::string_vie
   return true;
 }
 
-void forward_operation::count_for_engine(const backend::reply_view& answer) const {
+void forward_operation::count_messages(const backend::reply_view& answer) const {
   metrics::engine_counters& engine = owner_->engine();
-  engine.bus_time += answer.bus_time;
   if (counted_ == messages::published) {
     if (answer.bytes[0] == '$' && answer.bytes[1] != '-') ++engine.messages_published;
-  } else if (counted_ == messages::consumed && !answer.is_error()) {
+  } else if (!answer.is_error()) {
     engine.messages_consumed += entries_in(answer.bytes);
   }
 }
@@ -73,7 +72,8 @@ void forward_operation::on_reply(std::uint32_t, const backend::reply_view& answe
   base::chunk_queue& out = reply();
   if (!translate_id_ || !append_client_id(out, answer.bytes)) out.append(answer.bytes);
   context_.observe(bus_, arrived(), answer.bus_time);
-  count_for_engine(answer);
+  owner_->engine().bus_time += answer.bus_time;
+  if (counted_ != messages::none) count_messages(answer);
   finish(answer.is_error() ? metrics::outcome::redis_error : metrics::outcome::ok);
 }
 

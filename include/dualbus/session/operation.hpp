@@ -78,7 +78,7 @@ class forward_operation final : public operation {
 
  private:
   bool append_client_id(base::chunk_queue& out, std::string_view answer) const;
-  void count_for_engine(const backend::reply_view& answer) const;
+  void count_messages(const backend::reply_view& answer) const;
 
   command::bus_index bus_;
   bool translate_id_;
