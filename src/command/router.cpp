@@ -185,7 +185,7 @@ void router::plan_spread(const command_spec& spec, resp::arguments args, plan& o
   bool together = true;
   for (const std::uint32_t position : out.keys) {
     const bus_index pinned = table_.pinned_bus(args[position]);
-    together &= pinned == no_bus ? one_bus_keys && table_.rules().default_bus == bus : pinned == bus;
+    together &= pinned == no_bus ? one_bus_keys && table_.rules().default_key_bus == bus : pinned == bus;
   }
   if (together) return forward(bus, out);
   out.what = plan::action::spread;

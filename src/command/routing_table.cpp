@@ -6,6 +6,7 @@
 namespace dualbus::command {
 
 routing_table::routing_table(routing_rules rules) : rules_(std::move(rules)) {
+  if (rules_.default_key_bus == no_bus) rules_.default_key_bus = rules_.default_bus;
   for (const match_rule& rule : rules_.keys) {
     if (!base::is_glob(rule.match)) {
       keys_.push_back({rule.match, rule.bus, key_pattern::kind::exact});

@@ -39,7 +39,7 @@ void assembler::run() {
   check_buses();
   // Without buses every name would be unknown, which says nothing new.
   if (buses.empty()) return;
-  resolve_default_bus_and_anchor();
+  resolve_default_buses_and_anchor();
   resolve_types();
   resolve_keys();
 }
@@ -211,7 +211,7 @@ std::optional<command::bus_index> assembler::active_bus_called(const std::string
   return std::nullopt;
 }
 
-void assembler::resolve_default_bus_and_anchor() {
+void assembler::resolve_default_buses_and_anchor() {
   command::routing_rules& routing = config_.routing;
   if (at_.accepted("routing.default_bus")) {
     if (const auto bus = active_bus_called(draft_.default_bus, "routing.default_bus"))
@@ -225,6 +225,12 @@ void assembler::resolve_default_bus_and_anchor() {
     for (std::size_t i = 0; i < routing.buses.size(); ++i) state_unclear |= at_.refused(bus_path(i, "state"));
     if (count > 1 && !state_unclear)
       mistake("routing.default_bus", "is required, as several buses are active");
+  }
+  routing.default_key_bus = routing.default_bus;
+  if (at_.accepted("routing.default_key_bus")) {
+    const auto bus =
+        bus_called(draft_.default_key_bus, "routing.default_key_bus", at_.where("routing.default_key_bus"));
+    if (bus) routing.default_key_bus = *bus;
   }
   routing.anchor = routing.default_bus;
   if (at_.accepted("anchor")) {

@@ -35,7 +35,7 @@ class assembler {
   std::optional<std::string> password_from_file(std::size_t bus);
   std::optional<std::string> password_from_environment(std::size_t bus);
   void check_backend();
-  void resolve_default_bus_and_anchor();
+  void resolve_default_buses_and_anchor();
   void resolve_types();
   void resolve_keys();
 

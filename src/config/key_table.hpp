@@ -32,7 +32,7 @@ struct draft {
   };
 
   configuration config;
-  std::string default_bus, anchor;  ///< empty: not given
+  std::string default_bus, default_key_bus, anchor;  ///< empty: not given
   std::vector<type_list> types;
   std::vector<key_rule> keys;
 };

@@ -45,9 +45,15 @@ constexpr key_row rows[] = {
      .reload = true,
      .fallback_note = "the only active bus; required if there are several",
      .meaning =
-         "The bus for messages whose type no rule knows, for messages without a type, and for keys that "
-         "are not streams and that no rule in `routing.keys` matches. It must be active.",
+         "The bus for messages whose type no rule knows and for messages without a type. It must be active.",
      .bind = {[](draft& d, place, value&& v) { d.default_bus = std::move(v.text); }, nullptr}},
+    {.path = "routing.default_key_bus",
+     .type = bus,
+     .reload = true,
+     .fallback_note = "the value of `routing.default_bus`",
+     .meaning = "The bus for keys that are not streams and that no rule in `routing.keys` matches. It may be "
+                "draining, for keys that have not been moved yet; the daemon moves nothing when it changes.",
+     .bind = {[](draft& d, place, value&& v) { d.default_key_bus = std::move(v.text); }, nullptr}},
     {.path = "routing.types.*",
      .type = text_list,
      .reload = true,

@@ -201,12 +201,12 @@ class ttl_operation final : public ask_operation {
   }
 };
 
-// TYPE: a stream if any bus has one, else what the default bus says.
+// TYPE: a stream if any bus has one, else what the bus of such keys says.
 class type_operation final : public ask_operation {
   using ask_operation::ask_operation;
   void on_round(const parts& all) override {
     if (answer_error(all)) return;
-    const bus_index fallback = context_.router().table().rules().default_bus;
+    const bus_index fallback = context_.router().table().rules().default_key_bus;
     std::string_view type = "+none\r\n";
     for (const part& p : all) {
       if (p.reply == "+stream\r\n") {
@@ -223,11 +223,11 @@ bool is_null(std::string_view reply) {
   return resp::reply_reader(reply).next().null;
 }
 
-// OBJECT: the default bus if it has the key, else the first bus that has it.
+// OBJECT: the bus of keys that are no streams if it has the key, else the first bus that has it.
 class object_operation final : public ask_operation {
   using ask_operation::ask_operation;
   void on_round(const parts& all) override {
-    const bus_index preferred = context_.router().table().rules().default_bus;
+    const bus_index preferred = context_.router().table().rules().default_key_bus;
     const part* best = nullptr;
     for (const part& p : all) {
       if (p.is_error()) continue;

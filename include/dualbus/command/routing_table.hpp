@@ -35,6 +35,7 @@ enum class explicit_ids : std::uint8_t {
 struct routing_rules {
   std::vector<bus_rules> buses;
   bus_index default_bus = 0;
+  bus_index default_key_bus = no_bus;    ///< of unpinned keys that are no streams; no_bus: the default bus
   bus_index anchor = 0;                  ///< where a group's existence is decided; active
   std::string field = "message_type";    ///< the XADD field that names a message's type
   std::vector<std::string> json_fields;  ///< looked into, in this order, when the field is absent
@@ -50,6 +51,7 @@ class routing_table {
  public:
   explicit routing_table(routing_rules rules);
 
+  /// As given, but `default_key_bus` is always a bus.
   const routing_rules& rules() const { return rules_; }
   std::size_t bus_count() const { return rules_.buses.size(); }
   const bus_rules& bus(bus_index index) const { return rules_.buses[index]; }
@@ -59,7 +61,7 @@ class routing_table {
   /// Where commands of other types than streams find the key.
   bus_index bus_of_key(std::string_view key) const {
     const bus_index pinned = pinned_bus(key);
-    return pinned == no_bus ? rules_.default_bus : pinned;
+    return pinned == no_bus ? rules_.default_key_bus : pinned;
   }
 
   struct type_match {

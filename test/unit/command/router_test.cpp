@@ -147,6 +147,27 @@ TEST_F(RouterTest, NoXaddGoesToADrainingBusWhateverPinsItsKeyThere) {
   expect_forward({"DEL", "old:s"}, 2);
 }
 
+TEST_F(RouterTest, KeysThatAreNoStreamsMayHaveADefaultBusOfTheirOwn) {
+  routing_rules rules = two_buses();
+  rules.buses.push_back({"main", 0, true});
+  rules.default_key_bus = 2;
+  use(rules);
+  for (const auto& request : std::vector<strings>{{"SET", "k", "v"},
+                                                  {"HSET", "k", "f", "v"},
+                                                  {"MGET", "a", "b"},
+                                                  {"MSET", "a", "1", "b", "2"},
+                                                  {"SUNION", "a", "b"}}) {
+    expect_forward(request, 2);
+  }
+  expect_spread({"MGET", "a", "el:b"});
+  expect_spread({"TYPE", "k"});
+  EXPECT_THAT(refusal({"SUNION", "a", "el:b"}), StartsWith("CROSSBUS "));
+  // Messages go where they went.
+  EXPECT_EQ(plan_for({"XADD", "s", "*", "message_type", "new"}).bus, 1);
+  EXPECT_EQ(plan_for({"XADD", "s", "*", "message_type", "market_data"}).bus, 0);
+  expect_forward({"XADD", "s", "*", "a", "b", "c"}, 1);
+}
+
 TEST_F(RouterTest, LaterXaddOptionsAreRefusedOnLogicalStreams) {
   EXPECT_EQ(refusal({"XADD", "s", "keepref", "*", "a", "b"}),
             "ERR dualbus: option 'KEEPREF' not supported on logical stream 's'");

@@ -57,6 +57,17 @@ TEST(RoutingTableTest, KeysWithoutARuleBelongToTheDefaultBus) {
   EXPECT_EQ(table.bus_of_key("other"), 1);
 }
 
+TEST(RoutingTableTest, KeysWithoutARuleMayHaveABusOfTheirOwn) {
+  routing_rules rules = two_buses();
+  rules.buses.push_back({"main", 0, true});
+  rules.keys = {{"md:*", 0}};
+  rules.default_key_bus = 2;
+  const routing_table table(rules);
+  EXPECT_EQ(table.bus_of_key("md:1"), 0);
+  EXPECT_EQ(table.bus_of_key("other"), 2);
+  EXPECT_EQ(table.pinned_bus("other"), no_bus);
+}
+
 TEST(RoutingTableTest, ExactTypesComeBeforeGlobsAndEarlierGlobsBeforeLater) {
   routing_rules rules = two_buses();
   rules.types = {{"risk_*", 0}, {"risk_metric", 1}, {"*_metric", 1}, {"risk_metric", 0}};

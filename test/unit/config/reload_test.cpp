@@ -103,7 +103,8 @@ TEST(RestartNeededTest, RoutingLimitsTimingsAndLoggingDoNotNeedIt) {
   EXPECT_THAT(
       after(
           "routing: {default_bus: a, types: {a: [x]}}\n",
-          "routing: {default_bus: b, field: f, json_fields: [j], json_pointer: /p, max_type_names: 3,\n"
+          "routing: {default_bus: b, default_key_bus: a, field: f, json_fields: [j], json_pointer: /p, "
+          "max_type_names: 3,\n"
           "          types: {b: [x, \"y*\"]}, keys: [{match: k, bus: b}], explicit_ids: remap}\n"
           "backend: {connect_timeout: 2s, reconnect_wait: 2s, reconnect_wait_bytes: 1mb, backoff_min: 1ms,\n"
           "          backoff_max: 1s, request_timeout: 1s, dedicated_connections: 1, health_interval: 2s, "

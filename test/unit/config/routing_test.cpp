@@ -37,6 +37,23 @@ TEST(DefaultBusTest, IsKnownAndActive) {
               ElementsAre("f.yaml:4:24: routing.default_bus: 'old' is draining, this must be an active bus"));
 }
 
+TEST(DefaultKeyBusTest, IsTheDefaultBusUnlessGiven) {
+  EXPECT_EQ(good(two_buses + "routing: {default_bus: b}\n").routing.default_key_bus, 1);
+  EXPECT_EQ(good(two_buses + "routing: {default_bus: b, default_key_bus: a}\n").routing.default_key_bus, 0);
+}
+
+TEST(DefaultKeyBusTest, MayBeDrainingAndChangesNeitherTheDefaultBusNorTheAnchor) {
+  const configuration c = good(one_bus + draining_bus + "routing: {default_key_bus: old}\n");
+  EXPECT_EQ(c.routing.default_key_bus, 1);
+  EXPECT_EQ(c.routing.default_bus, 0);
+  EXPECT_EQ(c.routing.anchor, 0);
+}
+
+TEST(DefaultKeyBusTest, IsKnown) {
+  EXPECT_THAT(mistakes_in(one_bus + draining_bus + "routing: {default_key_bus: ald}\n"),
+              ElementsAre("f.yaml:4:28: routing.default_key_bus: unknown bus 'ald', did you mean 'old'?"));
+}
+
 TEST(AnchorTest, FollowsTheDefaultBusUnlessGiven) {
   EXPECT_EQ(good(two_buses + "routing: {default_bus: b}\n").routing.anchor, 1);
   EXPECT_EQ(good(two_buses + "routing: {default_bus: b}\nanchor: a\n").routing.anchor, 0);
