@@ -361,11 +361,19 @@ void session::discard_input() {
 }
 
 void session::drain() {
-  if (blocked_) return close(metrics::close_reason::shutdown);  // may wait for ever
+  // It may wait for ever; but what a read has been sent for belongs to this client.
+  const bool taking = tail_ != nullptr && tail_->taking();
+  if (blocked_ && !taking) return close(metrics::close_reason::shutdown);
   draining_ = true;
   if (paused_ != 0) return;
   on_readable();
   if (!closed()) process();
+}
+
+void session::drain_soon() {
+  context_.timers.add(context_.now, [&context = context_, id = id_] {
+    if (session* const client = context.clients.find(id)) client->drain();
+  });
 }
 
 // A client that has gone before is noticed again.

@@ -100,6 +100,7 @@ void waiting_read::park(std::optional<std::string_view> group,
 
 void waiting_read::on_wake(const std::vector<parking_lot::target>& targets, const reason& why) {
   event_ = event::wake;
+  taking_ = true;
   targets_ = targets;
   why_ = why;
   resume();
@@ -124,7 +125,10 @@ bool waiting_read::unblock(bool with_error) {
 
 void waiting_read::stay(const std::vector<parking_lot::target>& failed,
                         std::optional<base::time_point> again) {
+  taking_ = false;
   context_.parking().swept(parked_, failed, again);
+  // The others who wait were closed when the daemon began to leave.
+  if (owner_ != nullptr && owner_->draining()) owner_->drain_soon();
 }
 
 void waiting_read::leave(bool served) {

@@ -37,6 +37,8 @@ class operation : public backend::reply_sink {
     (void)with_error;
     return false;
   }
+  /// True while it is on its way to take something from a bus that would be lost with the client.
+  virtual bool taking() const { return false; }
 
  protected:
   /// Where the reply is to be encoded, whole; then finish(). Only while there is an owner.

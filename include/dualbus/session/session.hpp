@@ -139,6 +139,8 @@ class session final : public base::io_handler, public backend::drain_listener {
   void resume();
   /// Answers what the client has sent by now, then closes: the daemon ends.
   void drain();
+  /// drain() once more, after the caller has returned.
+  void drain_soon();
   bool draining() const { return draining_; }
   void check_idle(std::chrono::seconds limit);
   bool closed() const { return !fd_; }

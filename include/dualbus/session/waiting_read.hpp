@@ -67,6 +67,7 @@ class waiting_read : public group_operation, private parked_reader {
   /// True if the client has gone; then nothing must be taken for it.
   bool client_gone() const;
   bool unblock(bool with_error) override;
+  bool taking() const override { return parked_ != 0 && taking_; }
   void on_abandoned() override;
 
   stream::read_request request_;
@@ -77,6 +78,7 @@ class waiting_read : public group_operation, private parked_reader {
   void on_expire() override;
 
   parking_lot::reader_id parked_ = 0;
+  bool taking_ = false;  // between a wake and what it leads to
   event event_ = event::wake;
   std::vector<parking_lot::target> targets_;
   reason why_;

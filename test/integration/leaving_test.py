@@ -1,0 +1,81 @@
+"""What a daemon that is told to leave does about clients that wait."""
+import signal
+import threading
+import time
+import unittest
+
+import resp
+from harness import Stack, wait_for
+from stream_load import entries, xadd
+
+READ = ("XREADGROUP", "GROUP", "g", "c", "BLOCK", 0, "STREAMS", "s", ">")
+
+
+class LeavingTest(unittest.TestCase):
+    def setUp(self):
+        self.stack = Stack()
+        self.addCleanup(self.stack.end)
+        self.daemon, self.bus = self.stack.daemon, self.stack.engine_logic
+        self.client = self.connect(self.daemon)
+        self.client.call("XGROUP", "CREATE", "s", "g", "0", "MKSTREAM")
+        self.client.send(*READ)
+        wait_for(lambda: self.daemon.metrics().value("dualbus_parked_readers") == 1, "the client waits")
+
+    def connect(self, server):
+        connection = resp.Connection(server.address)
+        self.addCleanup(connection.close)
+        return connection
+
+    def wake_and_hold(self, *requests):
+        """Changes the stream so that the daemon reads it again, and holds that read back; returns when it is on its way."""
+        writer = self.connect(self.bus)
+        before = self.held_back()
+        # In one write: Redis executes all of it before the daemon's read.
+        writer.send_raw(b"".join(resp.encode(*request) for request in (*requests, ("CLIENT", "PAUSE", 600000, "WRITE"))))
+        for _ in range(len(requests) + 1):
+            self.assertNotIsInstance(writer.read(), resp.ReplyError)
+        wait_for(lambda: self.held_back() == before + 1, "the read is held back")
+        return writer
+
+    def held_back(self):
+        with self.bus.client() as client:
+            return client.info("clients")["blocked_clients"]
+
+    def leave(self):
+        """Tells the daemon to leave; returns when it accepts nobody any more."""
+        self.daemon.signal(signal.SIGTERM)
+
+        def closed():
+            try:
+                resp.Connection(self.daemon.address).close()
+            except OSError:
+                return True
+            return False
+
+        wait_for(closed, "the daemon does not listen any more")
+
+    def test_a_read_that_is_on_its_way_is_still_answered(self):
+        writer = self.wake_and_hold(xadd("s", "order_request", "n"))
+        self.leave()
+        timer = threading.Timer(0.2, lambda: writer.call("CLIENT", "UNPAUSE"))
+        timer.start()
+        self.addCleanup(timer.join)
+        self.assertEqual([name for _, name in entries(self.client.read())], [b"n"])
+        self.assertRaises(ConnectionError, self.client.read)
+
+    def test_one_that_finds_nothing_does_not_hold_the_daemon_up(self):
+        writer = self.wake_and_hold(xadd("s", "order_request", "n"), ("XTRIM", "s", "MAXLEN", 0))
+        self.leave()
+        writer.call("CLIENT", "UNPAUSE")
+        start = time.monotonic()
+        self.assertRaises(ConnectionError, self.client.read)
+        wait_for(lambda: not self.daemon.running(), "the daemon has left")
+        self.assertLess(time.monotonic() - start, 5)
+
+    def test_who_only_waits_is_closed_at_once(self):
+        self.leave()
+        self.assertRaises(ConnectionError, self.client.read)
+
+
+if __name__ == "__main__":
+    unittest.main()
