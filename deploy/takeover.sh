@@ -1,0 +1,372 @@
+#!/usr/bin/env bash
+# Puts dualbusd in the place of a Redis that serves a running fleet, and takes it back. docs/migration.md is the runbook.
+set -euo pipefail
+
+usage() {
+  cat <<'USAGE'
+usage: deploy/takeover.sh [options]              the daemon takes the Redis's port, the clients are moved to it
+       deploy/takeover.sh --rollback [options]   the Redis gets its port and its clients back
+
+  --port N             the port that the clients use, where the old Redis listens now (6379)
+  --new-port N         where the old Redis listens behind the daemon (6382)
+  --host ADDRESS       an address of this machine at which the old Redis can be reached (127.0.0.1)
+  --config FILE        the daemon's configuration, without the old Redis (config/dualbus.yaml)
+  --daemon FILE        the daemon's program (build/release's, else the installed one)
+  --password-file FILE the old Redis's password; its clients must not need it any more
+  --state DIR          what was done, the daemon's configuration, log and process ID (build/takeover)
+  --timeout SECONDS    --rollback waits so long until the new buses are drained (600)
+  --watch SECONDS      how long to look whether a client comes back to the old Redis (3)
+  --rewrite            CONFIG REWRITE, so that the old Redis keeps its port when it restarts
+  --force              go on in spite of what the checks object to
+  --dry-run            check everything, change nothing
+USAGE
+}
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+python=/usr/bin/python3 # Debian's, which has Debian's python3-yaml
+export PYTHONDONTWRITEBYTECODE=1
+port=6379 new_port=6382 host=127.0.0.1 timeout=600 watch=3
+config=$root/config/dualbus.yaml daemon='' password_file='' state=$root/build/takeover
+rewrite=no force=no dry_run=no goal=forward
+log='' phase=none paused=no step_started='' admin=''
+# CLIENT PAUSE lasts no longer than this; shorter than backend.request_timeout, because the daemon's writes wait, too.
+pause_ms=4000
+# shellcheck source=deploy/processes.sh
+. "$root/deploy/processes.sh"
+# shellcheck source=deploy/takeover_checks.sh
+. "$root/deploy/takeover_checks.sh"
+
+now_ms() { echo $((${EPOCHREALTIME//[!0-9]/} / 1000)); }
+say() {
+  printf '%s %s\n' "$(date -u +%H:%M:%S.%3N)" "$*"
+  if [ -n "$log" ]; then printf '%s %s\n' "$(date -u +%FT%T.%3NZ)" "$*" >>"$log"; fi
+}
+step() {
+  end_step
+  step_started=$(now_ms)
+  say "==> $*"
+}
+end_step() {
+  if [ -n "$step_started" ]; then say "    done after $(($(now_ms) - step_started)) ms"; fi
+  step_started=''
+}
+fail() {
+  say "takeover.sh: $*" >&2
+  exit 1
+}
+tool() { "$python" "$root/deploy/takeover_tool.py" "$@"; }
+# Repeats a command's output line by line, indented; the status is the command's.
+told() { "$@" 2>&1 | while IFS= read -r line; do say "    $line"; done; }
+
+# ---------------------------------------------------------------------- state
+
+remember() {
+  phase=$1
+  printf '%s\n' "phase=$phase" "port=$port" "new_port=$new_port" "host=$host" "daemon=$daemon" \
+    "password_file=$password_file" >"$state/state.new"
+  mv "$state/state.new" "$state/state"
+}
+
+recall() {
+  local name value
+  [ -r "$state/state" ] || return 0
+  # What an earlier takeover was told counts as long as it lasts.
+  if grep -qxE 'phase=(none|returned)' "$state/state"; then
+    phase=returned
+    return
+  fi
+  while IFS='=' read -r name value; do
+    case $name in phase | port | new_port | host | daemon | password_file) printf -v "$name" %s "$value" ;; esac
+  done <"$state/state"
+}
+
+# ---------------------------------------------------------------------- the daemon
+
+# await SECONDS COMMAND...: until it succeeds; at once when the daemon has ended.
+await() {
+  local deadline=$(($(now_ms) + $1 * 1000))
+  shift
+  until "$@" >/dev/null 2>&1; do
+    running_pid dualbusd >/dev/null && [ "$(now_ms)" -lt $deadline ] || return 1
+    sleep 0.005
+  done
+}
+accepts() { (exec 3<>"/dev/tcp/$host/$port"); }
+is_on_old_redis() { ask "$new_port" CLIENT LIST | grep -q ' name=dualbusd '; }
+
+# start_daemon CONFIG SINCE: fails when it does not get ready; SINCE is when new connections began to be refused.
+start_daemon() {
+  launch dualbusd "$daemon" --config "$1"
+  await 10 accepts || return 1
+  say "    new connections were refused for $(($(now_ms) - $2)) ms"
+  await 20 "$root/deploy/healthcheck.sh" "$admin_port" /readyz "$admin_host" && await 10 is_on_old_redis || return 1
+  say "    dualbusd is ready (process $(running_pid dualbusd))"
+}
+
+ours_or_nobodys() {
+  if ! running_pid dualbusd >/dev/null && is_taken "$port"; then
+    fail "port $port is served$(who_listens "$port"), not by the dualbusd of $state: stop that first"
+  fi
+}
+
+show_daemon_log() { tail -n 5 "$state/dualbusd.log" 2>/dev/null | while IFS= read -r line; do say "    | $line"; done; }
+
+# set_port FROM TO: for a moment, connections that are being closed may keep a port busy.
+set_port() {
+  local reply='' attempt
+  for attempt in $(seq 50); do
+    reply=$(ask "$1" CONFIG SET port "$2")
+    [ "$reply" != OK ] || return 0
+    [ "$attempt" -eq 50 ] || sleep 0.1
+  done
+  say "    CONFIG SET port $2: $reply"
+  return 1
+}
+
+put_back() {
+  step "Putting everything back"
+  end dualbusd 15
+  if is_redis "$port" || set_port "$new_port" "$port"; then
+    remember none
+    forgive_calls
+    say "    the old Redis serves port $port as before"
+  else
+    say "    DO THIS BY HAND: redis-cli -h $host -p $new_port CONFIG SET port $port"
+  fi
+  end_step
+}
+
+# ---------------------------------------------------------------------- forward
+
+# Of the clients on standard input, those that came through the port they know; who knows the new one was told of it.
+to_move() { awk -v new="$new_port" 'NF && $7 != new'; }
+
+# Closes every client's connection to the old Redis at a moment at which it owes them nothing. While CLIENT PAUSE WRITE
+# holds back XADD, XREADGROUP and XACK, nothing is delivered, and what a client sends and never gets an answer to was not
+# executed, so it may send it again.
+push_clients() {
+  local round clients ids started busy closed=0
+  for round in 1 2 3 4 5; do
+    clients=$(foreign "$new_port" | to_move)
+    [ -n "$clients" ] || break
+    paused=yes
+    ask "$new_port" CLIENT PAUSE $pause_ms WRITE >/dev/null
+    started=$(now_ms)
+    # A reply that the kernel has been given needs a moment to reach another machine.
+    sleep 0.2
+    while :; do
+      clients=$(foreign "$new_port" | to_move)
+      busy=$(awk '$6 > 0' <<<"$clients" | wc -l)
+      if [ "$busy" -eq 0 ] || [ $(($(now_ms) - started)) -gt $((pause_ms / 2)) ]; then break; fi
+      sleep 0.02
+    done
+    # A client that does not read its replies for seconds is spared until the last round.
+    ids=$(awk -v all=$((round / 5)) 'NF && ($6 == 0 || all) { print "CLIENT KILL ID", $1 }' <<<"$clients")
+    if [ -n "$ids" ]; then
+      ask_all "$new_port" <<<"$ids" >/dev/null
+      closed=$((closed + $(wc -l <<<"$ids")))
+    fi
+    ask "$new_port" CLIENT UNPAUSE >/dev/null
+    paused=no
+    say "    round $round: writes held back for $(($(now_ms) - started)) ms, $closed connections closed, $busy with unread replies"
+  done
+}
+
+# Succeeds when nobody came back.
+watch_old_redis() {
+  local end=$(($(now_ms) + watch * 1000)) clients
+  while [ "$(now_ms)" -lt $end ]; do
+    clients=$(foreign "$new_port")
+    if [ -n "$clients" ]; then
+      say "    connected to the old Redis on port $new_port (address, name, last command):"
+      while read -r _ address _ name command _; do say "      $address $name $command"; done <<<"$clients"
+      return 1
+    fi
+    sleep 0.1
+  done
+}
+
+rewrite_config() {
+  [ $rewrite = yes ] || return 0
+  say "    CONFIG REWRITE: $(ask "$1" CONFIG REWRITE)"
+}
+
+go_forward() {
+  local since came_back=no
+  case $phase in
+    returning) fail "a rollback has begun: end it with --rollback first" ;;
+    none | returned | moving)
+      if [ "$phase" = moving ]; then
+        [ $dry_run = no ] || fail "an earlier takeover broke off; run this again, or --rollback"
+        put_back # of one that was killed
+      fi
+      if [ $dry_run = yes ]; then
+        scratch=$(mktemp -d)
+        check_everything "$scratch/dualbus.yaml"
+        end_step
+        say "Would move the Redis on port $port to $new_port, start $daemon on port $port, and close" \
+          "$(foreign "$port" | wc -l) connections. Nothing was changed."
+        return
+      fi
+      check_everything "$state/dualbus.yaml"
+      step "The old Redis goes to port $new_port, dualbusd comes to port $port"
+      remember moving
+      since=$(now_ms)
+      [ "$(ask "$port" CONFIG SET port "$new_port")" = OK ] || fail "the old Redis does not change its port"
+      start_daemon "$state/dualbus.yaml" "$since" || {
+        show_daemon_log
+        fail "dualbusd does not get ready"
+      }
+      remember serving
+      ;;
+    *)
+      [ $dry_run = no ] || fail "the daemon has taken over already; nothing to check"
+      step "The daemon has taken over already"
+      read_config "$state/dualbus.yaml"
+      ours_or_nobodys
+      running_pid dualbusd >/dev/null || start_daemon "$state/dualbus.yaml" "$(now_ms)" || fail "dualbusd does not get ready"
+      ;;
+  esac
+  step "Clients of the old Redis are moved"
+  push_clients
+  rewrite_config "$new_port"
+  step "Watching the old Redis for $watch s"
+  watch_old_redis || came_back=yes
+  remember pushed
+  step "Report"
+  say "    clients of dualbusd: $(tool metric "$admin" dualbus_clients); other clients of the old Redis: $(foreign "$new_port" | wc -l)"
+  say "    groups made on the new buses: $(($(tool metric "$admin" dualbus_groups_healed_total) + $(tool metric "$admin" dualbus_drain_healed_groups_total)))"
+  told tool report "$admin"
+  end_step
+  [ $came_back = no ] || fail "not everybody has moved: find out who knows port $new_port, then run this again"
+  say "Taken over. Configuration: $state/dualbus.yaml. docs/migration.md says what comes next."
+}
+
+# ---------------------------------------------------------------------- rollback
+
+restart_daemon() {
+  local since
+  since=$(now_ms)
+  end dualbusd 20
+  start_daemon "$1" "$since"
+}
+
+go_back() {
+  local problem status=0 since
+  case $phase in
+    none | returned)
+      say "Nothing to take back."
+      return
+      ;;
+  esac
+  [ $dry_run = no ] || fail "--dry-run is for the way forward"
+  read_config "$state/dualbus.yaml"
+  if [ "$phase" = moving ]; then
+    put_back
+    return
+  fi
+  if [ "$phase" != returning ] || ! running_pid dualbusd >/dev/null; then
+    step "dualbusd restarts: messages go to the old Redis again, the other buses drain"
+    ours_or_nobodys
+    is_redis "$new_port" || fail "the old Redis does not answer on $host:$new_port: nothing was changed"
+    [ "$pins" = 0 ] || [ $force = yes ] || fail "routing.keys pins keys, and what they hold stays behind: move them and take the rules out, or use --force"
+    problem=$(tool back "$state/dualbus.yaml" "$state/rollback.yaml" 2>&1) || fail "$problem"
+    problem=$("$daemon" --check-config "$state/rollback.yaml" 2>&1) || fail "the configuration is not accepted: $problem"
+    if ! restart_daemon "$state/rollback.yaml"; then
+      show_daemon_log
+      restart_daemon "$state/dualbus.yaml" || say "    dualbusd does not run; start this again to try once more"
+      fail "dualbusd does not get ready for the way back; nothing is lost, it serves as before"
+    fi
+    remember returning
+  fi
+  step "Waiting until the other buses are drained, $timeout s at most; dualbusd serves meanwhile"
+  told tool drained "$admin" "$timeout" || status=$?
+  case $status in
+    0) ;;
+    2) [ $force = yes ] || fail "this would be left behind; look after it (docs/migration.md), then run --rollback again, or --force it" ;;
+    *) fail "not drained; dualbusd goes on serving, and --rollback can be run again" ;;
+  esac
+  step "dualbusd leaves, the old Redis goes back to port $port"
+  since=$(now_ms)
+  end dualbusd 20
+  if ! set_port "$new_port" "$port"; then
+    start_daemon "$state/rollback.yaml" "$since" || true
+    fail "the old Redis does not take port $port; dualbusd serves it again"
+  fi
+  say "    new connections were refused for $(($(now_ms) - since)) ms"
+  forgive_calls
+  remember returned
+  rewrite_config "$port"
+  step "Report"
+  sleep 1
+  say "    clients of the old Redis: $(foreign "$port" | wc -l)"
+  end_step
+  say "Taken back. What the other buses still hold was delivered; empty them before the next takeover."
+}
+
+# ---------------------------------------------------------------------- main
+
+give_up() {
+  local status=$?
+  trap - EXIT INT TERM HUP
+  [ -z "${scratch:-}" ] || rm -rf "$scratch"
+  [ $paused = no ] || ask "$new_port" CLIENT UNPAUSE >/dev/null
+  if [ $status -ne 0 ] && [ "$phase" = moving ] && [ -n "$log" ]; then put_back; fi
+  exit $status
+}
+
+while [ $# -gt 0 ]; do
+  case $1 in
+    -h | --help)
+      usage
+      exit 0
+      ;;
+    --rollback) goal=back ;;
+    --rewrite) rewrite=yes ;;
+    --force) force=yes ;;
+    --dry-run) dry_run=yes ;;
+    --port | --new-port | --timeout | --watch | --host | --config | --daemon | --password-file | --state)
+      [ $# -ge 2 ] || fail "$1 needs a value"
+      case $1 in
+        *port) if ! [[ $2 =~ ^[1-9][0-9]{0,4}$ ]] || [ "$2" -gt 65535 ]; then fail "$1 $2: a port is a number from 1 to 65535"; fi ;;
+        --timeout | --watch) [[ $2 =~ ^[0-9]{1,6}$ ]] || fail "$1 $2: a number of seconds" ;;
+        --config | --password-file) [ -r "$2" ] || fail "$1 $2: no such file" ;;
+        --daemon) [ -x "$2" ] || fail "--daemon $2: no such program" ;;
+      esac
+      case $1 in
+        --port) port=$2 ;;
+        --new-port) new_port=$2 ;;
+        --timeout) timeout=$2 ;;
+        --watch) watch=$2 ;;
+        --host) host=$2 ;;
+        --config) config=$2 ;;
+        --daemon) daemon=$(realpath "$2") ;;
+        --password-file) password_file=$(realpath "$2") ;;
+        --state) state=$(realpath -m "$2") ;;
+      esac
+      shift
+      ;;
+    *)
+      usage >&2
+      fail "unknown argument '$1'"
+      ;;
+  esac
+  shift
+done
+[ "$port" != "$new_port" ] || fail "--port and --new-port are the same"
+recall
+if [ -n "$password_file" ]; then
+  REDISCLI_AUTH=$(<"$password_file")
+  export REDISCLI_AUTH
+fi
+trap give_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+if [ $dry_run = no ]; then
+  mkdir -p "$state"
+  chmod 700 "$state"
+  exec 9<"$state"
+  flock -n 9 || fail "another takeover.sh is at work in $state"
+  log=$state/takeover.log
+fi
+if [ $goal = forward ]; then go_forward; else go_back; fi

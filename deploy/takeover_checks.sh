@@ -1,0 +1,152 @@
+#!/usr/bin/env bash
+# What deploy/takeover.sh asks the old Redis and the new buses, and what must be so before it changes anything. To be sourced
+# by it, with its settings and functions.
+# shellcheck disable=SC2034,SC2154
+
+objections=() active_buses=()
+# What engines may use and the daemon refuses. Commands that operators and monitoring use are not among them.
+refused_commands="multi exec discard watch unwatch eval eval_ro evalsha evalsha_ro fcall fcall_ro function script \
+  subscribe psubscribe ssubscribe unsubscribe punsubscribe sunsubscribe publish spublish pubsub \
+  keys scan randomkey dbsize flushall flushdb swapdb move migrate rename renamenx copy dump wait waitaof xsetid"
+
+# ---------------------------------------------------------------------- the old Redis
+
+# ask PORT WORD...
+ask() { timeout 5 redis-cli -h "$host" -p "$@" 2>&1 || true; }
+# Standard input holds commands, one a line. Their connection has a name, so that it is known for our own.
+ask_all() { { echo "CLIENT SETNAME dualbus-takeover"; cat; } | timeout 10 redis-cli -h "$host" -p "$1" 2>&1 || true; }
+setting() { ask "$1" CONFIG GET "$2" | tail -n 1; }
+field() { sed -nE "s/^$1:([^\r]*)\r?$/\1/p" <<<"$info" | head -n 1; }
+
+# foreign PORT: every client that is neither the daemon nor we: its ID, address, flags, name, last command, unsent output, and
+# the port through which it came.
+foreign() {
+  printf 'CLIENT LIST TYPE normal\nCLIENT LIST TYPE pubsub\n' | ask_all "$1" | awk '
+    /^id=/ {
+      delete at
+      for (i = 1; i <= NF; i++) { eq = index($i, "="); at[substr($i, 1, eq - 1)] = substr($i, eq + 1) }
+      if (at["name"] ~ /^dualbusd/ || at["name"] == "dualbus-takeover") next
+      came = at["laddr"]
+      sub(/.*:/, "", came)
+      print at["id"], at["addr"], at["flags"], (at["name"] == "" ? "-" : at["name"]), at["cmd"], at["obl"] + at["oll"], came
+    }'
+}
+
+# What answers on the port is a Redis, and not dualbusd.
+is_redis() {
+  local info
+  info=$(ask "$1" INFO server)
+  [[ $info == *redis_version:* && $info != *dualbus_version:* ]]
+}
+
+# refused_calls WHICH: name and calls of refused commands: of those called since the last rollback (new), or of all.
+refused_calls() {
+  {
+    if [ "$1" = new ]; then sed 's/^/before /' "$state/commandstats" 2>/dev/null || true; fi
+    echo "$info"
+  } | awk -v names="$refused_commands" '
+    BEGIN { count = split(names, list) }
+    $1 == "before" { before[$2] = $3; next }
+    match($0, /^cmdstat_[^:|]+/) { split($0, part, /[=,]/); calls[substr($0, 9, RLENGTH - 8)] += part[2] }
+    END {
+      for (i = 1; i <= count; i++) {
+        name = list[i]
+        if (calls[name] < before[name]) before[name] = 0 # counted anew since
+        if (calls[name] > before[name]) print name, calls[name] - before[name]
+      }
+    }'
+}
+
+# The daemon itself has used some of them.
+forgive_calls() {
+  info=$(ask "$port" INFO everything)
+  refused_calls all >"$state/commandstats"
+}
+
+# ---------------------------------------------------------------------- checks
+
+object() { objections+=("$*"); }
+
+read_config() {
+  local shown kind name value more
+  shown=$(tool show "$1" 2>&1) || fail "$1: $shown"
+  active_buses=()
+  while read -r kind name value more; do
+    case $kind in
+      listen) listen_address=$name ;;
+      admin)
+        case $name in 0.0.0.0 | ::) name=127.0.0.1 ;; esac
+        admin_host=$name admin_port=$value admin=$name:$value
+        ;;
+      bus) [ "$value" = draining ] || active_buses+=("$name $more") ;;
+      pins) pins=$name ;;
+    esac
+  done <<<"$shown"
+}
+
+check_redis() {
+  local left
+  info=$(ask "$port" INFO everything)
+  [[ $info == *redis_version:* ]] || fail "no Redis answers on $host:$port: ${info:0:200}"
+  [[ $info != *dualbus_version:* ]] || fail "a dualbusd serves port $port already, and $state does not know of it"
+  [ "$(field redis_version | cut -d. -f1)" -ge 7 ] || fail "Redis $(field redis_version) cannot change its port at run time: 7.0 can"
+  [ "$(field redis_mode)" = standalone ] || fail "the Redis on port $port runs as $(field redis_mode)"
+  [ "$(field role)" = master ] || fail "the Redis on port $port is a replica"
+  [ "$(field loading)" = 0 ] || fail "the Redis on port $port is loading its data"
+  [ "$(setting "$port" port)" = "$port" ] || fail "CONFIG GET port does not say $port: $(ask "$port" CONFIG GET port)"
+  # The value it has: nothing changes, and it shows whether it may be changed.
+  left=$(ask "$port" CONFIG SET port "$port")
+  [ "$left" = OK ] || fail "CONFIG SET port is not permitted: $left"
+  ! is_taken "$new_port" || fail "port $new_port is taken$(who_listens "$new_port"); choose another with --new-port"
+
+  left=$(refused_calls new)
+  [ -z "$left" ] || object "clients have called what dualbusd refuses (calls): $(paste -sd' ' <<<"${left// /=}")"
+  [ "$(field connected_slaves)" = 0 ] || object "$(field connected_slaves) replicas: they would look for it on port $port again"
+  [ -z "$(setting "$port" requirepass)" ] || object "clients give a password: dualbusd asks for none and answers AUTH with an error"
+  [ "$(setting "$port" tls-port)" = 0 ] || object "it has a TLS port, whose clients would come back"
+  left=$(sed -nE 's/^(db[1-9][0-9]*):.*/\1/p' <<<"$info" | paste -sd' ')
+  [ -z "$left" ] || object "there are keys in $left: dualbusd serves database 0 alone"
+  left=$(foreign "$port")
+  if awk '$3 ~ /U/ { found = 1 } END { exit !found }' <<<"$left"; then object "clients use its Unix socket and would come back to it"; fi
+  case $listen_address in
+    127.* | ::1)
+      if awk 'NF && $2 !~ /^(127\.|\[?::1)/ && $3 !~ /U/ { found = 1 } END { exit !found }' <<<"$left"; then
+        object "clients come from other machines, and listen.address is $listen_address"
+      fi
+      ;;
+  esac
+}
+
+check_buses() {
+  local bus name endpoint reply where
+  for bus in "${active_buses[@]}"; do
+    read -r name endpoint <<<"$bus"
+    if [[ $endpoint == /* ]]; then where=(-s "$endpoint"); else where=(-h "$(tr -d '[]' <<<"${endpoint%:*}")" -p "${endpoint##*:}"); fi
+    reply=$(env -u REDISCLI_AUTH timeout 3 redis-cli "${where[@]}" DBSIZE 2>&1 || true)
+    case $reply in
+      0 | NOAUTH* | NOPERM*) ;;
+      *[!0-9]* | '') fail "bus '$name' at $endpoint does not answer: $reply" ;;
+      *) object "bus '$name' holds $reply keys; what lies there from before would be delivered" ;;
+    esac
+  done
+}
+
+check_everything() {
+  local target=$1 problem
+  step "Checks; nothing is changed"
+  for problem in redis-cli timeout setsid awk; do command -v "$problem" >/dev/null || fail "$problem is missing"; done
+  if [ -z "$daemon" ]; then daemon=$(find "$root/build/release" -name dualbusd -type f -perm -u+x 2>/dev/null | head -n 1); fi
+  if [ -z "$daemon" ]; then daemon=$(command -v dualbusd || true); fi
+  [[ $("${daemon:-false}" --version 2>/dev/null || true) == "dualbusd "* ]] || fail "'$daemon' is no dualbusd; name one with --daemon"
+  read_config "$config"
+  problem=$(tool forward "$config" "$target" "$port" "$host:$new_port" ${password_file:+"$password_file"} 2>&1) || fail "$problem"
+  problem=$("$daemon" --check-config "$target" 2>&1) || fail "the configuration is not accepted: $problem"
+  [ "$admin_port" != 0 ] || fail "admin.port is 0: without the admin listener nobody sees how it goes"
+  ! is_taken "$admin_port" || fail "the admin port $admin_port is taken$(who_listens "$admin_port")"
+  [ "$pins" = 0 ] || object "routing.keys pins keys: what the old Redis has under them would not be read any more"
+  check_redis
+  check_buses
+  for problem in ${objections[@]+"${objections[@]}"}; do say "    objection: $problem"; done
+  [ ${#objections[@]} -eq 0 ] || [ "$force" = yes ] || fail "${#objections[@]} objections, nothing was changed; --force goes on in spite of them"
+  say "    Redis $(field redis_version), $(field connected_clients) connections, $(sed -nE 's/^db0:keys=([0-9]+).*/\1/p' <<<"$info") keys"
+}

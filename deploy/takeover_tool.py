@@ -1,0 +1,197 @@
+#!/usr/bin/python3
+"""What deploy/takeover.sh cannot do in bash: configurations, and the admin listener's answers.
+
+    takeover_tool.py show CONFIG                        listen and admin addresses, buses; one a line
+    takeover_tool.py forward SOURCE TARGET PORT ENDPOINT [PASSWORD_FILE]
+                    SOURCE with a draining bus `main` of slot 0 at ENDPOINT, which keeps the keys that are no streams, and
+                    with clients on PORT; comments stay
+    takeover_tool.py back SOURCE TARGET                 the reverse: everything goes to `main`, the other buses drain
+    takeover_tool.py metric ADDRESS NAME                the sum of a metric's samples
+    takeover_tool.py report ADDRESS                     what the draining buses still hold
+    takeover_tool.py drained ADDRESS SECONDS            waits until nothing holds them: status 0; 1 when the time is over;
+                    2 when they are drained but hold what no group reads
+"""
+import json
+import os
+import sys
+import time
+import urllib.request
+
+import yaml
+
+OLD = "main"
+
+
+# --- configurations ---------------------------------------------------------------------------------------------------
+
+
+def read(path):
+    """A configuration as maps, lists and texts; `0777` and `1e3` stay what the daemon sees."""
+    with open(path, encoding="utf-8") as file:
+        config = yaml.load(file, Loader=yaml.BaseLoader)
+    if not isinstance(config, dict) or not isinstance(config.get("buses"), dict):
+        raise LookupError("no map 'buses'")
+    return config
+
+
+def section(config, name):
+    return config.get(name) or {}
+
+
+def show(path):
+    config = read(path)
+    for name, port in (("listen", "6379"), ("admin", "9121")):
+        values = section(config, name)
+        print(name, values.get("address", "127.0.0.1"), values.get("port", port))
+    for name, bus in config["buses"].items():
+        print("bus", name, bus.get("state", "active"), bus.get("endpoint", "").removeprefix("unix:"))
+    print("pins", len(section(config, "routing").get("keys") or ()))
+
+
+class Editor:
+    """A YAML text in which values are changed or added; everything else stays as it is."""
+
+    def __init__(self, text):
+        self.text = text
+
+    def put(self, path, value):
+        node = yaml.compose(self.text)
+        names = path.split(".")
+        for depth, name in enumerate(names):
+            found = next((child for key, child in node.value if key.value == name), None)
+            if found is None:
+                return self._insert(node, names[depth:], value)
+            node = found
+        if not isinstance(node, yaml.ScalarNode):
+            raise LookupError(f"'{path}' is not a plain value")
+        self._replace(node.start_mark.index, node.end_mark.index, value)
+
+    def _insert(self, node, names, value):
+        if not isinstance(node, yaml.MappingNode) or not node.value:
+            raise LookupError(f"no place for '{names[0]}'")
+        for name in reversed(names[1:]):
+            value = "{" + f"{name}: {value}" + "}"
+        end = ", " if node.flow_style else "\n" + " " * node.value[0][0].start_mark.column
+        start = node.value[0][0].start_mark.index
+        self._replace(start, start, f"{names[0]}: {value}{end}")
+
+    def _replace(self, start, end, value):
+        self.text = self.text[:start] + value + self.text[end:]
+
+
+def forward(source, target, port, endpoint, password_file=""):
+    config = read(source)
+    if OLD in config["buses"]:
+        raise LookupError(f"there is a bus '{OLD}' already")
+    with open(source, encoding="utf-8") as file:
+        editor = Editor(file.read())
+    for name, bus in config["buses"].items():
+        if "password_file" in bus:  # relative to the directory of the file, which is another one now
+            path = os.path.join(os.path.dirname(os.path.abspath(source)), bus["password_file"])
+            editor.put(f"buses.{name}.password_file", json.dumps(path))
+    password = f", password_file: {json.dumps(os.path.abspath(password_file))}" if password_file else ""
+    editor.put(f"buses.{OLD}", "{" + f'id_slot: 0, endpoint: "{endpoint}", state: draining{password}' + "}")
+    editor.put("routing.default_key_bus", OLD)
+    editor.put("listen.port", port)
+    write(target, editor.text)
+
+
+def back(source, target):
+    config = read(source)
+    for name, bus in config["buses"].items():
+        bus["state"] = "active" if name == OLD else "draining"
+    routing = config["routing"] = dict(section(config, "routing"), default_bus=OLD, default_key_bus=OLD)
+    for rules in ("types", "keys"):
+        routing.pop(rules, None)
+    config["anchor"] = OLD
+    write(target, yaml.safe_dump(config, sort_keys=False, width=120))
+
+
+def write(target, text):
+    with open(target + ".new", "w", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(target + ".new", target)
+
+
+# --- the admin listener -----------------------------------------------------------------------------------------------
+
+
+def fetch(address, page):
+    with urllib.request.urlopen(f"http://{address}{page}", timeout=10) as reply:
+        return reply.read().decode()
+
+
+def metric(address, name):
+    lines = [line for line in fetch(address, "/metrics").splitlines() if line.startswith((name + " ", name + "{"))]
+    print(f"{sum(float(line.rpartition(' ')[2]) for line in lines):.0f}")
+
+
+def drain(address):
+    return json.loads(fetch(address, "/drain"))["buses"]
+
+
+def held(bus):
+    """What a bus holds, as a line."""
+    if "streams" not in bus:
+        return f"{bus['bus']}: {bus['state']}"
+    streams = bus["streams"]
+    return (f"{bus['bus']}: {bus['state']}; {streams['drained']} of {streams['total']} streams drained, "
+            f"{bus['undelivered_groups']} groups with entries to read, {bus['pending_entries']} pending entries, "
+            f"{bus['missing_groups']} groups missing elsewhere, {bus['other_keys']} keys that are no streams")
+
+
+def unread(bus):
+    """What would be lost with a drained bus."""
+    for row in bus["ungrouped_streams"]["listed"]:
+        yield f"{bus['bus']}: stream '{row['stream']}' has {row['entries']} entries that no group reads"
+    for row in bus["pinned_streams"]["listed"]:
+        yield f"{bus['bus']}: stream '{row['stream']}' is pinned"
+    if bus["other_keys"]:
+        yield f"{bus['bus']}: {bus['other_keys']} keys are no streams"
+
+
+def report(address):
+    deadline = time.monotonic() + 15
+    buses = drain(address)
+    while not all(bus.get("checks") for bus in buses) and time.monotonic() < deadline:
+        time.sleep(0.1)
+        buses = drain(address)
+    for bus in buses:
+        print(held(bus))
+
+
+def drained(address, seconds):
+    deadline = time.monotonic() + float(seconds)
+    told, told_at = None, 0
+    while True:
+        buses = drain(address)
+        lines = [held(bus) for bus in buses]
+        done = all(bus["drained"] for bus in buses)
+        if done or (lines != told and time.monotonic() - told_at > 2):
+            print(*lines, sep="\n", flush=True)
+            told, told_at = lines, time.monotonic()
+        if done:
+            break
+        if time.monotonic() > deadline:
+            for bus in buses:
+                for row in bus.get("held_by", {"listed": []})["listed"][:20]:
+                    print(f"{bus['bus']}: held by {json.dumps(row)}")
+            return 1
+        time.sleep(0.2)
+    left = [line for bus in buses for line in unread(bus)]
+    print(*left, sep="\n", end="\n" if left else "")
+    return 2 if left else 0
+
+
+def main(command="", *arguments):
+    commands = {"show": show, "forward": forward, "back": back, "metric": metric, "report": report, "drained": drained}
+    if command not in commands:
+        sys.exit(__doc__)
+    try:
+        return commands[command](*arguments)
+    except (LookupError, OSError, ValueError, yaml.YAMLError) as error:
+        sys.exit(f"takeover_tool.py {command} {arguments[0] if arguments else ''}: {error}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
