@@ -9,8 +9,8 @@ namespace asio = boost::asio;
 
 // The grain of time-outs and reconnects.
 constexpr std::chrono::milliseconds tick_interval{50};
-// How often a turn looks for more input before it writes. Each look that finds nothing costs a system call, and
-// each that does saves two at a bus.
+// How often a turn looks for more input before it writes. Each look that finds nothing costs a system call,
+// and each that does saves two at a bus.
 constexpr int gatherings = 4;
 // Under load the poller is asked again at once: that is cheaper than going through the io_context, which is
 // due after so many turns all the same.
