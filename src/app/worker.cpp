@@ -9,9 +9,6 @@ namespace asio = boost::asio;
 
 // The grain of time-outs and reconnects.
 constexpr std::chrono::milliseconds tick_interval{50};
-// How often a turn looks for more input before it writes. Each look that finds nothing costs a system call,
-// and each that does saves two at a bus.
-constexpr int gatherings = 4;
 // Under load the poller is asked again at once: that is cheaper than going through the io_context, which is
 // due after so many turns all the same.
 constexpr int turns_in_a_row = 16;
@@ -59,12 +56,7 @@ void worker::await_traffic() {
 void worker::serve() {
   for (int turn = 0; turn < turns_in_a_row; ++turn) {
     context_.begin_turn();
-    int events = context_.poller.dispatch();
-    // What has come meanwhile goes to the buses in the same write.
-    for (int more = events, i = 0; more > 0 && i < gatherings; ++i) {
-      more = context_.poller.dispatch();
-      events += more;
-    }
+    const int events = context_.poller.dispatch();
     context_.end_turn();
     if (events < busy_events) break;
   }
