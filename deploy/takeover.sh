@@ -18,7 +18,7 @@ usage: deploy/takeover.sh [options]              the daemon takes the Redis's po
   --watch SECONDS      how long to look whether a client comes back to the old Redis (3)
   --rewrite            CONFIG REWRITE, so that the old Redis keeps its port when it restarts
   --force              go on in spite of what the checks object to
-  --dry-run            check everything, change nothing
+  --dry-run            check everything, change nothing (on the way forward)
 USAGE
 }
 
@@ -29,16 +29,18 @@ port=6379 new_port=6382 host=127.0.0.1 timeout=600 watch=3
 config=$root/config/dualbus.yaml daemon='' password_file='' state=$root/build/takeover
 rewrite=no force=no dry_run=no goal=forward
 log='' phase=none paused=no step_started='' admin=''
-# CLIENT PAUSE lasts no longer than this; shorter than backend.request_timeout, because the daemon's writes wait, too.
-pause_ms=4000
+unserved='' # while nobody serves the port on the way back: the configuration with which the daemon did
 # shellcheck source=deploy/processes.sh
 . "$root/deploy/processes.sh"
 # shellcheck source=deploy/takeover_checks.sh
 . "$root/deploy/takeover_checks.sh"
+# shellcheck source=deploy/takeover_clients.sh
+. "$root/deploy/takeover_clients.sh"
 
 now_ms() { echo $((${EPOCHREALTIME//[!0-9]/} / 1000)); }
+# Whoever was to read it may be gone, a terminal or a pipe. What is under way goes on all the same.
 say() {
-  printf '%s %s\n' "$(date -u +%H:%M:%S.%3N)" "$*"
+  printf '%s %s\n' "$(date -u +%H:%M:%S.%3N)" "$*" 2>/dev/null || true
   if [ -n "$log" ]; then printf '%s %s\n' "$(date -u +%FT%T.%3NZ)" "$*" >>"$log"; fi
 }
 step() {
@@ -55,8 +57,14 @@ fail() {
   exit 1
 }
 tool() { "$python" "$root/deploy/takeover_tool.py" "$@"; }
-# Repeats a command's output line by line, indented; the status is the command's.
-told() { "$@" 2>&1 | while IFS= read -r line; do say "    $line"; done; }
+# Says what comes in, line by line, with PREFIX. In a pipeline it is a process of its own, which has no traps yet.
+indented() {
+  local line
+  trap : PIPE
+  while IFS= read -r line; do say "    ${1:-}$line"; done
+}
+# Repeats a command's output; the status is the command's.
+told() { "$@" 2>&1 | indented; }
 
 # ---------------------------------------------------------------------- state
 
@@ -109,7 +117,7 @@ ours_or_nobodys() {
   fi
 }
 
-show_daemon_log() { tail -n 5 "$state/dualbusd.log" 2>/dev/null | while IFS= read -r line; do say "    | $line"; done; }
+show_daemon_log() { tail -n 5 "$state/dualbusd.log" 2>/dev/null | indented '| ' || true; }
 
 # set_port FROM TO: for a moment, connections that are being closed may keep a port busy.
 set_port() {
@@ -130,6 +138,7 @@ put_back() {
     remember none
     forgive_calls
     say "    the old Redis serves port $port as before"
+    stray_messages
   else
     say "    DO THIS BY HAND: redis-cli -h $host -p $new_port CONFIG SET port $port"
   fi
@@ -137,54 +146,6 @@ put_back() {
 }
 
 # ---------------------------------------------------------------------- forward
-
-# Of the clients on standard input, those that came through the port they know; who knows the new one was told of it.
-to_move() { awk -v new="$new_port" 'NF && $7 != new'; }
-
-# Closes every client's connection to the old Redis at a moment at which it owes them nothing. While CLIENT PAUSE WRITE
-# holds back XADD, XREADGROUP and XACK, nothing is delivered, and what a client sends and never gets an answer to was not
-# executed, so it may send it again.
-push_clients() {
-  local round clients ids started busy closed=0
-  for round in 1 2 3 4 5; do
-    clients=$(foreign "$new_port" | to_move)
-    [ -n "$clients" ] || break
-    paused=yes
-    ask "$new_port" CLIENT PAUSE $pause_ms WRITE >/dev/null
-    started=$(now_ms)
-    # A reply that the kernel has been given needs a moment to reach another machine.
-    sleep 0.2
-    while :; do
-      clients=$(foreign "$new_port" | to_move)
-      busy=$(awk '$6 > 0' <<<"$clients" | wc -l)
-      if [ "$busy" -eq 0 ] || [ $(($(now_ms) - started)) -gt $((pause_ms / 2)) ]; then break; fi
-      sleep 0.02
-    done
-    # A client that does not read its replies for seconds is spared until the last round.
-    ids=$(awk -v all=$((round / 5)) 'NF && ($6 == 0 || all) { print "CLIENT KILL ID", $1 }' <<<"$clients")
-    if [ -n "$ids" ]; then
-      ask_all "$new_port" <<<"$ids" >/dev/null
-      closed=$((closed + $(wc -l <<<"$ids")))
-    fi
-    ask "$new_port" CLIENT UNPAUSE >/dev/null
-    paused=no
-    say "    round $round: writes held back for $(($(now_ms) - started)) ms, $closed connections closed, $busy with unread replies"
-  done
-}
-
-# Succeeds when nobody came back.
-watch_old_redis() {
-  local end=$(($(now_ms) + watch * 1000)) clients
-  while [ "$(now_ms)" -lt $end ]; do
-    clients=$(foreign "$new_port")
-    if [ -n "$clients" ]; then
-      say "    connected to the old Redis on port $new_port (address, name, last command):"
-      while read -r _ address _ name command _; do say "      $address $name $command"; done <<<"$clients"
-      return 1
-    fi
-    sleep 0.1
-  done
-}
 
 rewrite_config() {
   [ $rewrite = yes ] || return 0
@@ -194,10 +155,11 @@ rewrite_config() {
 go_forward() {
   local since came_back=no
   case $phase in
-    returning) fail "a rollback has begun: end it with --rollback first" ;;
+    returning | leaving) fail "a rollback has begun: end it with --rollback first" ;;
     none | returned | moving)
       if [ "$phase" = moving ]; then
         [ $dry_run = no ] || fail "an earlier takeover broke off; run this again, or --rollback"
+        [ ! -r "$state/dualbus.yaml" ] || read_config "$state/dualbus.yaml"
         put_back # of one that was killed
       fi
       if [ $dry_run = yes ]; then
@@ -210,6 +172,7 @@ go_forward() {
       fi
       check_everything "$state/dualbus.yaml"
       step "The old Redis goes to port $new_port, dualbusd comes to port $port"
+      : >"$state/moved"
       remember moving
       since=$(now_ms)
       [ "$(ask "$port" CONFIG SET port "$new_port")" = OK ] || fail "the old Redis does not change its port"
@@ -234,7 +197,9 @@ go_forward() {
   watch_old_redis || came_back=yes
   remember pushed
   step "Report"
-  say "    clients of dualbusd: $(tool metric "$admin" dualbus_clients); other clients of the old Redis: $(foreign "$new_port" | wc -l)"
+  say "    clients of dualbusd: $(tool metric "$admin" dualbus_clients), $(wc -l <"$state/moved") were moved;" \
+    "other clients of the old Redis: $(foreign "$new_port" | wc -l)"
+  told not_back
   say "    groups made on the new buses: $(($(tool metric "$admin" dualbus_groups_healed_total) + $(tool metric "$admin" dualbus_drain_healed_groups_total)))"
   told tool report "$admin"
   end_step
@@ -247,8 +212,16 @@ go_forward() {
 restart_daemon() {
   local since
   since=$(now_ms)
+  unserved=$1
   end dualbusd 20
-  start_daemon "$1" "$since"
+  start_daemon "$1" "$since" || return 1
+  unserved=''
+}
+
+has_returned() {
+  forgive_calls
+  remember returned
+  unserved=''
 }
 
 go_back() {
@@ -265,16 +238,22 @@ go_back() {
     put_back
     return
   fi
-  if [ "$phase" != returning ] || ! running_pid dualbusd >/dev/null; then
+  if [ "$phase" = leaving ] && is_redis "$port"; then
+    has_returned # an earlier run broke off just then
+    say "The old Redis has port $port already."
+    return
+  fi
+  if ! [[ $phase =~ ^(returning|leaving)$ ]] || ! running_pid dualbusd >/dev/null; then
     step "dualbusd restarts: messages go to the old Redis again, the other buses drain"
     ours_or_nobodys
     is_redis "$new_port" || fail "the old Redis does not answer on $host:$new_port: nothing was changed"
     [ "$pins" = 0 ] || [ $force = yes ] || fail "routing.keys pins keys, and what they hold stays behind: move them and take the rules out, or use --force"
     problem=$(tool back "$state/dualbus.yaml" "$state/rollback.yaml" 2>&1) || fail "$problem"
     problem=$("$daemon" --check-config "$state/rollback.yaml" 2>&1) || fail "the configuration is not accepted: $problem"
+    remember pushed # until it serves with the other configuration, whatever an earlier run has reached
     if ! restart_daemon "$state/rollback.yaml"; then
       show_daemon_log
-      restart_daemon "$state/dualbus.yaml" || say "    dualbusd does not run; start this again to try once more"
+      restart_daemon "$state/dualbus.yaml" || true # else once more at the end
       fail "dualbusd does not get ready for the way back; nothing is lost, it serves as before"
     fi
     remember returning
@@ -288,14 +267,12 @@ go_back() {
   esac
   step "dualbusd leaves, the old Redis goes back to port $port"
   since=$(now_ms)
+  unserved=$state/rollback.yaml
+  remember leaving
   end dualbusd 20
-  if ! set_port "$new_port" "$port"; then
-    start_daemon "$state/rollback.yaml" "$since" || true
-    fail "the old Redis does not take port $port; dualbusd serves it again"
-  fi
+  set_port "$new_port" "$port" || fail "the old Redis does not take port $port"
   say "    new connections were refused for $(($(now_ms) - since)) ms"
-  forgive_calls
-  remember returned
+  has_returned
   rewrite_config "$port"
   step "Report"
   sleep 1
@@ -308,10 +285,16 @@ go_back() {
 
 give_up() {
   local status=$?
-  trap - EXIT INT TERM HUP
+  set +e # as far as it goes
+  trap - EXIT
+  trap '' INT TERM HUP
   [ -z "${scratch:-}" ] || rm -rf "$scratch"
   [ $paused = no ] || ask "$new_port" CLIENT UNPAUSE >/dev/null
   if [ $status -ne 0 ] && [ "$phase" = moving ] && [ -n "$log" ]; then put_back; fi
+  if [ -n "$unserved" ] && ! is_redis "$port" && ! running_pid dualbusd >/dev/null; then
+    say "Nobody serves port $port; dualbusd starts again"
+    start_daemon "$unserved" "$(now_ms)" || say "    dualbusd does not run; run --rollback again"
+  fi
   exit $status
 }
 
@@ -354,19 +337,21 @@ while [ $# -gt 0 ]; do
   shift
 done
 [ "$port" != "$new_port" ] || fail "--port and --new-port are the same"
-recall
-if [ -n "$password_file" ]; then
-  REDISCLI_AUTH=$(<"$password_file")
-  export REDISCLI_AUTH
-fi
 trap give_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
+trap : PIPE # not ignored: that would be inherited
 if [ $dry_run = no ]; then
   mkdir -p "$state"
   chmod 700 "$state"
   exec 9<"$state"
   flock -n 9 || fail "another takeover.sh is at work in $state"
   log=$state/takeover.log
+  : >>"$state/moved"
+fi
+recall
+if [ -n "$password_file" ]; then
+  REDISCLI_AUTH=$(<"$password_file")
+  export REDISCLI_AUTH
 fi
 if [ $goal = forward ]; then go_forward; else go_back; fi

@@ -18,20 +18,6 @@ ask_all() { { echo "CLIENT SETNAME dualbus-takeover"; cat; } | timeout 10 redis-
 setting() { ask "$1" CONFIG GET "$2" | tail -n 1; }
 field() { sed -nE "s/^$1:([^\r]*)\r?$/\1/p" <<<"$info" | head -n 1; }
 
-# foreign PORT: every client that is neither the daemon nor we: its ID, address, flags, name, last command, unsent output, and
-# the port through which it came.
-foreign() {
-  printf 'CLIENT LIST TYPE normal\nCLIENT LIST TYPE pubsub\n' | ask_all "$1" | awk '
-    /^id=/ {
-      delete at
-      for (i = 1; i <= NF; i++) { eq = index($i, "="); at[substr($i, 1, eq - 1)] = substr($i, eq + 1) }
-      if (at["name"] ~ /^dualbusd/ || at["name"] == "dualbus-takeover") next
-      came = at["laddr"]
-      sub(/.*:/, "", came)
-      print at["id"], at["addr"], at["flags"], (at["name"] == "" ? "-" : at["name"]), at["cmd"], at["obl"] + at["oll"], came
-    }'
-}
-
 # What answers on the port is a Redis, and not dualbusd.
 is_redis() {
   local info
@@ -94,19 +80,31 @@ check_redis() {
   [ "$(field role)" = master ] || fail "the Redis on port $port is a replica"
   [ "$(field loading)" = 0 ] || fail "the Redis on port $port is loading its data"
   [ "$(setting "$port" port)" = "$port" ] || fail "CONFIG GET port does not say $port: $(ask "$port" CONFIG GET port)"
-  # The value it has: nothing changes, and it shows whether it may be changed.
+  # The value it has, a client that does not exist, a time that is none: nothing changes, and it shows what is permitted.
   left=$(ask "$port" CONFIG SET port "$port")
   [ "$left" = OK ] || fail "CONFIG SET port is not permitted: $left"
+  left=$(ask "$port" CLIENT KILL ID 9223372036854775807)
+  [ "$left" = 0 ] || fail "CLIENT KILL is not permitted: $left"
+  left=$(ask "$port" CLIENT PAUSE none WRITE)
+  [[ $left == *timeout* ]] || fail "CLIENT PAUSE is not permitted: $left"
+  left=$(ask "$port" CLIENT LIST TYPE normal)
+  [[ $left == id=* ]] || fail "CLIENT LIST is not permitted: $left"
   ! is_taken "$new_port" || fail "port $new_port is taken$(who_listens "$new_port"); choose another with --new-port"
 
   left=$(refused_calls new)
   [ -z "$left" ] || object "clients have called what dualbusd refuses (calls): $(paste -sd' ' <<<"${left// /=}")"
   [ "$(field connected_slaves)" = 0 ] || object "$(field connected_slaves) replicas: they would look for it on port $port again"
-  [ -z "$(setting "$port" requirepass)" ] || object "clients give a password: dualbusd asks for none and answers AUTH with an error"
+  left=$(env -u REDISCLI_AUTH timeout 5 redis-cli -h "$host" -p "$port" PING 2>&1 || true)
+  [ "$left" = PONG ] || object "clients give a password: dualbusd asks for none and answers AUTH with an error"
   [ "$(setting "$port" tls-port)" = 0 ] || object "it has a TLS port, whose clients would come back"
   left=$(sed -nE 's/^(db[1-9][0-9]*):.*/\1/p' <<<"$info" | paste -sd' ')
   [ -z "$left" ] || object "there are keys in $left: dualbusd serves database 0 alone"
+  [ "$rewrite" = no ] || [ -n "$(field config_file)" ] || object "it runs without a configuration file: --rewrite is not possible"
+  [ "$rewrite" = yes ] || [ -z "$(field config_file)" ] || say "    note: $(field config_file) keeps port $port, unless you say --rewrite"
   left=$(foreign "$port")
+  if awk 'NF && $8 != "default" { found = 1 } END { exit !found }' <<<"$left"; then
+    object "clients are $(awk 'NF && $8 != "default" { print $8 }' <<<"$left" | sort -u | paste -sd' '): dualbusd knows no users"
+  fi
   if awk '$3 ~ /U/ { found = 1 } END { exit !found }' <<<"$left"; then object "clients use its Unix socket and would come back to it"; fi
   case $listen_address in
     127.* | ::1)
@@ -117,17 +115,47 @@ check_redis() {
   esac
 }
 
+# ask_bus ENDPOINT WORD...
+ask_bus() {
+  local where endpoint=$1
+  shift
+  if [[ $endpoint == /* ]]; then where=(-s "$endpoint"); else where=(-h "$(tr -d '[]' <<<"${endpoint%:*}")" -p "${endpoint##*:}"); fi
+  env -u REDISCLI_AUTH timeout 3 redis-cli "${where[@]}" "$@" 2>&1 || true
+}
+
 check_buses() {
-  local bus name endpoint reply where
+  local bus name endpoint reply old=$info
   for bus in "${active_buses[@]}"; do
     read -r name endpoint <<<"$bus"
-    if [[ $endpoint == /* ]]; then where=(-s "$endpoint"); else where=(-h "$(tr -d '[]' <<<"${endpoint%:*}")" -p "${endpoint##*:}"); fi
-    reply=$(env -u REDISCLI_AUTH timeout 3 redis-cli "${where[@]}" DBSIZE 2>&1 || true)
+    reply=$(ask_bus "$endpoint" DBSIZE)
     case $reply in
       0 | NOAUTH* | NOPERM*) ;;
       *[!0-9]* | '') fail "bus '$name' at $endpoint does not answer: $reply" ;;
       *) object "bus '$name' holds $reply keys; what lies there from before would be delivered" ;;
     esac
+    info=$(ask_bus "$endpoint" INFO everything)
+    [[ $info == *redis_version:* ]] || continue # it wants the password that the daemon has
+    [ "$(field run_id)" != "$(info=$old field run_id)" ] || fail "bus '$name' is the old Redis itself"
+    [ "$(field redis_version | cut -d. -f1)" -ge 7 ] || fail "bus '$name' at $endpoint is Redis $(field redis_version): 7.0 is needed"
+    [ "$(field role)" = master ] || fail "bus '$name' at $endpoint is a replica"
+    if [ "$(info=$old field aof_enabled)" = 1 ] && [ "$(field aof_enabled)" = 0 ]; then
+      say "    note: bus '$name' writes no append-only file, the old Redis does"
+    fi
+  done
+  info=$old
+}
+
+# After a takeover that failed: what clients have published while the daemon served, if it did, is still on the new buses.
+stray_messages() {
+  local bus name endpoint count
+  for bus in ${active_buses[@]+"${active_buses[@]}"}; do
+    read -r name endpoint <<<"$bus"
+    count=$(ask_bus "$endpoint" EVAL "local n = 0
+      for _, key in ipairs(redis.call('KEYS', '*')) do
+        if redis.call('TYPE', key).ok == 'stream' then n = n + redis.call('XLEN', key) end
+      end
+      return n" 0)
+    [ "$count" = 0 ] || say "    CLIENTS PUBLISHED WHILE DUALBUSD SERVED: bus '$name' at $endpoint holds $count entries (docs/migration.md)"
   done
 }
 

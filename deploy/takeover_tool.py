@@ -7,12 +7,15 @@
                     with clients on PORT; comments stay
     takeover_tool.py back SOURCE TARGET                 the reverse: everything goes to `main`, the other buses drain
     takeover_tool.py metric ADDRESS NAME                the sum of a metric's samples
-    takeover_tool.py report ADDRESS                     what the draining buses still hold
+    takeover_tool.py report ADDRESS                     which engines have come, whether they are served, and what the draining
+                    buses still hold
     takeover_tool.py drained ADDRESS SECONDS            waits until nothing holds them: status 0; 1 when the time is over;
                     2 when they are drained but hold what no group reads
 """
+import collections
 import json
 import os
+import re
 import sys
 import time
 import urllib.request
@@ -121,9 +124,35 @@ def fetch(address, page):
         return reply.read().decode()
 
 
+def samples(address, name):
+    """(labels, value) of each."""
+    for line in fetch(address, "/metrics").splitlines():
+        if line.startswith((name + " ", name + "{")):
+            yield dict(re.findall(r'([a-z_]+)="((?:[^"\\\\]|\\\\.)*)"', line)), float(line.rpartition(" ")[2])
+
+
 def metric(address, name):
-    lines = [line for line in fetch(address, "/metrics").splitlines() if line.startswith((name + " ", name + "{"))]
-    print(f"{sum(float(line.rpartition(' ')[2]) for line in lines):.0f}")
+    print(f"{sum(value for _, value in samples(address, name)):.0f}")
+
+
+def outcomes(address):
+    counts = collections.Counter()
+    for labels, value in samples(address, "dualbus_requests_total"):
+        counts[labels["outcome"]] += int(value)
+    return counts
+
+
+def traffic(address, seconds=1):
+    before = outcomes(address)
+    time.sleep(seconds)
+    counts = outcomes(address) - before
+    return f"requests in {seconds} s: " + (", ".join(f"{count} {outcome}" for outcome, count in counts.most_common()) or "none")
+
+
+def engines(address, most=30):
+    rows = [(labels["engine"], value) for labels, value in samples(address, "dualbus_engine_connections") if value]
+    names = ", ".join(f"{name} ({value:.0f})" for name, value in sorted(rows)[:most])
+    return f"engines (connections): {names or 'none has told its name'}" + (f" and {len(rows) - most} more" if len(rows) > most else "")
 
 
 def drain(address):
@@ -138,6 +167,22 @@ def held(bus):
     return (f"{bus['bus']}: {bus['state']}; {streams['drained']} of {streams['total']} streams drained, "
             f"{bus['undelivered_groups']} groups with entries to read, {bus['pending_entries']} pending entries, "
             f"{bus['missing_groups']} groups missing elsewhere, {bus['other_keys']} keys that are no streams")
+
+
+def holders(bus, most=20):
+    """What holds it, as lines."""
+    held_by = bus.get("held_by", {"total": 0, "listed": []})
+    for row in held_by["listed"][:most]:
+        if row["group"] is None:
+            yield f"{bus['bus']}: stream '{row['stream']}': written to {row['quiet_for_ms']} ms ago"
+            continue
+        reasons = [f"entries to read from {row['next_id']} on"] if row["undelivered"] else []
+        if row["pending"]:
+            reasons.append(f"{row['pending']} pending, the first of consumer '{(row['first_pending'] or {}).get('consumer')}'")
+        reasons += [f"missing on {name}" for name in row["missing_on"]] + [f"unknown on {name}" for name in row["unknown_on"]]
+        yield f"{bus['bus']}: stream '{row['stream']}', group '{row['group']}': {', '.join(reasons)}"
+    if held_by["total"] > most:
+        yield f"{bus['bus']}: and {held_by['total'] - most} more, see /drain"
 
 
 def unread(bus):
@@ -156,8 +201,9 @@ def report(address):
     while not all(bus.get("checks") for bus in buses) and time.monotonic() < deadline:
         time.sleep(0.1)
         buses = drain(address)
+    print(engines(address), traffic(address), sep="\n")
     for bus in buses:
-        print(held(bus))
+        print(held(bus), *holders(bus, 10), sep="\n")
 
 
 def drained(address, seconds):
@@ -165,6 +211,8 @@ def drained(address, seconds):
     told, told_at = None, 0
     while True:
         buses = drain(address)
+        if not buses or any(bus["bus"] == OLD for bus in buses):
+            raise LookupError("the daemon does not run with the configuration for the way back")
         lines = [held(bus) for bus in buses]
         done = all(bus["drained"] for bus in buses)
         if done or (lines != told and time.monotonic() - told_at > 2):
@@ -173,9 +221,7 @@ def drained(address, seconds):
         if done:
             break
         if time.monotonic() > deadline:
-            for bus in buses:
-                for row in bus.get("held_by", {"listed": []})["listed"][:20]:
-                    print(f"{bus['bus']}: held by {json.dumps(row)}")
+            print(*(line for bus in buses for line in holders(bus)), sep="\n")
             return 1
         time.sleep(0.2)
     left = [line for bus in buses for line in unread(bus)]

@@ -2,7 +2,6 @@
 import json
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -14,23 +13,13 @@ import yaml
 import resp
 from harness import ROOT, wait_for
 from servers import daemon_program
-from takeover_test import TakeoverStack
+from takeover_stack import IdleStack
 
 sys.path.insert(0, os.path.join(ROOT, "deploy"))
 import takeover_tool  # noqa: E402 pylint: disable=wrong-import-position
 
 
-class RefusalTest(TakeoverStack):
-    def setUp(self):
-        super().setUp()
-        self.client = self.connect()
-        self.client.call("XADD", "s", "*", "message_type", "order_request", "name", "n")
-
-    def unchanged(self):
-        """The Redis listens where it did, and its client is still connected; the daemon does not run."""
-        self.assertEqual((self.serves(self.port), self.serves(self.new_port), self.serves(self.admin_port)), ("redis", "nobody", "nobody"))
-        self.assertEqual(self.client.call("XLEN", "s"), 1)
-
+class RefusalTest(IdleStack):
     def refused(self, reason, *options, **more):
         self.assertRegex(self.run_script(*options, status=1, **more), reason)
         self.unchanged()
@@ -77,6 +66,17 @@ class RefusalTest(TakeoverStack):
             self.refused("CONFIG SET port is not permitted: NOPERM")
             old.execute_command("ACL", "SETUSER", "default", "+config|set")
 
+    def test_so_is_one_that_may_not_lose_its_clients(self):
+        with self.old.client() as old:
+            for command, rule in (("CLIENT KILL", "client|kill"), ("CLIENT PAUSE", "client|pause"), ("CLIENT LIST", "client|list")):
+                old.execute_command("ACL", "SETUSER", "default", "-" + rule)
+                self.refused(command + " is not permitted: NOPERM")
+                old.execute_command("ACL", "SETUSER", "default", "+" + rule)
+
+    def test_the_old_redis_is_no_bus(self):
+        self.change_config(lambda config: config["buses"]["marketdata"].update(endpoint="unix:" + self.old.unix_socket))
+        self.refused("bus 'marketdata' is the old Redis itself", "--force")
+
     def test_what_the_daemon_refuses_is_an_objection(self):
         for request in ("MULTI", "EXEC", "SUBSCRIBE c", "UNSUBSCRIBE c", "SCRIPT EXISTS x"):
             self.client.call(*request.split())
@@ -118,6 +118,12 @@ class RefusalTest(TakeoverStack):
         self.client.call("CONFIG", "SET", "requirepass", "")
         self.unchanged()
 
+    def test_so_are_users(self):
+        self.client.call("ACL", "SETUSER", "engine", "on", ">secret", "+@all", "~*")
+        engine = self.connect()
+        self.assertEqual(engine.call("AUTH", "engine", "secret"), "OK")
+        self.refused("objection: clients are engine: dualbusd knows no users")
+
     def test_every_command_that_the_daemon_refuses_is_known_to_the_script(self):
         with open(os.path.join(ROOT, "src", "command", "command_table.cpp")) as file:
             table = dict(re.findall(r'^    \{"([a-z_-]+)", .*route::(\w+)\},$', file.read(), re.M))
@@ -127,39 +133,6 @@ class RefusalTest(TakeoverStack):
         refused = {name for name, route in table.items() if route in ("transaction", "pubsub", "scripting", "keyspace", "whole", "xother")}
         self.assertEqual(refused - known, set())
         self.assertEqual(known - refused, {"swapdb", "move", "migrate", "wait", "waitaof"}, "or may be blocking or an operator's")
-
-    # --- the daemon does not do what it should
-
-    def program(self, text):
-        """A daemon that checks its configuration like the real one, and then does something else."""
-        path = os.path.join(self.directory, "program")
-        with open(path, "w") as file:
-            file.write(f'#!/bin/sh\ncase "$1" in --version | --check-config) exec {daemon_program()} "$@" ;; esac\n{text}\n')
-        os.chmod(path, 0o700)
-        return path
-
-    def test_a_daemon_that_does_not_start_gives_the_port_back(self):
-        text = self.run_script(status=1, daemon=self.program("echo broken >&2; exit 1"))
-        self.assertIn("| broken", text)
-        self.assertIn("serves port", text)
-        self.unchanged()
-        self.run_script("--dry-run")
-
-    def test_so_does_one_that_serves_without_its_buses(self):
-        """It accepts clients, and never gets ready."""
-        text = self.run_script(status=1, daemon=self.program(f"exec {sys.executable} -m http.server --bind 127.0.0.1 {self.port}"))
-        self.assertIn("dualbusd does not get ready", text)
-        self.unchanged()
-
-    def test_a_script_that_was_killed_half_way_is_taken_back(self):
-        process = subprocess.Popen(self.command(daemon=self.program("exec sleep 1000")), stdout=subprocess.DEVNULL, start_new_session=True)
-        self.addCleanup(process.wait)
-        wait_for(lambda: self.serves(self.new_port) == "redis", "the port is moved")
-        wait_for(lambda: os.path.exists(os.path.join(self.state, "dualbusd.pid")), "the daemon runs")
-        os.killpg(process.pid, signal.SIGKILL)
-        self.assertIn("as before", self.run_script("--rollback"))
-        self.unchanged()
-        self.assertIn("Nothing to take back.", self.run_script("--rollback"))
 
     def test_there_is_nothing_to_take_back(self):
         self.assertIn("Nothing to take back.", self.run_script("--rollback"))

@@ -1,92 +1,19 @@
 """deploy/takeover.sh while a fleet trades: nothing is lost, nothing comes twice, on the way there and on the way back."""
 import collections
-import os
 import re
-import shutil
-import signal
-import subprocess
 import sys
-import tempfile
 import unittest
 
-import yaml
+import redis
 
 import resp
-from harness import ENGINE_LOGIC, MARKETDATA, ROOT, Redis, free_port, make_config
-from servers import daemon_program
 from stream_load import Consumer, Producer, Runner, await_delivery, delivered_once, fields_of, run_for, scaled, started, stop_all, xadd
+from takeover_stack import TakeoverStack
 
-SCRIPT = os.path.join(ROOT, "deploy", "takeover.sh")
 STREAMS = ("nautilus-risk-streams", "nautilus-ml-streams")
 SLOW = "slow-group"
 FLOOD = "flood"
-
-
-class TakeoverStack(unittest.TestCase):
-    """A Redis that serves, the two that are to come, and what takeover.sh is told. The daemon is the script's."""
-
-    def setUp(self):
-        self.directory = tempfile.mkdtemp(prefix="dualbus-test-")
-        self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
-        self.addCleanup(self.end_daemon)
-        self.old, self.marketdata, self.engine_logic = (self.start_redis(name) for name in ("old", MARKETDATA, ENGINE_LOGIC))
-        self.port, self.new_port = self.old.port, free_port()
-        self.address = ("127.0.0.1", self.port)
-        config = make_config({MARKETDATA: self.marketdata.endpoint, ENGINE_LOGIC: self.engine_logic.endpoint},
-                             {"routing": {"keys": None}, "missing_group": "create", "draining": {"interval": "100ms", "quiet": "300ms", "ignore_groups": ["ignored-*"]}})
-        self.admin_port = config["admin"]["port"]
-        self.config = os.path.join(self.directory, "template.yaml")
-        with open(self.config, "w") as file:
-            yaml.safe_dump(config, file)
-        self.state = os.path.join(self.directory, "state")
-
-    def start_redis(self, name):
-        server = Redis(name, self.directory).start()
-        self.addCleanup(server.kill)
-        return server
-
-    def end_daemon(self):
-        try:
-            with open(os.path.join(self.state, "dualbusd.pid")) as file:
-                pid = int(file.read().split()[0])
-            with open(f"/proc/{pid}/cmdline") as file:
-                if self.state not in file.read():
-                    return
-            os.kill(pid, signal.SIGKILL)
-        except (OSError, ValueError, IndexError):
-            pass
-
-    def command(self, *options, daemon=None):
-        return [SCRIPT, "--port", str(self.port), "--new-port", str(self.new_port), "--config", self.config, "--state", self.state,
-                "--daemon", daemon or daemon_program(), "--watch", "1", *options]
-
-    def run_script(self, *options, status=0, daemon=None):
-        """What it prints; it must end with that status."""
-        done = subprocess.run(self.command(*options, daemon=daemon), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, timeout=120, check=False)
-        self.assertEqual(done.returncode, status, done.stdout + self.daemon_log()[-3000:])
-        return done.stdout
-
-    def daemon_log(self):
-        try:
-            with open(os.path.join(self.state, "dualbusd.log"), errors="replace") as file:
-                return file.read()
-        except OSError:
-            return ""
-
-    def connect(self, port=None):
-        connection = resp.Connection(("127.0.0.1", port or self.port))
-        self.addCleanup(connection.close)
-        return connection
-
-    def serves(self, port):
-        """"redis", "dualbusd", or "nobody"."""
-        try:
-            with resp.Connection(("127.0.0.1", port)) as connection:
-                info = connection.call("INFO", "server")
-        except OSError:
-            return "nobody"
-        return "dualbusd" if b"dualbus_version" in info else "redis"
+LIBRARY = "nautilus-library-streams"
 
 
 class Served:
@@ -147,6 +74,54 @@ class Engine(Served, Consumer):
         self.answered()
 
 
+class LibraryEngine(Runner):
+    """redis-py as engines use it: one client with its pool, which connects again by itself. What raised an error is tried again."""
+
+    def __init__(self, address, group):
+        super().__init__(address)
+        self._group = group
+        self._library = redis.Redis(*address, health_check_interval=30, client_name="library", decode_responses=True)
+        self._count, self._read = 0, []
+        self.published, self.received = set(), []
+        self.errors = 0
+
+    def _connect(self):
+        self.connection = self._library
+
+    def step(self):
+        try:
+            self.publish()
+            self.consume()
+        except redis.exceptions.ConnectionError:
+            self.errors += 1
+            self.pause(0.01)
+
+    def publish(self):
+        kind = ("market_data", "order_request")[self._count % 2]
+        name = f"library-{self._count}"
+        self.connection.xadd(LIBRARY, {"message_type": kind, "name": name}, maxlen=100000)
+        self.published.add(name)
+        self._count += 1
+
+    def consume(self):
+        if not self._read:
+            for _, batch in self.connection.xreadgroup(self._group, "c", {LIBRARY: ">"}, count=50, block=20):
+                self._read.extend(number for number, _ in batch)
+                self.received.extend(fields["name"] for _, fields in batch)
+        if self._read:
+            self.connection.xack(LIBRARY, self._group, *self._read)
+            self._read = []
+
+    def finish(self, test):
+        """Reads what is left, when nothing disturbs it any more."""
+        self.stop()
+        reader = redis.Redis(*self.address, decode_responses=True)
+        left = reader.xreadgroup(self._group, "c", {LIBRARY: ">"})
+        self.received.extend(fields["name"] for _, batch in left for _, fields in batch)
+        reader.close()
+        test.assertEqual(collections.Counter(self.received), collections.Counter(self.published), "delivered once, each")
+
+
 class Stall(Runner):
     """Makes the old Redis slow. It executes what has come, then it writes the answers: together with a deep pipeline there is
     hardly a moment at which it has not executed something without having told. Ends when it has been moved to the daemon."""
@@ -169,6 +144,7 @@ class TakeoverTest(TakeoverStack):
                 old.xreadgroup(SLOW, "gone", {key: ">"}, count=10)
                 old.xack(key, SLOW, *ids[:5])
                 self.pending[key] = [identifier.encode() if isinstance(identifier, str) else identifier for identifier in ids[5:10]]
+            old.xgroup_create(LIBRARY, "library-group", mkstream=True)
             old.xgroup_create(FLOOD, "ignored-group", "$", mkstream=True)
             old.set("text", "kept")
             old.hset("hash", "field", "kept")
@@ -179,7 +155,6 @@ class TakeoverTest(TakeoverStack):
             self.engines[key, "a-group"] = [started(self, Engine(self.address, key, "a-group", f"c{n}", reconnect=True)) for n in range(2)]
             self.engines[key, "b-group"] = [started(self, Engine(self.address, key, "b-group", "c", block=1000, count=None, reconnect=True))]
             self.engines[key, SLOW] = []
-
 
     def fleet(self):
         return [*self.traders, *(engine for engines in self.engines.values() for engine in engines)]
@@ -194,6 +169,9 @@ class TakeoverTest(TakeoverStack):
         self.before, self.pending, self.traders, self.engines = {}, {}, [], {}
         self.prepare()
         self.start_fleet()
+        library = started(self, LibraryEngine(self.address, "library-group"))
+        gone = self.connect()  # and never comes back
+        gone.call("CLIENT", "SETNAME", "gone")
         self.trade(scaled(1))
 
         stall = started(self, Stall(self.address, reconnect=True))
@@ -202,6 +180,10 @@ class TakeoverTest(TakeoverStack):
         stop_all((stall, flood))
         self.check_stored(FLOOD, set(flood.acknowledged))
         self.assertIn("other clients of the old Redis: 0", there)
+        self.assertIn("not back yet: 1 from 127.0.0.1 (gone)", there)
+        self.assertRegex(there, r"engines \(connections\): .*library \(1\)")
+        self.assertRegex(there, r"requests in 1 s: [0-9]+ ok(\n|,)")
+        self.assertRegex(there, r"main: stream 'nautilus-ml-streams', group 'slow-group': entries to read from [0-9-]+ on, 5 pending, .* 'gone'")
         self.assertEqual((self.serves(self.port), self.serves(self.new_port)), ("dualbusd", "redis"))
         self.trade(scaled(1))
         self.check_connections(2)
@@ -229,6 +211,8 @@ class TakeoverTest(TakeoverStack):
         self.check_what_was_there()
         self.assertEqual(self.connect().call("GET", "later"), b"kept")
         self.check_deliveries()
+        library.finish(self)
+        self.check_stored(LIBRARY, {name.encode() for name in library.published})
         self.assertNotRegex(self.daemon_log(), r"Sanitizer|runtime error")
         print(*(line[13:].strip() for line in there.splitlines() + back.splitlines() if re.search("refused for|held back for", line)),
               sep="\n", file=sys.stderr)
