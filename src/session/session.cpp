@@ -46,6 +46,7 @@ void session::on_readable() {
     reading_ = false;
     return watch();
   }
+  if (resume_queued_) return;  // what was read before comes first, above all before the end of the input
   base::read_buffer& buffer = partial_ ? partial_->buffer : context_.shared_input;
   const std::size_t wanted =
       partial_ ? std::clamp(partial_->parser.missing(), own_read_bytes, own_read_cap) : shared_read_bytes;

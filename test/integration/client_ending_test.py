@@ -136,11 +136,11 @@ class ShutdownTest(unittest.TestCase):
         for client in clients:
             self.assertEqual(client.call("PING"), "PONG")
         # Requests and signal are there at the same time when the daemon looks.
-        stack.daemon.signal(signal.SIGSTOP)
+        stack.daemon.pause()
         for client in clients:
             client.send_raw(encode("INCR", "n") * 20)
         stack.daemon.process.terminate()
-        stack.daemon.signal(signal.SIGCONT)
+        stack.daemon.proceed()
         answered = [client.read_rest().count(b":") for client in clients]
         self.assertEqual(stack.daemon.process.wait(20), 0)
         stored = int(stack.engine_logic.client().get("n") or 0)

@@ -172,6 +172,26 @@ class ConnectionTest(StackTest):
         self.assertEqual(replies, b"+OK\r\n$1\r\n2\r\n+OK\r\n$1\r\n3\r\n+PONG\r\n*2\r\n$1\r\n4\r\n$1\r\n5\r\n")
         self.assertEqual(replies, bare.read_rest())
 
+    def test_a_client_that_ends_its_requests_while_they_wait_gets_every_reply(self):
+        marketdata, daemon = self.stack.buses[MARKETDATA], self.stack.daemon
+        client = self.connect()
+        marketdata.pause()
+        try:
+            # HELLO waits for INCR's reply, and PING behind it.
+            client.send_raw(encode("INCR", "md:ended") + encode("HELLO", 2) + encode("PING", "last"))
+            self.assertEqual(self.connect().call("PING"), "PONG")
+            daemon.pause()  # the reply and the end of the requests are there at the same time when it looks
+        finally:
+            marketdata.proceed()
+        try:
+            wait_for(lambda: self.client(marketdata).get("md:ended") == b"1", "Redis has run it")
+            client.end_requests()
+        finally:
+            daemon.proceed()
+        replies = client.read_rest()
+        self.assertTrue(replies.startswith(b":1\r\n"), replies)
+        self.assertTrue(replies.endswith(b"$4\r\nlast\r\n"), replies)
+
     def test_setinfo_setname_and_info_show_up_in_client_list(self):
         client = self.connect()
         self.assertEqual(client.call("CLIENT", "SETNAME", "engine-7"), "OK")

@@ -105,6 +105,19 @@ class Process:
     def signal(self, number):
         self.process.send_signal(number)
 
+    def pause(self):
+        """Returns when no thread of it runs any more."""
+        self.signal(signal.SIGSTOP)
+        wait_for(lambda: set(self.thread_states()) == {"T"}, f"{self.name} stands still")
+
+    def proceed(self):
+        self.signal(signal.SIGCONT)
+
+    def thread_states(self):
+        for thread in os.listdir(f"/proc/{self.pid}/task"):
+            with open(f"/proc/{self.pid}/task/{thread}/stat") as file:
+                yield file.read().rpartition(")")[2].split()[0]
+
     def kill(self):
         """Ends the process without warning."""
         if self.running():
@@ -154,12 +167,6 @@ class Redis(Process):
                 return client.ping()
         except redis.RedisError:
             return False
-
-    def pause(self):
-        self.signal(signal.SIGSTOP)
-
-    def proceed(self):
-        self.signal(signal.SIGCONT)
 
 
 class Metrics:
