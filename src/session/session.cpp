@@ -364,7 +364,10 @@ void session::discard_input() {
 void session::drain() {
   // It may wait for ever; but what a read has been sent for belongs to this client.
   const bool taking = tail_ != nullptr && tail_->taking();
-  if (blocked_ && !taking) return close(metrics::close_reason::shutdown);
+  if (blocked_ && !taking) {
+    if (head_ == tail_ && out_.empty()) return close(metrics::close_reason::shutdown);
+    return drain_soon();  // what it is owed comes first
+  }
   draining_ = true;
   if (paused_ != 0) return;
   on_readable();
@@ -372,7 +375,8 @@ void session::drain() {
 }
 
 void session::drain_soon() {
-  context_.timers.add(context_.now, [&context = context_, id = id_] {
+  constexpr std::chrono::milliseconds soon{1};
+  context_.timers.add(context_.now + soon, [&context = context_, id = id_] {
     if (session* const client = context.clients.find(id)) client->drain();
   });
 }

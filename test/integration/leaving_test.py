@@ -72,6 +72,21 @@ class LeavingTest(unittest.TestCase):
         wait_for(lambda: not self.daemon.running(), "the daemon has left")
         self.assertLess(time.monotonic() - start, 5)
 
+    def test_what_was_sent_before_a_read_that_waits_is_answered_first(self):
+        with self.connect(self.daemon) as other:
+            other.call("XGROUP", "CREATE", "md:s", "g", "0", "MKSTREAM")
+            writer = self.connect(self.bus)
+            writer.call("CLIENT", "PAUSE", 600000, "WRITE")
+            other.send_raw(resp.encode(*xadd("s2", "order_request", "n")) +
+                           resp.encode("XREADGROUP", "GROUP", "g", "c", "BLOCK", 0, "STREAMS", "md:s", ">"))
+            wait_for(lambda: self.daemon.metrics().value("dualbus_parked_readers") == 2, "it waits")
+            self.leave()
+            timer = threading.Timer(0.2, lambda: writer.call("CLIENT", "UNPAUSE"))
+            timer.start()
+            self.addCleanup(timer.join)
+            self.assertIsInstance(other.read(), bytes)
+            self.assertRaises(ConnectionError, other.read)
+
     def test_who_only_waits_is_closed_at_once(self):
         self.leave()
         self.assertRaises(ConnectionError, self.client.read)
