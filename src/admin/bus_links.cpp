@@ -23,6 +23,10 @@ void bus_links::begin() {
   errors_.clear();
 }
 
+void bus_links::rest() {
+  for (auto& connection : connections_) connection.reset();
+}
+
 redis_connection* bus_links::open(command::bus_index bus) {
   if (bus >= buses_.size() || errors_.contains(bus)) return nullptr;
   auto& connection = connections_[bus];

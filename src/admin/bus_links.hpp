@@ -18,8 +18,9 @@
 
 namespace dualbus::admin {
 
-/// A thread's own connections to the buses, one each, made when first needed. A bus that fails is left alone
-/// for the rest of the check, so that one that hangs costs each check one time-out and not hundreds.
+/// A thread's own connections to the buses, one each, made when first needed in a check. A bus that fails is
+/// left alone for the rest of the check, so that one that hangs costs each check one time-out and not
+/// hundreds.
 class bus_links {
  public:
   struct settings {
@@ -34,6 +35,9 @@ class bus_links {
 
   /// A new check: buses that failed get another chance.
   void begin();
+
+  /// The check is over: between two of them the buses have a connection less.
+  void rest();
 
   /// Says why a reply, the `index`-th of its batch, makes the bus useless for this check; else nothing.
   using reader = std::function<std::string(std::size_t index, std::string_view reply)>;

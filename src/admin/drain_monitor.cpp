@@ -81,6 +81,7 @@ class drain_monitor::worker {
       const command::routing_table table(configuration->routing);
       const base::time_point begun = base::clock::now();
       for (std::size_t i = 0; i < drained_.size() && !stop_.raised(); ++i) check(i, *configuration, table);
+      links_.rest();
       if (stop_.wait(changed_.get(), POLLIN, begun + configuration->draining.interval) ==
           stop_signal::wake::stopped) {
         return;

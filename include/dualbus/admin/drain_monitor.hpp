@@ -35,9 +35,9 @@ struct drain_status {
 };
 
 /// Checks the streams of every draining bus again and again (see drain_verdict.hpp), on a thread and over
-/// connections of its own, one per bus. On its way it creates groups that a draining bus has and an active
-/// one lacks. Without a draining bus there is neither thread nor connection: which buses drain cannot change
-/// at run time.
+/// connections of its own, one per bus, which last as long as a check. On its way it creates groups that a
+/// draining bus has and an active one lacks. Without a draining bus there is neither thread nor connection:
+/// which buses drain cannot change at run time.
 class drain_monitor {
  public:
   struct settings {
