@@ -25,6 +25,8 @@ struct parked_reads::key_state {
   base::time_point used{};
 
   bool waited_for() const { return !groups.empty() || !singles.empty(); }
+  /// About what it takes.
+  std::size_t bytes() const { return 2 * name.size() + sizeof *this + buses.size() * sizeof(bus_part); }
 };
 
 /// Those who wait for one key in one group, the longest first; or one reader without a group.
@@ -74,12 +76,14 @@ parked_reads::key_state* parked_reads::find(std::string_view key) const {
 parked_reads::key_state& parked_reads::know(std::string_view key, base::time_point now) {
   key_state* known = find(key);
   if (known == nullptr) {
+    if (key_bytes_ > most_key_bytes_) forget(now);
     auto made = std::make_unique<key_state>();
     made->name = key;
     made->number = ++last_key_;
     made->buses.resize(buses_.size());
     for (auto& part : made->buses) part.mark = ++marks_;
     known = made.get();
+    key_bytes_ += made->bytes();
     keys_by_number_.emplace(known->number, known);
     keys_.emplace(std::string(key), std::move(made));
   }
@@ -382,12 +386,19 @@ void parked_reads::advance(base::time_point now) {
   }
   if (now < next_clean_up_) return;
   next_clean_up_ = now + keep_key / 4;
+  forget(now - keep_key);
+}
+
+void parked_reads::forget(base::time_point since) {
   std::erase_if(keys_, [&](const auto& entry) {
     const key_state& key = *entry.second;
-    if (key.waited_for() || now - key.used < keep_key) return false;
+    if (key.waited_for() || key.used > since) return false;
+    key_bytes_ -= key.bytes();
     keys_by_number_.erase(key.number);
     return true;
   });
+  // Where all are needed, the next look at all of them is far away.
+  most_key_bytes_ = std::max(keep_bytes, 2 * key_bytes_);
 }
 
 std::optional<base::time_point> parked_reads::next_time() const {

@@ -34,6 +34,8 @@ class parked_reads {
   static constexpr std::chrono::milliseconds retry_interval{100};
   /// How long a key that nobody waits for stays known, so that the next read need not arm it.
   static constexpr std::chrono::seconds keep_key{60};
+  /// What known keys may take; beyond that, those that nobody waits for are forgotten at once.
+  static constexpr std::size_t keep_bytes = std::size_t{64} << 20;
 
   using reader_id = std::uint64_t;
 
@@ -158,6 +160,8 @@ class parked_reads {
   void evaluate_heads(key_state& key, base::time_point now);
   void evaluate_all(base::time_point now);
   void remove(reader& r, base::time_point now);
+  /// Forgets the keys that nobody waits for and nobody has asked for since.
+  void forget(base::time_point since);
   void arm(key_state& key, command::bus_index bus);
   void wake_at(base::time_point when, reader& r);
 
@@ -167,6 +171,7 @@ class parked_reads {
   std::unordered_map<reader_id, std::unique_ptr<reader>> readers_;
   std::set<std::pair<base::time_point, reader_id>> deadlines_, wakes_;
   std::vector<action> actions_;
+  std::size_t key_bytes_ = 0, most_key_bytes_ = keep_bytes;
   std::uint64_t marks_ = 0;
   reader_id last_reader_ = 0;
   std::uint32_t last_key_ = 0;

@@ -382,4 +382,24 @@ TEST_F(ParkedReadsTest, WhatWasKnownOfAForgottenKeyDoesNotHoldForANewOne) {
 }
 
 }  // namespace
+TEST_F(ParkedReadsTest, KeysThatNobodyWaitsForTakeABoundedAmountOfMemory) {
+  park({{"waited", all}}, "g");
+  const std::string long_name(1 << 20, 'x');
+  for (int i = 0; i < 500; ++i) reads_.look(long_name + std::to_string(i), now_);
+  EXPECT_LE(reads_.keys() << 20, parked_reads::keep_bytes);
+  EXPECT_TRUE(reads_.has_queue("waited", "g"));
+  // What was seen of a key before it was forgotten says nothing about it any more.
+  reads_.take_actions();
+  const auto seen = reads_.look("k", now_);
+  for (int i = 0; i < 500; ++i) reads_.look(long_name + std::to_string(i), now_);
+  const auto again = reads_.look("k", now_);
+  EXPECT_NE(seen[0].mark, again[0].mark);
+}
+
+TEST_F(ParkedReadsTest, KeysThatAreWaitedForAreKeptHoweverManyTheyAre) {
+  const std::string long_name(1 << 20, 'x');
+  for (int i = 0; i < 100; ++i) park({{long_name + std::to_string(i), 0}}, "g");
+  EXPECT_EQ(reads_.keys(), 100U);
+}
+
 }  // namespace dualbus::stream
