@@ -46,7 +46,7 @@ base::task<> group_read_operation::run() {
     for (const ask& a : all_of(i)) where.push_back(a);
     looked[i] = true;
   }
-  if (context_.polls().on()) {
+  if (may_be_known()) {
     views_.resize(keys_.size());
     spare(where, all);
     if (!spared_.empty() && context_.polls().strict()) {
@@ -114,6 +114,13 @@ base::task<> group_read_operation::wait() {
     }
     stay(failed_);
   }
+}
+
+bool group_read_operation::may_be_known() const {
+  const auto is_short = [this](const key_read& key) {
+    return key.name.size() + group_.size() + consumer_.size() <= stream::empty_polls::max_name_bytes;
+  };
+  return context_.polls().on() && std::all_of(keys_.begin(), keys_.end(), is_short);
 }
 
 bool group_read_operation::any_found() const {

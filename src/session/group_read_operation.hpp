@@ -48,6 +48,8 @@ class group_read_operation final : public waiting_read, private spared_poll {
   // --- without a bus
   // ------------------------------------------------------------------------------------------------
 
+  /// True if answers are kept at all.
+  bool may_be_known() const;
   /// What need not be asked moves from `where` to `spared_`. `all`: `where` has every key of the request.
   void spare(std::vector<ask>& where, bool all);
   /// Until the buses of `spared_` have announced all that happened before.

@@ -8,12 +8,8 @@
 namespace dualbus::session {
 namespace {
 
-std::string name_of(std::string_view group, std::string_view consumer) {
-  std::string name(group);
-  name += '\0';
-  name += consumer;
-  return name;
-}
+// Every change of a key looks through those who are delayed. The others wait, for a millisecond.
+constexpr std::size_t most_told = 100;
 
 }  // namespace
 
@@ -108,22 +104,20 @@ void poll_absorber::absorbed(session& client, const poll& p) {
 }
 
 void poll_absorber::delay(spared_poll& who, const poll& p) {
-  delayed_[name_of(p.group, p.consumer)] = &who;
+  if (delayed_.size() < most_told) delayed_.push_back({&who, p.group, p.consumer});
 }
 
 void poll_absorber::forget(spared_poll& who) {
   std::erase_if(confirmations_, [&](const confirmation& c) { return c.who == &who; });
-  std::erase_if(delayed_, [&](const auto& d) { return d.second == &who; });
+  std::erase_if(delayed_, [&](const delayed_poll& d) { return d.who == &who; });
   std::erase_if(ready_, [&](const news& n) { return n.who == &who; });
 }
 
 void poll_absorber::on_changed(std::string_view key) {
-  if (delayed_.empty()) return;
-  known_.visit_consumers(key, [this](std::string_view group, std::string_view consumer) {
-    const auto found = delayed_.find(name_of(group, consumer));
-    if (found == delayed_.end()) return;
-    ready_.push_back({found->second, false});
-    delayed_.erase(found);
+  std::erase_if(delayed_, [&](const delayed_poll& d) {
+    const bool polls = known_.polls({key, d.group, d.consumer});
+    if (polls) ready_.push_back({d.who, false});
+    return polls;
   });
 }
 

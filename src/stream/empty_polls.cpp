@@ -13,30 +13,36 @@ const empty_polls::group_state* empty_polls::find(const poll& p) const {
   return group == key->second.end() ? nullptr : &group->second;
 }
 
-empty_polls::group_state& empty_polls::know(const poll& p) {
-  auto key = keys_.find(p.key);
-  if (key == keys_.end()) key = keys_.emplace(std::string(p.key), by_name<group_state>()).first;
-  auto group = key->second.find(p.group);
-  if (group == key->second.end()) {
-    group = key->second.emplace(std::string(p.group), group_state()).first;
-    group->second.nils.resize(buses_);
-  }
-  return group->second;
+const empty_polls::consumer_state* empty_polls::find_consumer(const poll& p) const {
+  const group_state* const known = find(p);
+  if (known == nullptr) return nullptr;
+  const auto consumer = known->consumers.find(p.consumer);
+  return consumer == known->consumers.end() ? nullptr : &consumer->second;
+}
+
+empty_polls::consumer_state* empty_polls::know(const poll& p) {
+  if (const consumer_state* const known = find_consumer(p)) return const_cast<consumer_state*>(known);
+  if (p.size() > max_name_bytes || consumers_ >= max_consumers) return nullptr;
+  ++consumers_;
+  group_state& group = keys_[std::string(p.key)][std::string(p.group)];
+  group.nils.resize(buses_);
+  consumer_state& made = group.consumers[std::string(p.consumer)];
+  made.asked.resize(buses_);
+  return &made;
 }
 
 bus_set empty_polls::empty(const poll& p, const view& now_seen, const limits& most,
                            base::time_point now) const {
   const group_state* const known = find(p);
-  if (known == nullptr) return 0;
-  const auto consumer = known->consumers.find(p.consumer);
-  if (consumer == known->consumers.end()) return 0;
+  const consumer_state* const consumer = find_consumer(p);
+  if (consumer == nullptr) return 0;
   bus_set result = 0;
   for (std::size_t bus = 0; bus < buses_; ++bus) {
     const nil& last = known->nils[bus];
     const parked_reads::sighting& sight = now_seen.buses[bus];
     const bool unchanged = sight.armed && sight.mark == last.mark && now_seen.changes == last.changes;
     // The consumer must be seen by Redis now and then, too, or it would count as idle there.
-    const bool recent = now - last.sent < most.nil && now - consumer->second.asked[bus] < most.nil;
+    const bool recent = now - last.sent < most.nil && now - consumer->asked[bus] < most.nil;
     if (unchanged && recent) result |= bus_set{1} << bus;
   }
   return result;
@@ -55,43 +61,38 @@ bool empty_polls::no_group(const poll& p, const view& now_seen, const limits& mo
   return true;
 }
 
-empty_polls::consumer_state& empty_polls::consumer_of(const poll& p) {
-  group_state& known = know(p);
-  auto consumer = known.consumers.find(p.consumer);
-  if (consumer == known.consumers.end()) {
-    consumer = known.consumers.emplace(std::string(p.consumer), consumer_state()).first;
-    consumer->second.asked.resize(buses_);
-  }
-  return consumer->second;
-}
-
 void empty_polls::absorbed(const poll& p, base::time_point now) {
-  consumer_of(p).absorbed = now;
+  if (consumer_state* const consumer = know(p)) consumer->absorbed = now;
 }
 
 base::time_point empty_polls::last_absorbed(const poll& p) const {
-  const group_state* const known = find(p);
-  if (known == nullptr) return {};
-  const auto consumer = known->consumers.find(p.consumer);
-  return consumer == known->consumers.end() ? base::time_point{} : consumer->second.absorbed;
+  const consumer_state* const consumer = find_consumer(p);
+  return consumer == nullptr ? base::time_point{} : consumer->absorbed;
+}
+
+bool empty_polls::polls(const poll& p) const {
+  return find_consumer(p) != nullptr;
 }
 
 void empty_polls::asked(const poll& p, bus_index bus, base::time_point now) {
-  consumer_of(p).asked[bus] = now;
+  if (consumer_state* const consumer = know(p)) consumer->asked[bus] = now;
 }
 
 void empty_polls::found_nothing(const poll& p, bus_index bus, const view& seen) {
   // Nothing was proved if the bus did not watch, or if something might have come behind the read.
   if (!seen.buses[bus].armed || !seen.changes.quiet) return;
-  know(p).nils[bus] = {seen.buses[bus].mark, seen.changes, seen.at};
+  if (group_state* const known = find(p)) {
+    known->nils[bus] = {seen.buses[bus].mark, seen.changes, seen.at};
+  }
 }
 
 void empty_polls::found_no_group(const poll& p, bus_set buses, const view& seen) {
   if (!seen.changes.quiet) return;
-  know(p).absent = absence{buses, seen};
+  if (group_state* const known = find(p)) known->absent = absence{buses, seen};
 }
 
 void empty_polls::clean_up(const limits& most, base::time_point now) {
+  consumers_ = 0;
   for (auto& [key, groups] : keys_) {
     for (auto& [group, known] : groups) {
       std::erase_if(known.consumers, [&](const auto& consumer) {
@@ -100,6 +101,7 @@ void empty_polls::clean_up(const limits& most, base::time_point now) {
                std::all_of(asked.begin(), asked.end(),
                            [&](base::time_point when) { return now - when >= most.nil; });
       });
+      consumers_ += known.consumers.size();
       if (known.absent && now - known.absent->seen.at >= most.no_group) known.absent.reset();
     }
     std::erase_if(groups,

@@ -4,9 +4,7 @@
 #include <dualbus/stream/empty_polls.hpp>
 
 #include <cstdint>
-#include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 namespace dualbus::session {
@@ -55,7 +53,7 @@ class poll_absorber {
   bool is_spinning(session& client, const poll& p) const;
   /// The client gets an answer that no bus gave, now.
   void absorbed(session& client, const poll& p);
-  /// on_news() may follow until forget().
+  /// on_news() may follow until forget(); `p` lives as long. Of many that are delayed some are not told.
   void delay(spared_poll& who, const poll& p);
   void forget(spared_poll& who);
 
@@ -78,6 +76,10 @@ class poll_absorber {
     spared_poll* who;
     std::vector<std::uint64_t> pings;  // by bus, the number that is waited for; 0: none
   };
+  struct delayed_poll {
+    spared_poll* who;
+    std::string_view group, consumer;  // its own
+  };
   struct news {
     spared_poll* who;
     bool confirmed;
@@ -88,7 +90,7 @@ class poll_absorber {
   worker_context& context_;
   stream::empty_polls known_;
   std::vector<confirmation> confirmations_;
-  std::unordered_map<std::string, spared_poll*> delayed_;  // by group and consumer
+  std::vector<delayed_poll> delayed_;
   std::vector<news> ready_;
   base::time_point next_clean_up_{};
 };

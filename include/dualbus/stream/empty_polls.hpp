@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace dualbus::stream {
@@ -39,7 +40,12 @@ class empty_polls {
 
   struct poll {
     std::string_view key, group, consumer;
+    std::size_t size() const { return key.size() + group.size() + consumer.size(); }
   };
+
+  /// Names are made up by peers. What is longer, or one too many, is asked every time.
+  static constexpr std::size_t max_name_bytes = 512;  ///< of key, group and consumer together
+  static constexpr std::size_t max_consumers = 100'000;
 
   explicit empty_polls(std::size_t buses) : buses_(buses) {}
 
@@ -52,15 +58,8 @@ class empty_polls {
   void absorbed(const poll& p, base::time_point now);
   /// When it last was; long ago if it is not known.
   base::time_point last_absorbed(const poll& p) const;
-  /// Calls `visit(group, consumer)` for those who poll the key.
-  template <typename Visit>
-  void visit_consumers(std::string_view key, Visit&& visit) const {
-    const auto found = keys_.find(key);
-    if (found == keys_.end()) return;
-    for (const auto& [group, known] : found->second) {
-      for (const auto& [consumer, record] : known.consumers) visit(group, consumer);
-    }
-  }
+  /// True if this consumer has polled the key lately.
+  bool polls(const poll& p) const;
 
   /// The poll is sent to the bus now.
   void asked(const poll& p, command::bus_index bus, base::time_point now);
@@ -99,10 +98,13 @@ class empty_polls {
   };
 
   const group_state* find(const poll& p) const;
-  group_state& know(const poll& p);
-  consumer_state& consumer_of(const poll& p);
+  group_state* find(const poll& p) { return const_cast<group_state*>(std::as_const(*this).find(p)); }
+  const consumer_state* find_consumer(const poll& p) const;
+  /// Made if there is room; else null.
+  consumer_state* know(const poll& p);
 
   std::size_t buses_;
+  std::size_t consumers_ = 0;
   by_name<by_name<group_state>> keys_;
 };
 

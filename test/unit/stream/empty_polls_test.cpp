@@ -1,7 +1,6 @@
 #include <dualbus/stream/empty_polls.hpp>
 
 #include <chrono>
-#include <set>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -169,16 +168,44 @@ TEST_F(EmptyPollsTest, WhatDoesNotCountAnyMoreIsFreed) {
   EXPECT_EQ(polls_.groups(), 0u);
 }
 
-TEST_F(EmptyPollsTest, TheConsumersOfAKeyAreThoseThatPollIt) {
-  nothing_on(first, {"k", "g", "c"});
-  nothing_on(second, {"k", "g", "d"});
-  nothing_on(first, {"k", "h", "c"});
-  nothing_on(first, {"l", "g", "e"});
-  std::multiset<std::string> found;
-  polls_.visit_consumers("k", [&](std::string_view group, std::string_view consumer) {
-    found.insert(std::string(group) + "/" + std::string(consumer));
-  });
-  EXPECT_EQ(found, (std::multiset<std::string>{"g/c", "g/d", "h/c"}));
+TEST_F(EmptyPollsTest, AConsumerPollsWhatItHasAskedForLately) {
+  nothing_on(first, poll_);
+  EXPECT_TRUE(polls_.polls(poll_));
+  EXPECT_FALSE(polls_.polls({"k", "g", "d"}));
+  EXPECT_FALSE(polls_.polls({"k", "h", "c"}));
+  EXPECT_FALSE(polls_.polls({"l", "g", "c"}));
+  now_ += limits_.nil;
+  polls_.clean_up(limits_, now_);
+  EXPECT_FALSE(polls_.polls(poll_));
+}
+
+TEST_F(EmptyPollsTest, LongNamesAreNotKept) {
+  const std::string name(empty_polls::max_name_bytes - 2, 'x');
+  const empty_polls::poll longest{name, "g", "c"}, longer{name, "gg", "c"};
+  nothing_on(first, longest);
+  nothing_on(first, longer);
+  polls_.found_no_group(longer, both, seen_);
+  EXPECT_EQ(polls_.empty(longest, seen_, limits_, now_), first);
+  EXPECT_EQ(polls_.empty(longer, seen_, limits_, now_), none);
+  EXPECT_EQ(polls_.groups(), 1u);
+}
+
+TEST_F(EmptyPollsTest, ConsumersBeyondTheCapAreNotKeptUntilOthersAreForgotten) {
+  nothing_on(first, poll_);
+  for (std::size_t i = 0; i < empty_polls::max_consumers + 10; ++i) {
+    const std::string name = std::to_string(i);
+    polls_.asked({name, name, name}, 0, now_);
+  }
+  EXPECT_EQ(polls_.groups(), empty_polls::max_consumers);
+  const empty_polls::poll late{"late", "g", "c"};
+  nothing_on(first, late);
+  EXPECT_EQ(polls_.empty(late, seen_, limits_, now_), none);
+  EXPECT_EQ(empty(), first);
+  now_ += limits_.nil;
+  polls_.clean_up(limits_, now_);
+  seen_.at = now_;
+  nothing_on(first, late);
+  EXPECT_EQ(polls_.empty(late, seen_, limits_, now_), first);
 }
 
 TEST_F(EmptyPollsTest, ItKnowsWhenAPollWasLastAnsweredFromMemory) {
