@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <sys/epoll.h>
+#include <chrono>
+#include <ctime>
 #include <system_error>
+#include <utility>
 
 namespace dualbus::base {
 namespace {
@@ -25,7 +27,6 @@ void control(int epoll, int operation, int fd, std::uint32_t events, io_handler&
 
 poller::poller() : epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
   if (!epoll_) throw std::system_error(errno, std::generic_category(), "epoll_create1");
-  pending_.reserve(batch);
 }
 
 void poller::add(int fd, io_handler& handler, interest what) {
@@ -38,31 +39,45 @@ void poller::modify(int fd, io_handler& handler, interest what) {
 
 void poller::remove(int fd, io_handler& handler) {
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
-  std::replace(pending_.begin(), pending_.end(), &handler, static_cast<io_handler*>(nullptr));
+  for (int i = 0; i < ready_; ++i) {
+    if (events_[i].data.ptr == &handler) events_[i].data.ptr = nullptr;
+  }
 }
 
 void poller::add_shared_listener(int fd, io_handler& handler) {
   control(epoll_.get(), EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLEXCLUSIVE, handler);
 }
 
+void poller::wait(base::duration longest) {
+  longest = std::max(longest, base::duration::zero());
+  int count = -1;
+  if (precise_) {
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(longest);
+    const timespec timeout{seconds.count(), (longest - seconds).count()};
+    count = ::epoll_pwait2(epoll_.get(), events_.data(), batch, &timeout, nullptr);
+    // An old kernel, or a container's filter that does not know it.
+    if (count < 0 && (errno == ENOSYS || errno == EPERM)) precise_ = false;
+  }
+  if (!precise_) {
+    const auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(longest);
+    count = ::epoll_wait(epoll_.get(), events_.data(), batch, static_cast<int>(milliseconds.count()));
+  }
+  ready_ = std::max(count, 0);
+}
+
 int poller::dispatch() {
-  epoll_event events[batch];
-  const int count = ::epoll_wait(epoll_.get(), events, batch, 0);
-  if (count <= 0) return 0;
-  pending_.clear();
-  for (int i = 0; i < count; ++i) pending_.push_back(static_cast<io_handler*>(events[i].data.ptr));
-  for (int i = 0; i < count; ++i) {
-    const std::uint32_t ready = events[i].events;
-    if (pending_[i] != nullptr && (ready & EPOLLOUT)) pending_[i]->on_writable();
-    if (pending_[i] == nullptr) continue;
+  for (int i = 0; i < ready_; ++i) {
+    const std::uint32_t ready = events_[i].events;
+    const auto handler = [this, i] { return static_cast<io_handler*>(events_[i].data.ptr); };
+    if (handler() != nullptr && (ready & EPOLLOUT)) handler()->on_writable();
+    if (handler() == nullptr) continue;
     if (ready & EPOLLIN) {
-      pending_[i]->on_readable();  // a hang-up is found by the read that it ends
+      handler()->on_readable();  // a hang-up is found by the read that it ends
     } else if (ready & (EPOLLERR | EPOLLHUP | EPOLLRDHUP)) {
-      pending_[i]->on_hangup((ready & (EPOLLERR | EPOLLHUP)) != 0);
+      handler()->on_hangup((ready & (EPOLLERR | EPOLLHUP)) != 0);
     }
   }
-  pending_.clear();
-  return count;
+  return std::exchange(ready_, 0);
 }
 
 }  // namespace dualbus::base

@@ -113,7 +113,6 @@ void worker_context::tick() {
   for (auto& b : buses_) b->tick(now);
   parking_.tick(now);
   polls_.tick(now);
-  timers.run_due(now);
   const auto idle = configuration().limits.idle_timeout;
   if (idle.count() > 0 && now >= next_client_check_) {
     next_client_check_ = now + client_check_interval;

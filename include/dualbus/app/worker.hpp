@@ -1,24 +1,24 @@
 #pragma once
 
 #include <dualbus/app/acceptor.hpp>
+#include <dualbus/app/mailbox.hpp>
 #include <dualbus/session/worker_context.hpp>
 
 #include <functional>
 #include <memory>
 #include <vector>
 
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/steady_timer.hpp>
 
 namespace dualbus::app {
 
 /// One thread's share of the daemon: its clients, its connections to the buses, and the loop that serves
 /// them.
 ///
-///   io_context ── poller readable ──> turn: read, dispatch, write
-///              ├─ timer ───────────> tick: time-outs, reconnects, idle clients
-///              └─ post() ──────────> what other threads ask for
+///   wait ──> turn: read what is ready, dispatch, run the timers that are due, write
+///     ^        every 50 ms also a tick: time-outs, reconnects, idle clients, resolved names
+///     └────── turns of their own for what other threads have posted
 class worker {
  public:
   worker(std::shared_ptr<const config::configuration> configuration, session::daemon_state& daemon,
@@ -39,19 +39,19 @@ class worker {
   void shut_down(std::chrono::milliseconds limit);
 
  private:
-  void await_traffic();
-  void serve();
-  void await_tick();
-  void await_timers();
+  base::duration until_due() const;
+  void take_turn();
+  void read_mail();
+  void tick();
   void end_when_drained();
 
-  boost::asio::io_context io_;
+  boost::asio::io_context io_;  // resolves names; asked in every tick
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> resolving_;
   session::worker_context context_;
-  boost::asio::posix::stream_descriptor traffic_;
-  boost::asio::steady_timer tick_, precise_;
+  mailbox mailbox_;
   std::vector<std::unique_ptr<acceptor>> acceptors_;
-  base::time_point armed_for_{}, give_up_at_{};
-  bool draining_ = false;
+  base::time_point next_tick_{}, give_up_at_{};
+  bool draining_ = false, ended_ = false;
 };
 
 }  // namespace dualbus::app

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <dualbus/base/clock.hpp>
 #include <dualbus/base/unique_fd.hpp>
 
+#include <array>
 #include <cstdint>
-#include <vector>
+#include <sys/epoll.h>
 
 namespace dualbus::base {
 
@@ -18,17 +20,14 @@ class io_handler {
   virtual void on_hangup(bool both_directions) = 0;
 };
 
-/// The descriptors of one worker that carry traffic, level-triggered.
+/// The descriptors of one worker, level-triggered.
 ///
-/// Why beside Asio's reactor: Asio costs a connection without pipelining a second system call per request,
-/// either a read that finds nothing (speculative) or an epoll_ctl to arm a wait. Here reading a request is
-/// one recv and nothing else. The poller's own descriptor becomes readable when any of its descriptors is
-/// ready; the worker's io_context waits for that, so timers, resolving and posted work stay Asio's.
+/// Why not Asio's reactor: it costs a connection without pipelining a second system call per request, either
+/// a read that finds nothing (speculative) or an epoll_ctl to arm a wait. Here a turn is one epoll_wait, and
+/// reading a request is one recv.
 class poller {
  public:
   poller();
-
-  int fd() const { return epoll_.get(); }
 
   /// What a descriptor is watched for. That both directions have closed is always told; that the peer has
   /// closed its own, only if asked for, and not while reading, which finds it.
@@ -42,14 +41,19 @@ class poller {
   /// A listening descriptor that several pollers share: one of them is woken per connection.
   void add_shared_listener(int fd, io_handler& handler);
 
-  /// Hands the events that are there to their handlers, without waiting; returns how many there were.
+  /// Waits until a descriptor is ready or `longest` has passed; not at all if that is zero or less. The
+  /// events are kept for dispatch().
+  void wait(base::duration longest);
+  /// Hands the events of the last wait() to their handlers; returns how many there were.
   int dispatch();
 
  private:
   static constexpr int batch = 256;
 
   unique_fd epoll_;
-  std::vector<io_handler*> pending_;  // of the batch being dispatched; null once removed
+  std::array<epoll_event, batch> events_;  // of the last wait; one whose handler was removed has none
+  int ready_ = 0;
+  bool precise_ = true;  // the kernel has epoll_pwait2
 };
 
 }  // namespace dualbus::base

@@ -1,10 +1,10 @@
 #include <dualbus/base/poller.hpp>
 
 #include <functional>
-#include <poll.h>
 #include <string>
 #include <string_view>
 #include <sys/socket.h>
+#include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -40,9 +40,10 @@ struct socket_pair {
   unique_fd ours, theirs;
 };
 
-bool is_ready(const poller& p) {
-  pollfd entry{p.fd(), POLLIN, 0};
-  return ::poll(&entry, 1, 0) == 1;
+// What is there now, and how much that is.
+int serve(poller& p) {
+  p.wait({});
+  return p.dispatch();
 }
 
 TEST(PollerTest, TellsOnlyWhatWasAskedFor) {
@@ -50,17 +51,15 @@ TEST(PollerTest, TellsOnlyWhatWasAskedFor) {
   socket_pair pair;
   recording_handler handler;
   p.add(pair.ours.get(), handler, {.read = true});
-  EXPECT_FALSE(is_ready(p));
-  EXPECT_EQ(p.dispatch(), 0);
+  EXPECT_EQ(serve(p), 0);
   pair.say("x");
-  EXPECT_TRUE(is_ready(p));
-  EXPECT_EQ(p.dispatch(), 1);
+  EXPECT_EQ(serve(p), 1);
   EXPECT_EQ(handler.events, "r");
   p.modify(pair.ours.get(), handler, {.write = true});
-  EXPECT_EQ(p.dispatch(), 1);
+  EXPECT_EQ(serve(p), 1);
   EXPECT_EQ(handler.events, "rw");
   p.modify(pair.ours.get(), handler, {});
-  EXPECT_EQ(p.dispatch(), 0);
+  EXPECT_EQ(serve(p), 0);
   p.remove(pair.ours.get(), handler);
 }
 
@@ -70,12 +69,12 @@ TEST(PollerTest, TellsAgainUntilTheBytesAreRead) {
   recording_handler handler;
   p.add(pair.ours.get(), handler, {.read = true});
   pair.say("ab");
-  p.dispatch();
-  p.dispatch();
+  serve(p);
+  serve(p);
   EXPECT_EQ(handler.events, "rr");
   char bytes[8];
   ASSERT_EQ(::recv(pair.ours.get(), bytes, sizeof bytes, 0), 2);
-  EXPECT_EQ(p.dispatch(), 0);
+  EXPECT_EQ(serve(p), 0);
 }
 
 TEST(PollerTest, WritingComesBeforeReading) {
@@ -84,7 +83,7 @@ TEST(PollerTest, WritingComesBeforeReading) {
   recording_handler handler;
   p.add(pair.ours.get(), handler, {.read = true, .write = true});
   pair.say("x");
-  p.dispatch();
+  serve(p);
   EXPECT_EQ(handler.events, "wr");
 }
 
@@ -94,12 +93,12 @@ TEST(PollerTest, AHalfCloseIsReportedWhenNobodyReadsIfAskedFor) {
   recording_handler handler;
   p.add(pair.ours.get(), handler, {.half_close = false});
   ::shutdown(pair.theirs.get(), SHUT_WR);
-  EXPECT_EQ(p.dispatch(), 0);
+  EXPECT_EQ(serve(p), 0);
   p.modify(pair.ours.get(), handler, {.half_close = true});
-  EXPECT_EQ(p.dispatch(), 1);
+  EXPECT_EQ(serve(p), 1);
   EXPECT_EQ(handler.events, "e");
   p.modify(pair.ours.get(), handler, {.read = true});
-  EXPECT_EQ(p.dispatch(), 1);
+  EXPECT_EQ(serve(p), 1);
   EXPECT_EQ(handler.events, "er");
 }
 
@@ -109,7 +108,7 @@ TEST(PollerTest, AHangupIsReportedWhenNobodyReads) {
   recording_handler handler;
   p.add(pair.ours.get(), handler, {.half_close = false});
   pair.theirs.reset();
-  EXPECT_EQ(p.dispatch(), 1);
+  EXPECT_EQ(serve(p), 1);
   EXPECT_EQ(handler.events, "h");
 }
 
@@ -120,7 +119,7 @@ TEST(PollerTest, AReaderFindsTheHangupItself) {
   p.add(pair.ours.get(), handler, {.read = true});
   pair.say("last words");
   pair.theirs.reset();
-  p.dispatch();
+  serve(p);
   EXPECT_EQ(handler.events, "r");
 }
 
@@ -138,12 +137,12 @@ TEST(PollerTest, AHandlerRemovedDuringADispatchIsNotCalledAnyMore) {
       for (int k = 0; k < 8; ++k) p.remove(pairs[k].ours.get(), handlers[k]);
     };
   }
-  EXPECT_EQ(p.dispatch(), 8);
+  EXPECT_EQ(serve(p), 8);
   EXPECT_EQ(calls, 1);
   std::string all;
   for (const auto& handler : handlers) all += handler.events;
   EXPECT_EQ(all, "w");
-  EXPECT_EQ(p.dispatch(), 0);
+  EXPECT_EQ(serve(p), 0);
 }
 
 TEST(PollerTest, ADescriptorAddedDuringADispatchIsServedByTheNextOne) {
@@ -157,9 +156,9 @@ TEST(PollerTest, ADescriptorAddedDuringADispatchIsServedByTheNextOne) {
   p.add(first.ours.get(), one, {.read = true});
   first.say("x");
   second.say("y");
-  EXPECT_EQ(p.dispatch(), 1);
+  EXPECT_EQ(serve(p), 1);
   EXPECT_EQ(two.events, "");
-  EXPECT_EQ(p.dispatch(), 1);
+  EXPECT_EQ(serve(p), 1);
   EXPECT_EQ(two.events, "r");
 }
 
@@ -177,7 +176,7 @@ TEST(PollerTest, ServesMoreDescriptorsThanFitIntoOneBatch) {
     pairs[i].say("x");
   }
   int served = 0;
-  while (const int count = p.dispatch()) served += count;
+  while (const int count = serve(p)) served += count;
   EXPECT_EQ(served, 400);
   for (const auto& handler : handlers) EXPECT_EQ(handler.events, "r");
 }
@@ -188,8 +187,43 @@ TEST(PollerTest, ASharedListenerWakesEachPollerThatHasIt) {
   recording_handler handler;
   p.add_shared_listener(pair.ours.get(), handler);
   pair.say("x");
+  EXPECT_EQ(serve(p), 1);
+  EXPECT_EQ(handler.events, "r");
+}
+
+TEST(PollerTest, WaitsUntilSomethingIsReady) {
+  poller p;
+  socket_pair pair;
+  recording_handler handler;
+  p.add(pair.ours.get(), handler, {.read = true});
+  std::jthread speaker([&pair] { pair.say("x"); });
+  p.wait(std::chrono::minutes(1));
   EXPECT_EQ(p.dispatch(), 1);
   EXPECT_EQ(handler.events, "r");
+  p.remove(pair.ours.get(), handler);
+}
+
+TEST(PollerTest, WaitsNoLongerThanItMayAndNotLess) {
+  poller p;
+  for (const auto longest : {std::chrono::microseconds(300), std::chrono::microseconds(2500)}) {
+    const time_point begun = clock::now();
+    p.wait(longest);
+    EXPECT_GE(clock::now() - begun, longest);
+    EXPECT_EQ(p.dispatch(), 0);
+  }
+  p.wait(std::chrono::seconds(-5));
+  EXPECT_EQ(p.dispatch(), 0);
+}
+
+TEST(PollerTest, EventsAreDispatchedOnce) {
+  poller p;
+  socket_pair pair;
+  recording_handler handler;
+  p.add(pair.ours.get(), handler, {.read = true});
+  pair.say("x");
+  EXPECT_EQ(serve(p), 1);
+  EXPECT_EQ(p.dispatch(), 0);
+  p.remove(pair.ours.get(), handler);
 }
 
 }  // namespace
