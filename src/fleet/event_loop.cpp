@@ -26,6 +26,7 @@ void event_loop::await_traffic() {
                       [this](const boost::system::error_code& error) {
                         if (error) return;
                         for (int turn = 0; turn < turns_in_a_row; ++turn) {
+                          poller_.wait({});
                           if (poller_.dispatch() < busy_events) break;
                         }
                         await_traffic();
