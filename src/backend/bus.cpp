@@ -26,6 +26,8 @@ void bus::stop(base::time_point now) {
 }
 
 pipeline& bus::requests(resp::protocol version, base::time_point now) {
+  if (diverted_ != nullptr) [[unlikely]]
+    return *diverted_;
   auto& l = shared_[version == resp::protocol::resp3 ? 1 : 0];
   if (!l) {
     l = std::make_unique<link>(environment_, version);

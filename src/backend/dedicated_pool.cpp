@@ -38,6 +38,7 @@ void dedicated_pool::release(link& used, bool reusable, base::time_point now) {
   const auto found =
       std::find_if(entries_.begin(), entries_.end(), [&](const entry& e) { return e.link.get() == &used; });
   found->busy = false;
+  used.requests.set_outlasting(true);
   found->idle_since = now;
   // Closed and freed in flush(): this may be a callback of the link itself.
   found->doomed = !reusable;

@@ -10,12 +10,26 @@ pipeline::pipeline(base::chunk_pool& pool, const pipeline_settings& settings, me
 
 void pipeline::on_connected() {
   connected_ = true;
+  ++connections_;
   if (observer_ != nullptr) observer_->on_connected();
 }
 
 void pipeline::end(reply_sink& sink, std::uint32_t part, base::time_point now) {
-  slots_.push_back({&sink, part, written_ + out_.size(), now, {}});
+  slots_.push_back({&sink, part, 0, written_ + out_.size(), now, {}});
   ++metrics_.requests;
+}
+
+void pipeline::end_block(reply_sink& sink, std::uint32_t replies, base::time_point now) {
+  slots_.push_back({&sink, 0, replies - 1, written_ + out_.size(), now, {}});
+  ++metrics_.requests;
+}
+
+void pipeline::take(base::chunk_queue& bytes, std::vector<collected>& requests) {
+  for (; !slots_.empty(); slots_.pop_front()) {
+    requests.push_back({slots_.front().sink, slots_.front().part});
+  }
+  begin_ = written_ += out_.size();
+  bytes.splice(out_);
 }
 
 pipeline::slot pipeline::pop() {
@@ -52,6 +66,12 @@ pipeline::verdict pipeline::on_received(base::time_point now) {
       continue;
     }
     if (sent_ == 0) return verdict::unasked;
+    if (slot& block = slots_.front(); block.more > 0) [[unlikely]] {
+      --block.more;
+      if (block.sink != nullptr) block.sink->on_reply(block.part++, {bytes, type, now - block.sent});
+      input_.consume(bytes.size());
+      continue;
+    }
     const slot front = pop();
     const base::duration bus_time = now - front.sent;
     metrics_.bus_duration.observe(bus_time);
@@ -79,6 +99,7 @@ void pipeline::on_disconnected(base::time_point) {
     const slot front = pop();
     if (front.sink != nullptr) front.sink->on_failure(front.part, failure::bus_lost);
   }
+  if (!outlasting_) give_up();
   if (observer_ != nullptr) observer_->on_disconnected();
 }
 

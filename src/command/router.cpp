@@ -60,8 +60,6 @@ std::string_view reason_of(route r) {
       return "is not available in this version: connect to a bus directly for Pub/Sub";
     case route::scripting:
       return "is not available in this version: run scripts on a bus directly";
-    case route::transaction:
-      return "is not available in this version: send the commands without MULTI";
     case route::keyspace:
       return "is not available in this version: ask each bus directly";
     default:
@@ -82,9 +80,16 @@ void router::forward(bus_index bus, plan& out) const {
   out.bus = bus;
 }
 
+void router::foresee(const command_spec& spec, resp::arguments args, plan& out) {
+  counting_ = false;
+  make_plan(spec, args, out);
+  counting_ = true;
+}
+
 void router::make_plan(const command_spec& spec, resp::arguments args, plan& out) {
   switch (spec.route) {
     case route::local:
+    case route::transaction:
       out.what = plan::action::local;
       return;
     case route::keys:
@@ -113,7 +118,6 @@ void router::make_plan(const command_spec& spec, resp::arguments args, plan& out
       return plan_blocking(spec, args, out);
     case route::pubsub:
     case route::scripting:
-    case route::transaction:
     case route::keyspace:
     case route::refused:
       return refuse_unsupported(spec, out, reason_of(spec.route));
@@ -162,7 +166,8 @@ void router::plan_xadd(resp::arguments args, plan& out) {
     // Redis refuses it on any bus, in its own words.
     return forward(pinned == no_bus ? table_.rules().default_bus : pinned, out);
   }
-  const classification where = classifier_.classify(args, out.xadd);
+  const classification where =
+      counting_ ? classifier_.classify(args, out.xadd) : classifier_.explain(args, out.xadd);
   // Types and the default have active buses only, but a rule for keys may name any.
   if (table_.bus(where.bus).draining) return refuse_draining(args[1], where.bus, out);
   out.bus = where.bus;

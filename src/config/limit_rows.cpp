@@ -26,7 +26,8 @@ constexpr key_row rows[] = {
      .fallback = "64mb",
      .meaning =
          "The largest request; a client that announces more gets a protocol error and is closed, as Redis "
-         "does.",
+         "does. Also what all commands between MULTI and EXEC may take together, 256 bytes each besides what "
+         "they hold; beyond that the transaction is refused.",
      .bind = in<&configuration::limits, &limit_settings::max_request>()},
     {.path = "limits.client_output_buffer",
      .type = bytes,

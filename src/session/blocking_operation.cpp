@@ -77,6 +77,12 @@ bool blocking_operation::detach() {
   return false;
 }
 
+std::string no_connection_text(const worker_context& context, command::bus_index bus) {
+  return "ERR dualbus: all " + std::to_string(context.configuration().backend.dedicated_connections) +
+         " connections to bus '" + context.bus_name(bus) +
+         "' for blocking requests are in use (backend.dedicated_connections)";
+}
+
 bool start_blocking(worker_context& context, session& client, const request& what, command::bus_index bus) {
   // The daemon ends: nobody begins to wait.
   if (client.draining()) {
@@ -88,9 +94,7 @@ bool start_blocking(worker_context& context, session& client, const request& wha
   const std::size_t limit = context.configuration().backend.dedicated_connections;
   backend::link* const link = context.bus(bus).dedicated().borrow(client.protocol(), limit, context.now);
   if (link == nullptr) {
-    client.refuse(what.command, "ERR dualbus: all " + std::to_string(limit) + " connections to bus '" +
-                                    context.bus_name(bus) +
-                                    "' for blocking requests are in use (backend.dedicated_connections)");
+    client.refuse(what.command, no_connection_text(context, bus));
     return true;
   }
   auto* const op = new blocking_operation(context, client, what.command, bus, *link);

@@ -7,6 +7,8 @@
 #include <dualbus/session/local_commands.hpp>
 #include <dualbus/session/session.hpp>
 #include <dualbus/session/stream_operations.hpp>
+#include <dualbus/session/transaction.hpp>
+#include <dualbus/session/transaction_commands.hpp>
 #include <dualbus/session/worker_context.hpp>
 
 #include <algorithm>
@@ -41,39 +43,12 @@ bool is_http(std::string_view name) {
   return base::equals_ignoring_case(name, "post") || base::equals_ignoring_case(name, "host:");
 }
 
-// MULTI has been refused, so nothing up to EXEC may run: a client that does not wait for MULTI's reply would
-// otherwise see half of its transaction done.
-bool run_transaction_command(session& client, const command_spec& spec, std::uint16_t index) {
-  const bool inside = client.in_refused_transaction();
-  if (spec.name == "exec" && inside) {
-    client.set_refused_transaction(false);
-    client.refuse(index, "EXECABORT Transaction discarded because of previous errors.");
-  } else if (spec.name == "discard" && inside) {
-    client.set_refused_transaction(false);
-    client.answer(index, metrics::outcome::ok, [](resp::encoder& out) { out.status("OK"); });
-  } else if (spec.name == "exec") {
-    client.refuse(index, "ERR EXEC without MULTI");
-  } else if (spec.name == "discard") {
-    client.refuse(index, "ERR DISCARD without MULTI");
-  } else if (spec.name == "unwatch") {  // there never is anything watched
-    client.answer(index, metrics::outcome::ok, [](resp::encoder& out) { out.status("OK"); });
-  } else {
-    return false;
-  }
-  return true;
-}
-
 // What is wrong with the request before anybody looks at its keys; empty if nothing is.
-std::string refusal(const session& client, const command_spec& spec, const request& what) {
+std::string refusal(const command_spec& spec, const request& what) {
   if (!command::arity_matches(spec, what.args.size())) {
     const bool exec = spec.name == "exec";
     return std::string(exec ? "EXECABORT Transaction discarded because of: " : "ERR ") +
            "wrong number of arguments for '" + std::string(spec.name) + "' command";
-  }
-  const bool ends_transaction =
-      spec.route == route::transaction || spec.name == "reset" || spec.name == "quit";
-  if (client.in_refused_transaction() && !ends_transaction) {
-    return "NOTSUPPORTED transactions are not available in this version: not executed";
   }
   return {};
 }
@@ -127,6 +102,21 @@ forward_operation::messages messages_of(const command_spec& spec, resp::argument
   return messages::none;
 }
 
+// What ends or governs the transaction itself is not queued.
+bool is_queued(const command_spec& spec) {
+  if (spec.route == route::transaction) return spec.name == "unwatch";
+  return spec.name != "reset" && spec.name != "quit";
+}
+
+// A mistake in a transaction; in EXEC itself it ends it.
+void spoil_transaction(session& client, const command_spec* spec) {
+  if (spec != nullptr && spec->name == "exec") {
+    client.end_transaction();
+  } else if (client.in_transaction()) {
+    client.current_transaction()->spoil();
+  }
+}
+
 }  // namespace
 
 void forward(worker_context& context, session& client, const request& what, command::bus_index bus,
@@ -151,7 +141,12 @@ void forward(worker_context& context, session& client, const request& what, comm
   // Who waits for the stream looks behind the entry, in the same write to the bus.
   if (spec.route == route::xadd) {
     const std::uint32_t key = context.parking().waited_for(what.args[1]);
-    if (key != 0) context.parking().added(bus, key);
+    if (key == 0) return;
+    if (context.transactions.playing()) {
+      context.transactions.note_added(bus, what.args[1]);
+    } else {
+      context.parking().added(bus, key);
+    }
   }
 }
 
@@ -165,6 +160,7 @@ bool dispatch(worker_context& context, session& client, request what) {
       }
       client.close(metrics::close_reason::protocol_error);
     } else {
+      spoil_transaction(client, nullptr);
       client.refuse(session::no_command, unknown_command(what.args));
     }
     return true;
@@ -173,13 +169,22 @@ bool dispatch(worker_context& context, session& client, request what) {
   what.command = static_cast<std::uint16_t>(index);
   // They change the protocol, and so the connection that requests take: none may overtake an earlier one.
   if ((spec.name == "hello" || spec.name == "reset") && client.await_replies()) return false;
-  if (const std::string fault = refusal(client, spec, what); !fault.empty()) {
+  if (const std::string fault = refusal(spec, what); !fault.empty()) {
+    spoil_transaction(client, &spec);
     client.refuse(what.command, fault);
     return true;
   }
-  if (spec.route == route::transaction && run_transaction_command(client, spec, what.command)) return true;
-  if (spec.name == "multi") client.set_refused_transaction(true);
+  if (client.in_transaction() && is_queued(spec)) {
+    queue_request(context, client, spec, what);
+    return true;
+  }
+  return carry_out(context, client, what);
+}
 
+bool carry_out(worker_context& context, session& client, const request& what) {
+  const command_spec& spec = command::command_table()[what.command];
+  if (spec.route == route::transaction) return run_transaction_command(context, client, spec, what);
+  const bool playing = context.transactions.playing();
   plan& p = context.plan;
   context.router().make_plan(spec, what.args, p);
   engine_attribution& engine = client.attribution();
@@ -191,7 +196,7 @@ bool dispatch(worker_context& context, session& client, request what) {
   }
   switch (p.what) {
     case plan::action::forward:
-      if (spec.route == route::xread && start_whole_read(context, client, what)) break;
+      if (spec.route == route::xread && !playing && start_whole_read(context, client, what)) break;
       forward(context, client, what, p.bus, false);
       break;
     case plan::action::add:
@@ -204,6 +209,10 @@ bool dispatch(worker_context& context, session& client, request what) {
       run_local_command(context, client, spec, what);
       break;
     case plan::action::block:
+      if (playing) {  // in a transaction it does not wait
+        forward(context, client, what, p.bus, false);
+        break;
+      }
       return start_blocking(context, client, what, p.bus);
     case plan::action::refuse:
       client.refuse(what.command, p.error);

@@ -8,7 +8,10 @@
 namespace dualbus::session {
 
 gather_operation::gather_operation(worker_context& context, session& owner, std::uint16_t command, bool holds)
-    : operation(context, owner, command), version_(owner.protocol()), holds_(holds) {}
+    : operation(context, owner, command),
+      version_(owner.protocol()),
+      one_round_(context.transactions.playing()),
+      holds_(holds && !one_round_) {}
 
 void gather_operation::start() {
   owner_->enqueue(*this);

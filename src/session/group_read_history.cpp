@@ -76,6 +76,12 @@ base::task<> group_read_operation::read_history(std::size_t key) {
     send_read(key, buses[i].bus, id, counts[i]);
   }
   const parts all = co_await round();
+  finish_history(key, all, last);
+}
+
+void group_read_operation::finish_history(std::size_t key, const parts& all,
+                                          std::optional<stream::client_id> last) {
+  key_read& read = keys_[key];
   const bool elsewhere =
       std::any_of(all.begin(), all.end(), [&](const part& p) { return is_draining(p.bus) && !p.is_error(); });
   for (const part& p : all) {
@@ -89,9 +95,52 @@ base::task<> group_read_operation::read_history(std::size_t key) {
   });
   if (sweeps_[key].error && (down || read.found.empty())) {
     read.always = false;
-    co_return;
+    return;
   }
   read.chosen = read.found.cut(request_.count, last);
+}
+
+// ------------------------------------------------------------------------------------------ in a transaction
+
+// With COUNT of one bus only, so that never more is taken than was asked for.
+base::task<> group_read_operation::read_in_exec() {
+  sweeps_.assign(keys_.size(), {});
+  asked_.clear();
+  for (std::size_t key = 0; key < keys_.size(); ++key) {
+    std::vector<bus_index> buses;
+    for (const ask& a : all_of(key)) buses.push_back(a.bus);
+    const bool fresh = !keys_[key].always;
+    if (fresh && request_.count != 0) {
+      const auto chosen = context_.next_rotation() % static_cast<std::ptrdiff_t>(buses.size());
+      buses = {buses[static_cast<std::size_t>(chosen)]};
+    }
+    const stream::client_id after = request_.keys[key].id;
+    for (const bus_index bus : buses) {
+      const stream::bus_id there = is_whole(keys_[key]) ? stream::bus_id{after.ms, after.seq}
+                                                        : stream::after_on(context_.slot_of(bus), after);
+      asked_.push_back({key, bus});
+      send_read(key, bus, fresh ? ">" : stream::to_string(there), request_.count);
+    }
+  }
+  parts all = co_await round();
+  const std::vector<ask> asked = asked_;
+  for (std::size_t key = 0; key < keys_.size(); ++key) {
+    parts of_key;
+    for (std::size_t i = 0; i < asked.size(); ++i) {
+      if (asked[i].key != key) continue;
+      if (!keys_[key].always) judge(asked[i], all[i]);
+      of_key.push_back(std::move(all[i]));
+    }
+    if (keys_[key].always) {
+      finish_history(key, of_key, std::nullopt);
+      continue;
+    }
+    key_sweep& s = sweeps_[key];
+    const bool decided = is_whole(keys_[key]) || std::count(s.missing.begin(), s.missing.end(), anchor()) > 0;
+    if (decided && !s.missing.empty() && !s.answered) note_absence(key);
+    keys_[key].chosen = keys_[key].found.cut(0);
+  }
+  if (any_found() || !answer_first_error()) answer_found();
 }
 
 }  // namespace dualbus::session

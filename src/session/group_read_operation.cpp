@@ -28,6 +28,10 @@ base::task<> group_read_operation::run() {
     keys_[i].always = request_.keys[i].from != position::fresh;
     history |= keys_[i].always;
   }
+  if (one_round_) {
+    co_await read_in_exec();
+    co_return;
+  }
   together_ =
       keys_.size() > 1 && !history && is_whole(keys_[0]) &&
       std::all_of(keys_.begin(), keys_.end(), [this](const key_read& k) { return k.only == keys_[0].only; });

@@ -67,6 +67,10 @@ class group_read_operation final : public waiting_read, private spared_poll {
 
   base::task<> sweep(const std::vector<ask>& where);
   base::task<> sweep_left();
+  /// Within EXEC: what one round brings, and nothing is made that is missing.
+  base::task<> read_in_exec();
+  /// `all`: what the buses have of the key's own entries; none behind `last` is shown.
+  void finish_history(std::size_t key, const parts& all, std::optional<stream::client_id> last);
   /// Streams that share their one bus are read by one command, as by Redis: with its order of errors.
   base::task<> sweep_together();
   void add_together(std::string_view reply);

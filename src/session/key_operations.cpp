@@ -85,6 +85,7 @@ class remove_operation final : public gather_operation {
   remove_operation(worker_context& context, session& owner, std::uint16_t command, resp::arguments args)
       : gather_operation(context, owner, command, true), args_(copy(args)), removed_(args.size() - 1, false) {
     // Draining buses, then the anchor, then the others: in another order a poll could bring a group back.
+    // EXEC asks all at once.
     const command::routing_table& table = context.router().table();
     for (std::size_t key = 0; key < removed_.size(); ++key) {
       if (const bus_index pinned = table.pinned_bus(args_[key + 1]); pinned != command::no_bus) {
@@ -93,7 +94,10 @@ class remove_operation final : public gather_operation {
       }
       for (std::size_t i = 0; i < table.bus_count(); ++i) {
         const auto bus = static_cast<bus_index>(i);
-        const std::size_t step = table.bus(bus).draining ? 0 : bus == table.rules().anchor ? 1 : 2;
+        const std::size_t step = one_round_                    ? 1
+                                 : table.bus(bus).draining     ? 0
+                                 : bus == table.rules().anchor ? 1
+                                                               : 2;
         steps_[step].push_back({key, bus});
       }
     }

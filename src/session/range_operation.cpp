@@ -62,7 +62,7 @@ class range_operation final : public gather_operation {
         omitted_on_[asked_[i]] = merged.omitted() - omitted_on_[asked_[i]];
       }
       merged.merge();
-      if (context_.bus_count() > 1) {
+      if (context_.bus_count() > 1 && !one_round_) {
         const auto decision = stable_.judge(horizon, merged.latest_ms(), context_.now, newest);
         if (!decision.reply) {
           co_await pause(decision.wait);
@@ -71,7 +71,7 @@ class range_operation final : public gather_operation {
       }
       if (stable_.gave_up()) ++context_.metrics.unstable_reads;
       // What is left out was counted by its bus: it is asked for as many more.
-      if (what_.count && merged.omitted() > omitted_) {
+      if (what_.count && merged.omitted() > omitted_ && !one_round_) {
         omitted_ = merged.omitted();
         continue;
       }

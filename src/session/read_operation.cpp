@@ -130,7 +130,9 @@ base::task<bool> read_operation::set_cursors() {
     for (std::size_t b = 0; b < context_.bus_count(); ++b) {
       const auto bus = static_cast<bus_index>(b);
       if (!has(keys_[i], bus)) continue;
-      if (key.from == position::newest) {
+      if (key.from == position::newest && one_round_) {
+        cursors_[i][b] = "$";  // nothing comes between
+      } else if (key.from == position::newest) {
         const std::string_view info[] = {"XINFO", "STREAM", key.name};
         send(bus, info);
         asked.push_back(i);
@@ -208,7 +210,7 @@ base::task<read_operation::outcome> read_operation::read() {
   stream::stable_read stable(context_.now);
   for (;;) {
     const outcome once = co_await read_once(stable);
-    if (once != outcome::held || stable.gave_up()) co_return once;
+    if (once != outcome::held || stable.gave_up() || one_round_) co_return once;
     co_await pause(wait_);
   }
 }
@@ -252,7 +254,7 @@ base::task<read_operation::outcome> read_operation::read_once(stream::stable_rea
   // What is left out was counted by its bus: it is asked for as many more.
   std::size_t omitted = 0;
   for (const key_read& key : keys_) omitted = std::max(omitted, key.found.omitted());
-  if (request_.count != 0 && omitted > omitted_) {
+  if (request_.count != 0 && omitted > omitted_ && !one_round_) {
     omitted_ = omitted;
     wait_ = {};
     co_return outcome::held;
@@ -279,7 +281,10 @@ base::task<read_operation::outcome> read_operation::read_once(stream::stable_rea
     latest = std::max(latest.value_or(0), key.found.last_chosen().ms);
   }
   std::optional<stream::client_id> last;
-  if (context_.bus_count() > 1) {
+  if (one_round_) {
+    // There is no waiting for what might still turn up below: that is left to the next read.
+    if (latest && *latest >= horizon && horizon > 0) last = stream::client_id{horizon - 1, max_number};
+  } else if (context_.bus_count() > 1) {
     const auto decision = stable.judge(horizon, latest, context_.now, newest);
     if (!decision.reply) {
       wait_ = decision.wait;

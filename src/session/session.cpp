@@ -1,5 +1,6 @@
 #include <dualbus/session/dispatcher.hpp>
 #include <dualbus/session/session.hpp>
+#include <dualbus/session/transaction.hpp>
 #include <dualbus/session/worker_context.hpp>
 
 #include <algorithm>
@@ -156,9 +157,17 @@ bool session::await_replies() {
 }
 
 void session::defer(std::uint16_t command) {
-  deferred_ = context_.locals.create(context_, *this, command);
-  enqueue(*deferred_);
+  local_operation* const op = context_.locals.create(context_, *this, command);
+  op->deferred_ = true;
+  enqueue(*op);
   hold();
+}
+
+operation* session::take_deferred() {
+  operation* op = head_;
+  while (op != nullptr && !op->deferred_) op = op->next_;
+  if (op != nullptr) op->deferred_ = false;
+  return op;
 }
 
 void session::await_drain(backend::bus& congested) {
@@ -220,14 +229,19 @@ base::chunk_queue* session::begin_answer(std::uint16_t command) {
   return &answering_->stash_;
 }
 
-void session::end_answer(std::uint16_t command, metrics::outcome outcome) {
-  count(command, outcome);
+void session::end_answer() {
   if (answering_ != nullptr) {
     answering_->done_ = true;
     stashed_bytes_ += answering_->stash_.size();
     answering_ = nullptr;
   }
   if (!closed()) queue_flush();
+}
+
+void session::acknowledge(std::uint16_t command, std::string_view status) {
+  base::chunk_queue* out = begin_answer(command);
+  if (out != nullptr) resp::encoder(*out, protocol_).status(status);
+  end_answer();
 }
 
 void session::refuse(std::uint16_t command, std::string_view text) {
@@ -334,7 +348,7 @@ void session::close(metrics::close_reason why) {
     op = next;
   }
   tail_ = nullptr;
-  deferred_ = nullptr;
+  end_transaction();
   out_.clear();
   attribution_.disconnect();
   ++context_.metrics.clients_closed[static_cast<std::size_t>(why)];
@@ -406,7 +420,7 @@ void session::set_name(std::string_view name) {
 void session::reset() {
   protocol_ = resp::protocol::resp2;
   reply_mode_ = reply_mode::on;
-  refused_transaction_ = false;
+  end_transaction();
   if (names_) set_name({});
 }
 

@@ -1,6 +1,7 @@
 #include <dualbus/base/socket.hpp>
 #include <dualbus/command/command_table.hpp>
 #include <dualbus/session/session.hpp>
+#include <dualbus/session/transaction.hpp>
 #include <dualbus/session/worker_context.hpp>
 
 #include <chrono>
@@ -32,19 +33,22 @@ std::string session::describe() const {
   static const names none;
   const names& n = names_ ? *names_ : none;
   return fmt::format(
-      "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db=0 sub=0 psub=0 ssub=0 multi=-1 "
+      "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db=0 sub=0 psub=0 ssub=0 multi={} "
       "watch=0 qbuf={} "
-      "qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={} omem={} tot-mem={} events=r{} cmd={} "
+      "qbuf-free=0 argv-mem=0 multi-mem={} rbs=0 rbp=0 obl=0 oll={} omem={} tot-mem={} events=r{} cmd={} "
       "user=default "
       "redir=-1 "
       "resp={} lib-name={} lib-ver={}",
       id_, peer_address(), local_address(), fd_.get(), n.client, seconds_since(created_),
       seconds_since(last_active_),
-      blocked_ ? "b"
-      : tcp_   ? "N"
-               : "U",
-      input, in_flight_, out_.size() + stashed_bytes_, sizeof(session) + input + out_.size() + stashed_bytes_,
-      writing_ ? "w" : "", last, static_cast<int>(protocol_), n.library, n.library_version);
+      in_transaction_ ? "x"
+      : blocked_      ? "b"
+      : tcp_          ? "N"
+                      : "U",
+      in_transaction_ ? static_cast<std::int64_t>(transaction_->count()) : -1, input,
+      transaction_ ? transaction_->bytes() : 0, in_flight_, out_.size() + stashed_bytes_,
+      sizeof(session) + input + out_.size() + stashed_bytes_, writing_ ? "w" : "", last,
+      static_cast<int>(protocol_), n.library, n.library_version);
 }
 
 }  // namespace dualbus::session

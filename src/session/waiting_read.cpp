@@ -78,7 +78,7 @@ void waiting_read::answer_event() {
 // -------------------------------------------------------------------------------------------------- waiting
 
 bool waiting_read::may_wait() const {
-  return request_.block && owner_ != nullptr && !owner_->draining();
+  return request_.block && !one_round_ && owner_ != nullptr && !owner_->draining();
 }
 
 std::optional<base::time_point> waiting_read::deadline() const {

@@ -112,29 +112,13 @@ class KeysTest(StackTest):
             client = self.connect(protocol)
             for request in ("SUBSCRIBE c", "PSUBSCRIBE *", "PUBLISH c m", "WAIT 0 0", "EVAL return 0", "EVALSHA x 0", "SCRIPT LOAD x", "FCALL f 0", "KEYS *", "SCAN 0",
                             "DBSIZE", "FLUSHALL", "FLUSHDB", "RANDOMKEY", "SWAPDB 0 1", "MOVE k 1", "MONITOR", "SHUTDOWN NOSAVE",
-                            "REPLICAOF NO ONE", "DEBUG SLEEP 0", "CLUSTER INFO", "ACL WHOAMI", "SLOWLOG GET", "WATCH k", "SYNC",
+                            "REPLICAOF NO ONE", "DEBUG SLEEP 0", "CLUSTER INFO", "ACL WHOAMI", "SLOWLOG GET", "SYNC",
                             "RENAME a b", "COPY a b", "DUMP k", "MIGRATE h 1 k 0 0", "BGSAVE", "LATENCY RESET", "CONFIG SET maxmemory 1"):
                 words = request.split() if not request.startswith("EVAL ") else ["EVAL", "return 1", "0"]
                 self.assertRegex(client.call(*words), "^NOTSUPPORTED ", request)
             self.assertEqual(client.call("PING"), "PONG")
         self.assertEqual(self.keys(MARKETDATA) | self.keys(ENGINE_LOGIC), set())
         self.assertTrue(all(bus.running() for bus in self.stack.buses.values()))
-
-    def test_a_refused_transaction_executes_nothing(self):
-        pipelined = self.connect().pipeline([("MULTI",), ("SET", "x", 1), ("XADD", "s", "*", "a", "b"), ("EXEC",), ("GET", "x")])
-        self.assertRegex(pipelined[0], "^NOTSUPPORTED ")
-        self.assertRegex(pipelined[1], "^NOTSUPPORTED .*not executed")
-        self.assertRegex(pipelined[2], "^NOTSUPPORTED .*not executed")
-        self.assertRegex(pipelined[3], "^EXECABORT ")
-        self.assertIsNone(pipelined[4])
-        discarded = self.connect().pipeline([("MULTI",), ("SET", "x", 1), ("DISCARD",), ("SET", "x", 2), ("GET", "x")])
-        self.assertEqual(discarded[2:], ["OK", "OK", b"2"])
-        self.assertEqual(self.connect().call("EXEC"), "ERR EXEC without MULTI")
-        self.assertEqual(self.connect().call("DISCARD"), "ERR DISCARD without MULTI")
-        client = self.client()
-        with self.assertRaisesRegex(Exception, "NOTSUPPORTED"):
-            client.pipeline(transaction=True).set("y", 1).xadd("s", {"a": "b"}).execute()
-        self.assertEqual(self.keys(ENGINE_LOGIC), {"x"})
 
     def test_pinned_streams_have_all_commands_of_streams(self):
         client = self.connect()

@@ -369,7 +369,7 @@ class TranscriptTest(StackTest):
                 continue
             reply = daemon.call(name, *["1"] * (abs(arity) - 1))
             self.assertFalse(str(reply).startswith("ERR unknown command"), f"{name}: {reply}")
-            if name == "multi":  # which is refused; what follows would be, too
+            if name == "multi":  # what follows would only be queued
                 self.assertEqual(daemon.call("DISCARD"), "OK")
             self.assertEqual(daemon.call("PING", name), name.encode())
 

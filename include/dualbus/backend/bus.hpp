@@ -28,6 +28,8 @@ class bus {
   void stop(base::time_point now);
 
   pipeline& requests(resp::protocol version, base::time_point now);
+  /// As long as it is not null, requests() returns this.
+  void divert(pipeline* to) { diverted_ = to; }
   dedicated_pool& dedicated() { return dedicated_; }
   /// Writes what all pipelines hold; once per turn.
   void flush(base::time_point now);
@@ -50,6 +52,7 @@ class bus {
  private:
   const link_environment environment_;
   std::unique_ptr<link> shared_[2];  // RESP2, RESP3
+  pipeline* diverted_ = nullptr;
   dedicated_pool dedicated_;
   std::vector<drain_listener*> waiting_;
 };

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 namespace dualbus::backend {
 
@@ -89,8 +90,29 @@ class pipeline {
   /// Where the one request that end() announces is to be encoded.
   base::chunk_queue& begin() { return out_; }
   void end(reply_sink& sink, std::uint32_t part, base::time_point now);
+  /// Announces what was encoded as several requests that belong together: the sink gets `replies` calls of
+  /// on_reply(), with parts from 0, or one of on_failure() for what is left of them.
+  void end_block(reply_sink& sink, std::uint32_t replies, base::time_point now);
   /// True if unsent bytes pile up.
   bool congested() const { return out_.size() > settings_.congestion_bytes; }
+
+  // --- for requests that are collected first: in a pipeline that never has a connection
+  // ----------------------------------------
+
+  struct collected {
+    reply_sink* sink;
+    std::uint32_t part;
+  };
+  /// Moves all requests to the end of `bytes`, and says who waits for each reply. Nobody is told anything.
+  void take(base::chunk_queue& bytes, std::vector<collected>& requests);
+
+  // --- for requests that mean something on one connection only
+  // -------------------------------------------------------
+
+  /// False: when the connection is lost, unsent requests end as bus_down instead of waiting for another one.
+  void set_outlasting(bool value) { outlasting_ = value; }
+  /// Another number for every connection; 0 before the first.
+  std::uint64_t connection_number() const { return connections_; }
 
   // --- for the connection
   // -----------------------------------------------------------------------------------
@@ -114,7 +136,7 @@ class pipeline {
   /// closed.
   verdict on_received(base::time_point now);
 
-  /// Ends everything that is left, when there will be no other connection.
+  /// Ends everything that is left as bus_down, when there will be no other connection.
   void give_up();
 
   /// Ends what has waited too long; call it every few ten milliseconds.
@@ -137,7 +159,8 @@ class pipeline {
   struct slot {
     reply_sink* sink = nullptr;  // null once it has been told of a time-out
     std::uint32_t part = 0;
-    std::uint64_t end = 0;  // offset of its last byte in all that was ever appended, plus one
+    std::uint32_t more = 0;  // replies of a block that come before its last one
+    std::uint64_t end = 0;   // offset of its last byte in all that was ever appended, plus one
     base::time_point queued{}, sent{};
   };
 
@@ -154,7 +177,8 @@ class pipeline {
   std::size_t sent_ = 0;       // slots at the front that are wholly written
   std::uint64_t written_ = 0;  // offset of the first byte in out_
   std::uint64_t begin_ = 0;    // offset where the front slot begins
-  bool connected_ = false;
+  std::uint64_t connections_ = 0;
+  bool connected_ = false, outlasting_ = true;
 };
 
 }  // namespace dualbus::backend

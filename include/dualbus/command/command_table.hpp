@@ -59,9 +59,9 @@ enum class route : std::uint8_t {
   blocking,
   pubsub,
   scripting,
-  transaction,
-  keyspace,  ///< no decision yet: refused, with the group's reason
-  refused    ///< has no meaning behind a proxy
+  transaction,  ///< MULTI, WATCH and what ends them: the session's own
+  keyspace,     ///< no decision yet: refused, with the group's reason
+  refused       ///< has no meaning behind a proxy
 };
 
 /// One command: facts are Redis's own (7.0, and later additions where their keys are known).

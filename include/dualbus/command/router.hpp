@@ -39,6 +39,8 @@ class router {
 
   /// `args` has an arity that the command takes.
   void make_plan(const command_spec& spec, resp::arguments args, plan& out);
+  /// The same for a request that is not sent yet: counts nothing.
+  void foresee(const command_spec& spec, resp::arguments args, plan& out);
 
   const routing_table& table() const { return table_; }
   /// True if the key's entries all live on one bus and IDs are not translated: pinned, or the only bus has
@@ -60,6 +62,7 @@ class router {
   classifier classifier_;
   bool single_;       // one bus: nothing to split
   bool transparent_;  // and its IDs are the clients'
+  bool counting_ = true;
 };
 
 }  // namespace dualbus::command

@@ -6,6 +6,7 @@
 #include <dualbus/session/timer_queue.hpp>
 
 #include <optional>
+#include <string>
 
 namespace dualbus::session {
 
@@ -34,6 +35,9 @@ class blocking_operation final : public operation {
   std::optional<timer_queue::id> timer_;
   bool timed_out_ = false;
 };
+
+/// The error for a client that needs one more connection than there may be.
+std::string no_connection_text(const worker_context& context, command::bus_index bus);
 
 /// Sends `what` over a connection of its own. False: it must come again when earlier requests are answered.
 bool start_blocking(worker_context& context, session& client, const request& what, command::bus_index bus);

@@ -24,6 +24,10 @@ struct request {
 /// the client's earlier requests have been answered; the session has paused for that.
 bool dispatch(worker_context& context, session& client, request what);
 
+/// Carries out a request whose number of arguments is one that the command takes: the part of dispatch() that
+/// a transaction's requests go through at EXEC. False as there, but never within a transaction.
+bool carry_out(worker_context& context, session& client, const request& what);
+
 /// Sends a request to one bus and its reply back, with `args` instead of the raw bytes if there are any.
 void forward(worker_context& context, session& client, const request& what, command::bus_index bus,
              bool translate_id, resp::arguments args = {});

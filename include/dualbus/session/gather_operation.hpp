@@ -115,6 +115,8 @@ class gather_operation : public operation {
   bool answer_error(const parts& all);
 
   const resp::protocol version_;
+  /// Part of a transaction: there is one round, which EXEC carries out, and nothing to wait for.
+  const bool one_round_;
 
  private:
   void after_step();

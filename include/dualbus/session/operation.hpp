@@ -59,7 +59,8 @@ class operation : public backend::reply_sink {
   base::time_point arrived_;
   std::uint16_t command_;
   bool done_ = false;
-  bool muted_;  // CLIENT REPLY OFF or SKIP
+  bool deferred_ = false;  // see session::defer()
+  bool muted_;             // CLIENT REPLY OFF or SKIP
 };
 
 /// A request that goes to one bus and whose reply comes back as it is, or with its entry ID translated. This

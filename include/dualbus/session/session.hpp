@@ -19,6 +19,7 @@
 namespace dualbus::session {
 
 struct partial_input;
+class transaction;
 class worker_context;
 
 /// How a client polls.
@@ -61,25 +62,34 @@ class session final : public base::io_handler, public backend::drain_listener {
       resp::encoder encoder(*out, protocol_);
       write(encoder);
     }
-    end_answer(command, outcome);
+    count(command, outcome);
+    end_answer();
   }
-  /// Owes the reply to the current request, and holds later ones back, until complete().
+  /// Owes the reply to the current request, and holds later ones back, until complete(); the first that is
+  /// owed is completed first.
   void defer(std::uint16_t command);
   template <typename Write>
   void complete(metrics::outcome outcome, Write&& write) {
-    local_operation* const op = std::exchange(deferred_, nullptr);
+    operation* const op = take_deferred();
     if (op == nullptr) return;
     resp::encoder encoder(reply_target(*op), protocol_);
     write(encoder);
     release();
     finish(*op, outcome);
   }
+  /// Answers with a status that is not the request's outcome: it is counted later.
+  void acknowledge(std::uint16_t command, std::string_view status);
   /// An error reply; `text` begins with its code.
   void refuse(std::uint16_t command, std::string_view text);
 
   /// Holds later requests back until release(): for commands that take several rounds.
   void hold() { pause(pause_reason::held); }
   void release() { unpause(pause_reason::held); }
+  /// The same for EXEC, whose commands may hold and release for themselves.
+  void hold_behind_exec() { pause(pause_reason::exec); }
+  void release_behind_exec() {
+    if (is_paused(pause_reason::exec)) unpause(pause_reason::exec);
+  }
   /// Does not read further requests until the bus takes more.
   void await_drain(backend::bus& congested);
   /// Waits, perhaps long, for a reply that ends as soon as the client is gone.
@@ -101,9 +111,17 @@ class session final : public base::io_handler, public backend::drain_listener {
   void set_reply_mode(reply_mode mode) { reply_mode_ = mode; }
   reply_mode current_reply_mode() const { return reply_mode_; }
 
-  /// A MULTI that was refused: what follows up to EXEC or DISCARD must not be executed.
-  bool in_refused_transaction() const { return refused_transaction_; }
-  void set_refused_transaction(bool value) { refused_transaction_ = value; }
+  // MULTI, WATCH
+  /// Between MULTI and EXEC or DISCARD.
+  bool in_transaction() const { return in_transaction_; }
+  /// Null if the client is not in MULTI and watches nothing.
+  transaction* current_transaction() const { return transaction_.get(); }
+  /// The same; begins with an empty one if there is none.
+  transaction& open_transaction();
+  void begin_transaction();
+  /// MULTI and WATCH are over: the transaction goes to EXEC, or is dropped.
+  std::unique_ptr<transaction> take_transaction();
+  void end_transaction();
 
   struct names {
     std::string client, library, library_version;
@@ -128,6 +146,10 @@ class session final : public base::io_handler, public backend::drain_listener {
 
   base::chunk_queue& reply_target(operation& op);
   void finish(operation& op, metrics::outcome outcome);
+  /// The operation that was put into the queue last; there is one.
+  operation* newest() const { return tail_; }
+  /// The replies of the operations behind `first`, up to `last`, are not to be sent.
+  void silence(operation& first, operation& last);
   /// True if the reply to the request being dispatched is not to be sent.
   bool mutes_reply() const { return reply_mode_ == reply_mode::off || reply_mode_ == reply_mode::skip_this; }
 
@@ -156,7 +178,8 @@ class session final : public base::io_handler, public backend::drain_listener {
     congestion = 2,
     in_flight = 4,
     closing = 8,
-    barrier = 16
+    barrier = 16,
+    exec = 32
   };
 
   void process();
@@ -166,7 +189,8 @@ class session final : public base::io_handler, public backend::drain_listener {
   void unpause(pause_reason reason);
   bool is_paused(pause_reason reason) const { return (paused_ & static_cast<std::uint8_t>(reason)) != 0; }
   base::chunk_queue* begin_answer(std::uint16_t command);
-  void end_answer(std::uint16_t command, metrics::outcome outcome);
+  void end_answer();
+  operation* take_deferred();
   void pop_finished();
   void count(std::uint16_t command, metrics::outcome outcome);
   void read_ended();
@@ -179,11 +203,11 @@ class session final : public base::io_handler, public backend::drain_listener {
   base::chunk_queue out_;
   std::unique_ptr<partial_input> partial_;
   std::unique_ptr<names> names_;
+  std::unique_ptr<transaction> transaction_;
   engine_attribution attribution_;
   operation* head_ = nullptr;
   operation* tail_ = nullptr;
   local_operation* answering_ = nullptr;
-  local_operation* deferred_ = nullptr;
   backend::bus* congested_bus_ = nullptr;
   const std::uint64_t id_;
   base::time_point created_, last_active_;
@@ -197,8 +221,7 @@ class session final : public base::io_handler, public backend::drain_listener {
   reply_mode reply_mode_ = reply_mode::on;
   metrics::close_reason close_reason_ = metrics::close_reason::client;
   bool tcp_, reading_ = true, writing_ = false, flush_queued_ = false, resume_queued_ = false;
-  bool refused_transaction_ = false, blocked_ = false, half_closed_ = false, draining_ = false,
-       lingering_ = false;
+  bool in_transaction_ = false, blocked_ = false, half_closed_ = false, draining_ = false, lingering_ = false;
 };
 
 }  // namespace dualbus::session

@@ -14,6 +14,7 @@
 #include <dualbus/session/parking_lot.hpp>
 #include <dualbus/session/poll_absorber.hpp>
 #include <dualbus/session/timer_queue.hpp>
+#include <dualbus/session/transaction_stage.hpp>
 
 #include <atomic>
 #include <functional>
@@ -128,6 +129,7 @@ class worker_context {
   metrics::worker_metrics metrics;
   metrics::engine_table engines;
   timer_queue timers;
+  transaction_stage transactions{*this};
   client_directory clients;
   base::log_limiter client_log;  ///< for lines that clients can cause
   daemon_state& daemon;

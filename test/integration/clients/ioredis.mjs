@@ -16,8 +16,11 @@ const range = await client.xrange("s", "-", "+");
 await client.mset({ "md:a": "1", b: "ä☃" });
 await client.hset("h", { field: "value", other: "2" });
 const pipelined = await client.pipeline().incr("n").incr("md:n").mget("md:a", "b").lpush("md:h", "x").hget("md:h", "f").exec();
-let refused = "";
-await client.multi().set("never", 1).exec().catch((error) => (refused = error.message));
+const transaction = await client.multi().xadd("t", "*", "message_type", "market_data").xadd("t", "*", "message_type", "order_request")
+  .set("md:t", "1").mget("md:t", "none").hget("h", "field").lpush("h", "x").xlen("t").exec();
+await client.watch("md:t");
+await client.set("md:t", "2");
+const changed = await client.multi().set("md:t", "3").exec();
 
 console.log(JSON.stringify({
   ids,
@@ -29,6 +32,8 @@ console.log(JSON.stringify({
   hash: await client.hgetall("h"),
   buffer: (await client.getBuffer("b")).toString("hex"),
   exists: await client.exists("md:a", "b", "s", "never"),
+  transaction: transaction.map(([error, value]) => (error ? error.message : value)),
+  changed,
   pipelined: pipelined.map(([error, value]) => (error ? error.message : value)),
   refused,
   info: /redis_mode:standalone/.test(await client.info()),

@@ -18,7 +18,11 @@ const range = await client.xRange("s", "-", "+");
 await client.mSet({ "md:a": "1", b: "ä☃" });
 await client.hSet("h", { field: "value", other: "2" });
 await client.zAdd("z", [{ score: 1.5, value: "x" }]);
-const refused = await client.multi().set("never", 1).exec().then(() => "", (error) => String(error.message));
+const transaction = await client.multi().xAdd("t", "*", { message_type: "market_data" }).xAdd("t", "*", { message_type: "order_request" })
+  .set("md:t", "1").mGet(["md:t", "none"]).hGet("h", "field").lPush("h", "x").xLen("t").exec().catch((error) => error.replies);
+await client.watch("md:t");
+await client.set("md:t", "2");
+const changed = await client.multi().set("md:t", "3").exec().then(() => "carried out", (error) => error.constructor.name);
 
 console.log(JSON.stringify({
   ids,
@@ -30,7 +34,8 @@ console.log(JSON.stringify({
   hash: await client.hGetAll("h"),
   score: await client.zScore("z", "x"),
   exists: await client.exists(["md:a", "b", "s", "never"]),
-  refused,
+  transaction: transaction.map((value) => (value instanceof Error ? value.message : value)),
+  changed,
   ping: await client.ping(),
   info: /redis_mode:standalone/.test(await client.info()),
   clientId: await client.clientId(),

@@ -208,7 +208,6 @@ TEST_F(RouterTest, OtherCommandsThatWaitDo) {
 TEST_F(RouterTest, RefusalsNameTheCommandAndAnAlternative) {
   for (const strings& request : std::vector<strings>{{"SUBSCRIBE", "c"},
                                                      {"EVAL", "return 1", "0"},
-                                                     {"MULTI"},
                                                      {"KEYS", "*"},
                                                      {"SHUTDOWN"},
                                                      {"RENAME", "a", "b"}}) {

@@ -1,0 +1,88 @@
+#pragma once
+
+#include <dualbus/backend/link.hpp>
+#include <dualbus/backend/pipeline.hpp>
+#include <dualbus/session/operation.hpp>
+#include <dualbus/session/timer_queue.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace dualbus::session {
+
+class session;
+class transaction;
+class worker_context;
+
+/// EXEC. Its own reply is only the array's header: the elements are the replies of the operations behind it
+/// in the client's queue, which are those of the queued requests (see transaction_stage).
+///
+///   client's queue:  … | exec_operation | operation | operation | … | later requests
+///   reply:             *2               +OK         $…                          …
+///
+/// What the operations send goes to each bus as one block. One bus: MULTI, the requests and EXEC in one piece
+/// on the shared connection, or on the one that watches. Several: on connections borrowed for it, MULTI and
+/// the requests to all of them, and EXEC when every bus has queued everything. If one has not, none gets
+/// EXEC.
+/// When nothing was carried out, the operations are silenced and the error is EXEC's whole reply.
+class exec_operation final : public operation {
+ public:
+  exec_operation(worker_context& context, session& owner, std::uint16_t command);
+  ~exec_operation() override;
+
+  /// Carries out the transaction, which the client has left; it has been put into the client's queue.
+  void start(std::unique_ptr<transaction> what);
+
+  void on_reply(std::uint32_t, const backend::reply_view&) override {}
+  void on_failure(std::uint32_t, backend::failure) override {}
+  void destroy() override;
+  bool detach() override { return outstanding_ == 0 && !starting_; }
+
+ private:
+  /// One bus's part.
+  class block final : public backend::reply_sink {
+   public:
+    block(exec_operation& exec, command::bus_index bus);
+    void on_reply(std::uint32_t part, const backend::reply_view& reply) override;
+    void on_failure(std::uint32_t part, backend::failure why) override;
+    bool abandoned() const override { return exec_.abandoned(); }
+
+    exec_operation& exec_;
+    const command::bus_index bus_;
+    backend::link* link_ = nullptr;  // borrowed; null on the shared connection and once given back
+    std::uint64_t connection_ = 0;   // the link's, on which everything was queued
+    base::chunk_queue bytes_;        // until they are sent
+    std::vector<backend::pipeline::collected> requests_;
+    std::string problem_;  // the first error before EXEC, as an error's text
+    bool answered_ = false;
+  };
+
+  void send_at_once(block& only);
+  void send_to_queue();
+  bool borrow_links();
+  void all_queued();
+  void executed(block& from, const backend::reply_view& reply);
+  void failed(block& at, backend::failure why);
+  /// Nothing was carried out: `reply` is EXEC's.
+  void abort(std::string_view reply, metrics::outcome outcome);
+  void abort_with(std::string_view error, metrics::outcome outcome);
+  void conclude();
+  void give_back(block& of, bool reusable);
+  void set_deadline();
+  void stop_clock();
+  void tell_added(command::bus_index bus);
+
+  std::vector<std::unique_ptr<block>> blocks_;
+  std::vector<std::pair<command::bus_index, std::string>> added_;  // entries that somebody waits for
+  operation* last_ = nullptr;                                      // of the queued requests'
+  std::size_t count_ = 0, outstanding_ = 0;
+  std::optional<timer_queue::id> timer_;
+  bool executing_ = false;  // EXEC was sent
+  bool starting_ = false, timed_out_ = false;
+};
+
+}  // namespace dualbus::session

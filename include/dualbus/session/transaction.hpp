@@ -1,0 +1,78 @@
+#pragma once
+
+#include <dualbus/backend/link.hpp>
+#include <dualbus/base/read_buffer.hpp>
+#include <dualbus/command/routing_table.hpp>
+#include <dualbus/resp/request_parser.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace dualbus::session {
+
+class worker_context;
+
+/// What a client has queued since MULTI, and what it watches. A session has one only while there is either.
+///
+///   WATCH ──> link: a connection of its own, which Redis watches the keys for
+///   MULTI ──> requests: bytes of one request after the other, as a bus will get them ──EXEC──>
+///   exec_operation
+///
+/// Nothing is sent before EXEC, so a client that goes away leaves nothing behind.
+class transaction {
+ public:
+  explicit transaction(worker_context& context) : context_(context) {}
+  ~transaction() { unwatch(); }
+  transaction(const transaction&) = delete;
+  transaction& operator=(const transaction&) = delete;
+
+  // --- the queue
+  // ---------------------------------------------------------------------------------------------
+
+  /// Appends one request, `raw` if it stands there as an encoder would write it. False, and nothing is
+  /// appended, if all of them would take more than `limit` bytes.
+  bool add(resp::arguments args, std::string_view raw, bool verbatim, std::size_t limit);
+  /// A request was refused: EXEC will be, too. What is queued is forgotten.
+  void spoil();
+  bool spoiled() const { return spoiled_; }
+  std::size_t count() const { return count_; }
+  std::size_t bytes() const { return requests_.size(); }
+  std::string_view requests() const { return requests_.data(); }
+
+  /// The request just added goes to this bus; no_bus: perhaps to several.
+  void note_bus(command::bus_index bus);
+  /// False if all requests so far go to one bus at most.
+  bool may_cross() const { return crosses_; }
+
+  /// As new, with the memory that it has; `keep` bytes at most.
+  void clear(std::size_t keep);
+
+  // --- what is watched
+  // ----------------------------------------------------------------------------------------
+
+  bool watches() const { return link_ != nullptr; }
+  command::bus_index watched_bus() const { return watched_bus_; }
+  backend::link* watching_link() const { return link_; }
+  /// Takes a link that was borrowed from the bus's dedicated pool.
+  void watch_over(backend::link& link, command::bus_index bus);
+  /// Redis has said that it watches the keys.
+  void watching();
+  /// False once the connection that watched was lost: keys may have changed unseen.
+  bool still_watching() const;
+  /// Closes the connection, which is how Redis learns that nobody watches.
+  void unwatch();
+  /// The caller gives the link back.
+  backend::link* take_link();
+
+ private:
+  worker_context& context_;
+  base::read_buffer requests_;
+  std::size_t count_ = 0;
+  backend::link* link_ = nullptr;
+  std::uint64_t connection_ = 0;  // the link's connection that watches, 0 before Redis has said so
+  command::bus_index watched_bus_ = command::no_bus, bus_ = command::no_bus;
+  bool spoiled_ = false, crosses_ = false, lost_ = false;
+};
+
+}  // namespace dualbus::session

@@ -1,0 +1,277 @@
+#include <dualbus/resp/encoder.hpp>
+#include <dualbus/resp/reply_reader.hpp>
+#include <dualbus/session/blocking_operation.hpp>
+#include <dualbus/session/exec_operation.hpp>
+#include <dualbus/session/session.hpp>
+#include <dualbus/session/transaction.hpp>
+#include <dualbus/session/worker_context.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace dualbus::session {
+namespace {
+
+constexpr std::string_view multi = "*1\r\n$5\r\nMULTI\r\n";
+constexpr std::string_view exec = "*1\r\n$4\r\nEXEC\r\n";
+constexpr std::string_view nothing_done = "-EXECABORT Transaction discarded because of previous errors.\r\n";
+
+void tell(const std::vector<backend::pipeline::collected>& requests, std::string_view reply) {
+  for (const auto& r : requests) r.sink->on_reply(r.part, {reply, reply[0], {}});
+}
+
+}  // namespace
+
+exec_operation::exec_operation(worker_context& context, session& owner, std::uint16_t command)
+    : operation(context, owner, command) {}
+
+exec_operation::~exec_operation() = default;
+
+exec_operation::block::block(exec_operation& exec, command::bus_index bus)
+    : exec_(exec), bus_(bus), bytes_(exec.context_.bus_chunks) {}
+
+void exec_operation::destroy() {
+  context_.transactions.operations.destroy(this);
+}
+
+// ------------------------------------------------------------------------------------------------- sending
+
+void exec_operation::start(std::unique_ptr<transaction> what) {
+  transaction_stage& stage = context_.transactions;
+  count_ = what->count();
+  starting_ = true;
+  stage.play(*owner_, *what);
+  starting_ = false;
+  if (owner_ != nullptr) last_ = owner_->newest();
+
+  bool elsewhere = false;
+  for (std::size_t i = 0; i < context_.bus_count(); ++i) {
+    const auto bus = static_cast<command::bus_index>(i);
+    const bool watched = what->watches() && what->watched_bus() == bus;
+    if (!stage.has(bus) && !watched) continue;
+    elsewhere |= what->watches() && !watched;
+    blocks_.push_back(std::make_unique<block>(*this, bus));
+    stage.take(bus, blocks_.back()->bytes_, blocks_.back()->requests_);
+  }
+  for (const auto& [bus, key] : stage.added()) added_.emplace_back(bus, key);
+
+  const bool gone = owner_ == nullptr;
+  const bool lost = what->watches() && !what->still_watching();
+  const bool crosses = blocks_.size() > 1 && !what->may_cross();
+  if (what->watches() && !elsewhere && !lost && !gone) blocks_.front()->link_ = what->take_link();
+  stage.give_transaction(std::move(what));
+
+  if (gone) return abort(nothing_done, metrics::outcome::refused);
+  if (elsewhere) {
+    return abort_with(
+        "EXECABORT Transaction discarded because of: CROSSBUS what is watched is on another bus than a "
+        "command "
+        "of the transaction: pin the keys to one bus with routing.keys",
+        metrics::outcome::refused);
+  }
+  // Nobody has seen whether a watched key was changed in the meantime.
+  if (lost) {
+    return abort(owner_->protocol() == resp::protocol::resp3 ? "_\r\n" : "*-1\r\n", metrics::outcome::ok);
+  }
+  if (crosses) {
+    return abort_with("EXECABORT Transaction discarded because of: ERR dualbus: the routing was changed",
+                      metrics::outcome::refused);
+  }
+  if (blocks_.empty()) return conclude();
+  if (blocks_.size() == 1) return send_at_once(*blocks_.front());
+  send_to_queue();
+}
+
+void exec_operation::send_at_once(block& only) {
+  executing_ = true;
+  outstanding_ = 1;
+  backend::bus& bus = context_.bus(only.bus_);
+  const bool shared = only.link_ == nullptr;
+  backend::pipeline& requests =
+      shared ? bus.requests(owner_->protocol(), context_.now) : only.link_->requests;
+  if (!requests.accepts()) return failed(only, backend::failure::bus_down);
+  base::chunk_queue& out = requests.begin();
+  out.append(multi);
+  out.splice(only.bytes_);
+  out.append(exec);
+  requests.end_block(only, static_cast<std::uint32_t>(only.requests_.size()) + 2, context_.now);
+  if (shared) {
+    if (requests.congested()) owner_->await_drain(bus);
+    return tell_added(only.bus_);
+  }
+  owner_->hold_behind_exec();
+  set_deadline();
+}
+
+void exec_operation::send_to_queue() {
+  if (!borrow_links()) return;
+  owner_->hold_behind_exec();
+  outstanding_ = blocks_.size();
+  for (const auto& b : blocks_) {
+    base::chunk_queue& out = b->link_->requests.begin();
+    out.append(multi);
+    out.splice(b->bytes_);
+    b->link_->requests.end_block(*b, static_cast<std::uint32_t>(b->requests_.size()) + 1, context_.now);
+  }
+  set_deadline();
+}
+
+bool exec_operation::borrow_links() {
+  const std::size_t limit = context_.configuration().backend.dedicated_connections;
+  for (const auto& b : blocks_) {
+    b->link_ = context_.bus(b->bus_).dedicated().borrow(owner_->protocol(), limit, context_.now);
+    if (b->link_ != nullptr) continue;
+    abort_with("EXECABORT Transaction discarded because of: " + no_connection_text(context_, b->bus_),
+               metrics::outcome::refused);
+    return false;
+  }
+  return true;
+}
+
+void exec_operation::all_queued() {
+  stop_clock();
+  std::string problem;
+  for (const auto& b : blocks_) {
+    const bool same = b->link_ != nullptr && b->link_->requests.connected() &&
+                      b->link_->requests.connection_number() == b->connection_;
+    if (b->problem_.empty() && !same)
+      b->problem_ = failure_text(context_, b->bus_, backend::failure::bus_down);
+    if (problem.empty()) problem = b->problem_;
+  }
+  if (!problem.empty()) {
+    return abort_with("EXECABORT Transaction discarded because of: " + problem, metrics::outcome::refused);
+  }
+  executing_ = true;
+  outstanding_ = blocks_.size();
+  for (const auto& b : blocks_) {
+    b->link_->requests.begin().append(exec);
+    b->link_->requests.end(*b, static_cast<std::uint32_t>(b->requests_.size()) + 1, context_.now);
+  }
+  set_deadline();
+}
+
+// ------------------------------------------------------------------------------------------------- replies
+
+void exec_operation::block::on_reply(std::uint32_t part, const backend::reply_view& reply) {
+  if (part > requests_.size()) return exec_.executed(*this, reply);
+  if (reply.is_error() && problem_.empty()) {
+    problem_ = resp::reply_reader(reply.bytes).next().text;
+  }
+  if (exec_.executing_ || part < requests_.size()) return;
+  connection_ = link_ != nullptr ? link_->requests.connection_number() : 0;
+  if (link_ != nullptr) link_->requests.set_outlasting(false);
+  answered_ = true;
+  if (--exec_.outstanding_ == 0) exec_.all_queued();
+}
+
+void exec_operation::block::on_failure(std::uint32_t, backend::failure why) {
+  exec_.failed(*this, why);
+}
+
+void exec_operation::executed(block& from, const backend::reply_view& reply) {
+  resp::reply_reader reader(reply.bytes);
+  const resp::reply_value head = reader.next();
+  // A health check's PING may have been queued as the last one.
+  const bool done = head.type == '*' && !head.null &&
+                    static_cast<std::size_t>(std::max<std::int64_t>(head.number, 0)) >= from.requests_.size();
+  if (!done && blocks_.size() == 1) {
+    give_back(from, true);
+    return abort(reply.bytes, reply.is_error() ? metrics::outcome::redis_error : metrics::outcome::ok);
+  }
+  const std::vector<backend::pipeline::collected> requests = std::move(from.requests_);
+  if (from.link_ != nullptr) tell_added(from.bus_);
+  give_back(from, done);
+  from.answered_ = true;
+  if (--outstanding_ == 0) conclude();  // may be the end of this and of `from`
+  if (!done) return tell(requests, reply.is_error() ? reply.bytes : nothing_done);
+  for (const auto& r : requests) {
+    const std::string_view element = reader.skip();
+    r.sink->on_reply(r.part, {element, element[0], reply.bus_time});
+  }
+}
+
+void exec_operation::failed(block& at, backend::failure why) {
+  if (timed_out_ && why != backend::failure::bus_down) why = backend::failure::bus_timeout;
+  give_back(at, false);
+  at.answered_ = true;
+  if (!executing_) {
+    at.problem_ = failure_text(context_, at.bus_, why);
+    if (--outstanding_ == 0) all_queued();
+    return;
+  }
+  if (blocks_.size() == 1) return abort_with(failure_text(context_, at.bus_, why), outcome_of(why));
+  const std::vector<backend::pipeline::collected> requests = std::move(at.requests_);
+  if (--outstanding_ == 0) conclude();
+  for (const auto& r : requests) r.sink->on_failure(r.part, why);
+}
+
+// ------------------------------------------------------------------------------------------------- the end
+
+void exec_operation::abort_with(std::string_view error, metrics::outcome outcome) {
+  std::string text = "-" + std::string(error);
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return c == '\r' || c == '\n'; }, ' ');
+  abort(text + "\r\n", outcome);
+}
+
+void exec_operation::abort(std::string_view reply_bytes, metrics::outcome outcome) {
+  stop_clock();
+  outstanding_ = 0;
+  std::vector<backend::pipeline::collected> requests;
+  for (const auto& b : blocks_) {
+    give_back(*b, false);
+    requests.insert(requests.end(), b->requests_.begin(), b->requests_.end());
+  }
+  if (owner_ == nullptr) {
+    destroy();
+  } else {
+    owner_->silence(*this, *last_);
+    reply().append(reply_bytes);
+    owner_->release_behind_exec();
+    finish(outcome);
+  }
+  tell(requests, nothing_done);
+}
+
+void exec_operation::conclude() {
+  stop_clock();
+  if (owner_ == nullptr) return destroy();
+  resp::encoder(reply()).array(count_);
+  owner_->release_behind_exec();
+  finish(metrics::outcome::ok);
+}
+
+void exec_operation::give_back(block& of, bool reusable) {
+  if (of.link_ == nullptr) return;
+  context_.bus(of.bus_).dedicated().release(*std::exchange(of.link_, nullptr), reusable, context_.now);
+}
+
+// On a connection of its own nothing else looks at the time. What is not answered then is closed, which ends
+// it as a failure.
+void exec_operation::set_deadline() {
+  const auto limit = context_.configuration().backend.request_timeout;
+  for (const auto& b : blocks_) b->answered_ = false;
+  if (limit.count() == 0) return;
+  timer_ = context_.timers.add(context_.now + limit, [this] {
+    timer_.reset();
+    timed_out_ = true;
+    for (const auto& b : blocks_) {
+      if (!b->answered_) give_back(*b, false);
+    }
+  });
+}
+
+void exec_operation::stop_clock() {
+  if (timer_) context_.timers.cancel(*std::exchange(timer_, std::nullopt));
+}
+
+// Who waits for a stream that the transaction has added to looks behind the entries.
+void exec_operation::tell_added(command::bus_index bus) {
+  for (const auto& [where, name] : added_) {
+    if (where != bus) continue;
+    if (const std::uint32_t key = context_.parking().waited_for(name); key != 0)
+      context_.parking().added(bus, key);
+  }
+}
+
+}  // namespace dualbus::session

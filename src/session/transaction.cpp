@@ -1,0 +1,126 @@
+#include <dualbus/session/session.hpp>
+#include <dualbus/session/transaction.hpp>
+#include <dualbus/session/worker_context.hpp>
+
+#include <charconv>
+#include <memory>
+#include <utility>
+
+namespace dualbus::session {
+namespace {
+
+// What a queued request costs besides its bytes: the operation that it becomes.
+constexpr std::size_t request_overhead = 256;
+
+void append_header(base::read_buffer& out, char type, std::size_t number) {
+  char text[32];
+  text[0] = type;
+  char* end = std::to_chars(text + 1, text + sizeof text - 2, number).ptr;
+  *end++ = '\r';
+  *end++ = '\n';
+  out.append({text, end});
+}
+
+}  // namespace
+
+bool transaction::add(resp::arguments args, std::string_view raw, bool verbatim, std::size_t limit) {
+  std::size_t bytes = raw.size();
+  if (!verbatim) {
+    bytes = 0;
+    for (const std::string_view arg : args) bytes += arg.size();
+  }
+  if (requests_.size() + bytes + (count_ + 1) * request_overhead > limit) return false;
+  ++count_;
+  if (verbatim) {
+    requests_.append(raw);
+    return true;
+  }
+  append_header(requests_, '*', args.size());
+  for (const std::string_view arg : args) {
+    append_header(requests_, '$', arg.size());
+    requests_.append(arg);
+    requests_.append("\r\n");
+  }
+  return true;
+}
+
+void transaction::spoil() {
+  spoiled_ = true;
+  requests_.release();
+  count_ = 0;
+}
+
+void transaction::note_bus(command::bus_index bus) {
+  crosses_ |= bus == command::no_bus || (bus_ != command::no_bus && bus != bus_);
+  bus_ = bus;
+}
+
+void transaction::clear(std::size_t keep) {
+  unwatch();
+  requests_.consume(requests_.size());
+  if (requests_.capacity() > keep) requests_.release();
+  count_ = 0;
+  bus_ = command::no_bus;
+  spoiled_ = crosses_ = lost_ = false;
+}
+
+void transaction::watch_over(backend::link& link, command::bus_index bus) {
+  link_ = &link;
+  watched_bus_ = bus;
+  connection_ = 0;
+}
+
+void transaction::watching() {
+  const std::uint64_t number = link_->requests.connection_number();
+  lost_ |= connection_ != 0 && connection_ != number;
+  connection_ = number;
+  link_->requests.set_outlasting(false);
+}
+
+bool transaction::still_watching() const {
+  return !lost_ && connection_ != 0 && link_->requests.connected() &&
+         link_->requests.connection_number() == connection_;
+}
+
+void transaction::unwatch() {
+  if (link_ == nullptr) return;
+  backend::link* const link = take_link();
+  context_.bus(watched_bus_).dedicated().release(*link, false, context_.now);
+}
+
+backend::link* transaction::take_link() {
+  return std::exchange(link_, nullptr);
+}
+
+// ------------------------------------------------------------------------------------- of a session
+
+transaction& session::open_transaction() {
+  if (!transaction_) transaction_ = context_.transactions.take_transaction();
+  return *transaction_;
+}
+
+void session::begin_transaction() {
+  open_transaction();
+  in_transaction_ = true;
+}
+
+std::unique_ptr<transaction> session::take_transaction() {
+  in_transaction_ = false;
+  return std::move(transaction_);
+}
+
+void session::end_transaction() {
+  in_transaction_ = false;
+  if (transaction_) context_.transactions.give_transaction(std::move(transaction_));
+}
+
+void session::silence(operation& first, operation& last) {
+  for (operation* op = &first; op != &last;) {
+    op = op->next_;
+    op->muted_ = true;
+    if (op->done_) stashed_bytes_ -= op->stash_.size();
+    op->stash_.clear();
+  }
+}
+
+}  // namespace dualbus::session

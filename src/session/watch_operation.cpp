@@ -1,0 +1,83 @@
+#include <dualbus/resp/encoder.hpp>
+#include <dualbus/session/blocking_operation.hpp>
+#include <dualbus/session/session.hpp>
+#include <dualbus/session/transaction.hpp>
+#include <dualbus/session/watch_operation.hpp>
+#include <dualbus/session/worker_context.hpp>
+
+#include <utility>
+
+namespace dualbus::session {
+
+watch_operation::watch_operation(worker_context& context, session& owner, std::uint16_t command,
+                                 command::bus_index bus)
+    : operation(context, owner, command), bus_(bus) {
+  owner.hold();
+  const auto limit = context.configuration().backend.request_timeout;
+  if (limit.count() == 0) return;
+  timer_ = context.timers.add(context.now + limit, [this] {
+    timer_.reset();
+    timed_out_ = true;
+    if (owner_ != nullptr) owner_->current_transaction()->unwatch();
+  });
+}
+
+watch_operation::~watch_operation() {
+  stop_clock();
+}
+
+void watch_operation::stop_clock() {
+  if (timer_) context_.timers.cancel(*std::exchange(timer_, std::nullopt));
+}
+
+void watch_operation::on_reply(std::uint32_t, const backend::reply_view& answer) {
+  stop_clock();
+  if (owner_ == nullptr) return destroy();
+  transaction* const what = owner_->current_transaction();
+  if (!answer.is_error() && what->watches()) what->watching();
+  owner_->release();
+  reply().append(answer.bytes);
+  finish(answer.is_error() ? metrics::outcome::redis_error : metrics::outcome::ok);
+}
+
+void watch_operation::on_failure(std::uint32_t, backend::failure why) {
+  stop_clock();
+  if (owner_ == nullptr) return destroy();
+  if (timed_out_) why = backend::failure::bus_timeout;
+  owner_->current_transaction()->unwatch();
+  owner_->release();
+  resp::encoder(reply()).error(failure_text(context_, bus_, why));
+  finish(outcome_of(why));
+}
+
+bool start_watch(worker_context& context, session& client, const request& what) {
+  // Earlier requests travel on the shared connection and would be overtaken.
+  if (client.await_replies()) return false;
+  const command::routing_table& table = context.router().table();
+  transaction& of = client.open_transaction();
+  const command::bus_index bus = of.watches() ? of.watched_bus() : table.bus_of_key(what.args[1]);
+  for (const std::string_view key : what.args.subspan(1)) {
+    if (table.bus_of_key(key) == bus) continue;
+    client.refuse(what.command,
+                  "CROSSBUS command 'WATCH' has keys on different buses and cannot be split: pin them to one "
+                  "bus with routing.keys");
+    return true;
+  }
+  if (!of.watches()) {
+    const std::size_t limit = context.configuration().backend.dedicated_connections;
+    backend::link* const link = context.bus(bus).dedicated().borrow(client.protocol(), limit, context.now);
+    if (link == nullptr) {
+      client.refuse(what.command, no_connection_text(context, bus));
+      return true;
+    }
+    of.watch_over(*link, bus);
+  }
+  auto* const op = new watch_operation(context, client, what.command, bus);
+  client.enqueue(*op);
+  backend::pipeline& requests = of.watching_link()->requests;
+  resp::encoder(requests.begin()).request(what.args);
+  requests.end(*op, 0, context.now);
+  return true;
+}
+
+}  // namespace dualbus::session
