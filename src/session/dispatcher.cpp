@@ -53,18 +53,6 @@ std::string refusal(const command_spec& spec, const request& what) {
   return {};
 }
 
-// What it changes must not be answered from what was known before. The reads of groups change what a group
-// has, which makes no other read find more; XCLAIM with LASTID does.
-bool changes_keys(const command_spec& spec, resp::arguments args) {
-  if (spec.name == "xgroup") return true;
-  if (spec.flags.find('w') == std::string_view::npos) return false;
-  if (spec.name == "xclaim") {
-    return std::any_of(args.begin() + 1, args.end(),
-                       [](std::string_view a) { return base::equals_ignoring_case(a, "lastid"); });
-  }
-  return spec.name != "xreadgroup" && spec.name != "xack" && spec.name != "xautoclaim";
-}
-
 void note_change(worker_context& context, const command_spec& spec, resp::arguments args, plan& p) {
   stream::key_changes& changes = context.daemon.changes;
   if (spec.keys == command::key_form::range && spec.first_key == 1 && spec.last_key == 1) {
@@ -118,6 +106,18 @@ void spoil_transaction(session& client, const command_spec* spec) {
 }
 
 }  // namespace
+
+// What it changes must not be answered from what was known before. The reads of groups change what a group
+// has, which makes no other read find more; XCLAIM with LASTID does.
+bool changes_keys(const command_spec& spec, resp::arguments args) {
+  if (spec.name == "xgroup") return true;
+  if (spec.flags.find('w') == std::string_view::npos) return false;
+  if (spec.name == "xclaim") {
+    return std::any_of(args.begin() + 1, args.end(),
+                       [](std::string_view a) { return base::equals_ignoring_case(a, "lastid"); });
+  }
+  return spec.name != "xreadgroup" && spec.name != "xack" && spec.name != "xautoclaim";
+}
 
 void forward(worker_context& context, session& client, const request& what, command::bus_index bus,
              bool translate_id, resp::arguments args) {
@@ -186,7 +186,11 @@ bool carry_out(worker_context& context, session& client, const request& what) {
   if (spec.route == route::transaction) return run_transaction_command(context, client, spec, what);
   const bool playing = context.transactions.playing();
   plan& p = context.plan;
-  context.router().make_plan(spec, what.args, p);
+  if (playing) {
+    context.router().foresee(spec, what.args, p);  // it was counted when it was queued
+  } else {
+    context.router().make_plan(spec, what.args, p);
+  }
   engine_attribution& engine = client.attribution();
   if (engine.undecided(spec)) engine.look(spec, what.args, p.xadd, context.configuration().engines.field);
   const bool sent =

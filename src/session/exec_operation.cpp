@@ -25,7 +25,9 @@ void tell(const std::vector<backend::pipeline::collected>& requests, std::string
 exec_operation::exec_operation(worker_context& context, session& owner, std::uint16_t command)
     : operation(context, owner, command) {}
 
-exec_operation::~exec_operation() = default;
+exec_operation::~exec_operation() {
+  if (plain_) context_.transactions.give_transaction(std::move(plain_));
+}
 
 exec_operation::block::block(exec_operation& exec, command::bus_index bus)
     : exec_(exec), bus_(bus), bytes_(exec.context_.bus_chunks) {}
@@ -38,6 +40,7 @@ void exec_operation::destroy() {
 
 void exec_operation::start(std::unique_ptr<transaction> what) {
   transaction_stage& stage = context_.transactions;
+  if (what->is_plain(context_.routing_number())) return start_plain(std::move(what));
   count_ = what->count();
   starting_ = true;
   stage.play(*owner_, *what);
@@ -52,6 +55,7 @@ void exec_operation::start(std::unique_ptr<transaction> what) {
     elsewhere |= what->watches() && !watched;
     blocks_.push_back(std::make_unique<block>(*this, bus));
     stage.take(bus, blocks_.back()->bytes_, blocks_.back()->requests_);
+    blocks_.back()->count_ = blocks_.back()->requests_.size();
   }
   for (const auto& [bus, key] : stage.added()) added_.emplace_back(bus, key);
 
@@ -82,7 +86,21 @@ void exec_operation::start(std::unique_ptr<transaction> what) {
   send_to_queue();
 }
 
-void exec_operation::send_at_once(block& only) {
+void exec_operation::start_plain(std::unique_ptr<transaction> what) {
+  plain_ = std::move(what);
+  count_ = plain_->count();
+  last_ = this;
+  plain_->begin_changes(context_.daemon.changes);
+  for (const transaction::plain_request& p : plain_->plain()) {
+    if (!p.adds || context_.parking().waited_for(plain_->key_of(p)) == 0) continue;
+    added_.emplace_back(plain_->bus(), plain_->key_of(p));
+  }
+  blocks_.push_back(std::make_unique<block>(*this, plain_->bus()));
+  blocks_.front()->count_ = count_;
+  send_at_once(*blocks_.front(), plain_->requests());
+}
+
+void exec_operation::send_at_once(block& only, std::string_view plain) {
   executing_ = true;
   outstanding_ = 1;
   backend::bus& bus = context_.bus(only.bus_);
@@ -92,9 +110,9 @@ void exec_operation::send_at_once(block& only) {
   if (!requests.accepts()) return failed(only, backend::failure::bus_down);
   base::chunk_queue& out = requests.begin();
   out.append(multi);
-  out.splice(only.bytes_);
+  plain_ ? out.append(plain) : out.splice(only.bytes_);
   out.append(exec);
-  requests.end_block(only, static_cast<std::uint32_t>(only.requests_.size()) + 2, context_.now);
+  requests.end_block(only, static_cast<std::uint32_t>(only.count_) + 2, context_.now);
   if (shared) {
     if (requests.congested()) owner_->await_drain(bus);
     return tell_added(only.bus_);
@@ -111,7 +129,7 @@ void exec_operation::send_to_queue() {
     base::chunk_queue& out = b->link_->requests.begin();
     out.append(multi);
     out.splice(b->bytes_);
-    b->link_->requests.end_block(*b, static_cast<std::uint32_t>(b->requests_.size()) + 1, context_.now);
+    b->link_->requests.end_block(*b, static_cast<std::uint32_t>(b->count_) + 1, context_.now);
   }
   set_deadline();
 }
@@ -145,7 +163,7 @@ void exec_operation::all_queued() {
   outstanding_ = blocks_.size();
   for (const auto& b : blocks_) {
     b->link_->requests.begin().append(exec);
-    b->link_->requests.end(*b, static_cast<std::uint32_t>(b->requests_.size()) + 1, context_.now);
+    b->link_->requests.end(*b, static_cast<std::uint32_t>(b->count_) + 1, context_.now);
   }
   set_deadline();
 }
@@ -153,11 +171,11 @@ void exec_operation::all_queued() {
 // ------------------------------------------------------------------------------------------------- replies
 
 void exec_operation::block::on_reply(std::uint32_t part, const backend::reply_view& reply) {
-  if (part > requests_.size()) return exec_.executed(*this, reply);
+  if (part > count_) return exec_.executed(*this, reply);
   if (reply.is_error() && problem_.empty()) {
     problem_ = resp::reply_reader(reply.bytes).next().text;
   }
-  if (exec_.executing_ || part < requests_.size()) return;
+  if (exec_.executing_ || part < count_) return;
   connection_ = link_ != nullptr ? link_->requests.connection_number() : 0;
   if (link_ != nullptr) link_->requests.set_outlasting(false);
   answered_ = true;
@@ -173,11 +191,12 @@ void exec_operation::executed(block& from, const backend::reply_view& reply) {
   const resp::reply_value head = reader.next();
   // A health check's PING may have been queued as the last one.
   const bool done = head.type == '*' && !head.null &&
-                    static_cast<std::size_t>(std::max<std::int64_t>(head.number, 0)) >= from.requests_.size();
+                    static_cast<std::size_t>(std::max<std::int64_t>(head.number, 0)) >= from.count_;
   if (!done && blocks_.size() == 1) {
     give_back(from, true);
     return abort(reply.bytes, reply.is_error() ? metrics::outcome::redis_error : metrics::outcome::ok);
   }
+  if (plain_) return answer_plain(reply.bytes, reply.bus_time);
   const std::vector<backend::pipeline::collected> requests = std::move(from.requests_);
   if (from.link_ != nullptr) tell_added(from.bus_);
   give_back(from, done);
@@ -188,6 +207,31 @@ void exec_operation::executed(block& from, const backend::reply_view& reply) {
     const std::string_view element = reader.skip();
     r.sink->on_reply(r.part, {element, element[0], reply.bus_time});
   }
+}
+
+void exec_operation::answer_plain(std::string_view reply_bytes, base::duration bus_time) {
+  const command::bus_index bus = plain_->bus();
+  if (owner_ == nullptr) return destroy();
+  metrics::engine_counters& engine = owner_->engine();
+  engine.bus_time += bus_time;
+  context_.observe(bus, arrived(), bus_time);
+  base::chunk_queue& out = reply();
+  resp::encoder(out).array(count_);
+  resp::reply_reader reader(reply_bytes);
+  reader.next();
+  const std::string_view elements = reader.rest();
+  bool translated = false;
+  for (const transaction::plain_request& p : plain_->plain()) translated |= p.translates;
+  if (!translated) out.append(elements);
+  for (const transaction::plain_request& p : plain_->plain()) {
+    const std::string_view element = reader.skip();
+    const bool failed = element[0] == '-' || element[0] == '!';
+    if (p.adds && element[0] == '$' && element[1] != '-') ++engine.messages_published;
+    if (translated && (!p.translates || !append_client_id(out, element, context_.slot_of(bus))))
+      out.append(element);
+    owner_->count(p.command, failed ? metrics::outcome::redis_error : metrics::outcome::ok);
+  }
+  finish(metrics::outcome::ok);
 }
 
 void exec_operation::failed(block& at, backend::failure why) {

@@ -46,13 +46,13 @@ void operation::finish(metrics::outcome outcome) {
 }
 
 // XADD's answer is a bulk string with the ID; anything else, an error or nil, is passed on.
-bool forward_operation::append_client_id(base::chunk_queue& out, std::string_view answer) const {
+bool append_client_id(base::chunk_queue& out, std::string_view answer, int slot) {
   const std::size_t line_end = answer.find('\n');
   if (answer[0] != '$' || answer[1] == '-' || line_end == std::string_view::npos) return false;
   const std::string_view id = answer.substr(line_end + 1, answer.size() - line_end - 3);
   char text[stream::max_id_chars];
   const char* const end =
-      id.size() > stream::max_id_chars ? nullptr : stream::write_client_id(text, id, context_.slot_of(bus_));
+      id.size() > stream::max_id_chars ? nullptr : stream::write_client_id(text, id, slot);
   if (end == nullptr) return false;
   resp::encoder(out).bulk({text, end});
   return true;
@@ -70,7 +70,8 @@ void forward_operation::count_messages(const backend::reply_view& answer) const 
 void forward_operation::on_reply(std::uint32_t, const backend::reply_view& answer) {
   if (owner_ == nullptr) return destroy();
   base::chunk_queue& out = reply();
-  if (!translate_id_ || !append_client_id(out, answer.bytes)) out.append(answer.bytes);
+  if (!translate_id_ || !append_client_id(out, answer.bytes, context_.slot_of(bus_)))
+    out.append(answer.bytes);
   context_.observe(bus_, arrived(), answer.bus_time);
   owner_->engine().bus_time += answer.bus_time;
   if (counted_ != messages::none) count_messages(answer);

@@ -81,14 +81,22 @@ class careful_add_operation final : public gather_operation {
   std::vector<std::string> careful_, plain_;  // with and without NOMKSTREAM
 };
 
+bool is_automatic(std::string_view id) {
+  return id == "*" || id.ends_with("-*");
+}
+
 }  // namespace
 
+bool adds_as_is(const request& what, const command::plan& plan) {
+  const command::xadd_arguments& where = plan.xadd;
+  return is_automatic(what.args[where.id]) && where.min_id == 0 && !where.no_mkstream;
+}
+
 void start_add(worker_context& context, session& client, const request& what, const command::plan& plan) {
+  if (adds_as_is(what, plan)) return forward(context, client, what, plan.bus, true);
   const command::xadd_arguments& where = plan.xadd;
   const std::string_view id_text = what.args[where.id];
-  const bool automatic = id_text == "*" || id_text.ends_with("-*");
-  if (automatic && where.min_id == 0 && !where.no_mkstream)
-    return forward(context, client, what, plan.bus, true);
+  const bool automatic = is_automatic(id_text);
 
   const int slot = context.slot_of(plan.bus);
   std::vector<std::string_view> args(what.args.begin(), what.args.end());

@@ -47,7 +47,27 @@ bool transaction::add(resp::arguments args, std::string_view raw, bool verbatim,
 void transaction::spoil() {
   spoiled_ = true;
   requests_.release();
+  plain_.clear();
   count_ = 0;
+}
+
+void transaction::note_plain(plain_request what, std::string_view raw, std::string_view key,
+                             std::uint64_t routing) {
+  if (plain_.size() + 1 != count_ || (count_ > 1 && routing != routing_)) return;
+  routing_ = routing;
+  if (!key.empty()) {
+    const std::size_t in_raw = static_cast<std::size_t>(key.data() - raw.data());
+    what.key_at = static_cast<std::uint32_t>(requests_.size() - raw.size() + in_raw);
+    what.key_bytes = static_cast<std::uint32_t>(key.size());
+  }
+  plain_.push_back(what);
+}
+
+void transaction::begin_changes(stream::key_changes& changes) {
+  for (const plain_request& p : plain_) {
+    if (p.key_bytes == 0) continue;
+    changes_.emplace_back().add(changes, key_of(p));
+  }
 }
 
 void transaction::note_bus(command::bus_index bus) {
@@ -59,6 +79,8 @@ void transaction::clear(std::size_t keep) {
   unwatch();
   requests_.consume(requests_.size());
   if (requests_.capacity() > keep) requests_.release();
+  plain_.clear();
+  changes_.clear();
   count_ = 0;
   bus_ = command::no_bus;
   spoiled_ = crosses_ = lost_ = false;

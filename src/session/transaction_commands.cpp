@@ -2,6 +2,7 @@
 #include <dualbus/command/command_table.hpp>
 #include <dualbus/session/blocking_operation.hpp>
 #include <dualbus/session/session.hpp>
+#include <dualbus/session/stream_operations.hpp>
 #include <dualbus/session/transaction.hpp>
 #include <dualbus/session/transaction_commands.hpp>
 #include <dualbus/session/watch_operation.hpp>
@@ -79,9 +80,24 @@ std::string rounds_fault(const command_spec& spec, const request& what, const pl
 std::string queue_fault(worker_context& context, const command_spec& spec, const request& what) {
   if (spec.flags.find('X') != std::string_view::npos) return "ERR Command not allowed inside a transaction";
   plan& p = context.plan;
-  context.router().foresee(spec, what.args, p);
+  context.router().make_plan(spec, what.args, p);
   if (p.what == plan::action::refuse) return p.error;
   return rounds_fault(spec, what, p);
+}
+
+/// Most transactions need not be played: all their requests go to one bus, and nothing about them is special.
+void note_plain(worker_context& context, session& client, const command_spec& spec, const request& what) {
+  const plan& p = context.plan;
+  engine_attribution& engine = client.attribution();
+  if (engine.undecided(spec)) engine.look(spec, what.args, p.xadd, context.configuration().engines.field);
+  const bool forwards = p.what == plan::action::forward && spec.route != route::xread;
+  const bool adds = p.what == plan::action::add && adds_as_is(what, p);
+  const bool changes = changes_keys(spec, what.args);
+  const bool one_key = spec.keys == command::key_form::range && spec.first_key == 1 && spec.last_key == 1;
+  if (!what.verbatim || (!forwards && !adds) || (changes && !one_key)) return;
+  client.current_transaction()->note_plain({what.command, spec.route == route::xadd, adds}, what.raw,
+                                           changes ? what.args[1] : std::string_view(),
+                                           context.routing_number());
 }
 
 bool run_exec(worker_context& context, session& client, std::uint16_t command) {
@@ -116,6 +132,7 @@ void queue_request(worker_context& context, session& client, const command_spec&
       const bool one_bus =
           p.what == plan::action::forward || p.what == plan::action::add || p.what == plan::action::block;
       if (p.what != plan::action::local) queue.note_bus(one_bus ? p.bus : command::no_bus);
+      note_plain(context, client, spec, what);
     } else {
       fault = "ERR dualbus: the transaction takes more memory than limits.max_request: send it in parts";
     }

@@ -71,6 +71,7 @@ void worker_context::apply_settings() {
 
 void worker_context::reload(std::shared_ptr<const config::configuration> c) {
   routing_ = std::make_unique<routing_snapshot>(std::move(c), messages_);
+  ++reloads_;
   apply_settings();
   // Everything else about a bus stays what it was at the start.
   for (std::size_t i = 0; i < bus_settings_.size(); ++i) {

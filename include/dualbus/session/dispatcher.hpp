@@ -1,5 +1,6 @@
 #pragma once
 
+#include <dualbus/command/command_table.hpp>
 #include <dualbus/command/routing_table.hpp>
 #include <dualbus/resp/request_parser.hpp>
 
@@ -23,6 +24,9 @@ struct request {
 /// returns, the request has been answered, queued, or handed to an operation. False: it must come again when
 /// the client's earlier requests have been answered; the session has paused for that.
 bool dispatch(worker_context& context, session& client, request what);
+
+/// True if what the request names must not be answered from what was known before.
+bool changes_keys(const command::command_spec& spec, resp::arguments args);
 
 /// Carries out a request whose number of arguments is one that the command takes: the part of dispatch() that
 /// a transaction's requests go through at EXEC. False as there, but never within a transaction.

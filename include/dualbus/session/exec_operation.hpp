@@ -28,7 +28,9 @@ class worker_context;
 /// on the shared connection, or on the one that watches. Several: on connections borrowed for it, MULTI and
 /// the requests to all of them, and EXEC when every bus has queued everything. If one has not, none gets
 /// EXEC.
-/// When nothing was carried out, the operations are silenced and the error is EXEC's whole reply.
+/// Plain requests to one bus need not be played, and have no operations: the array comes back as it is, or
+/// with the IDs translated. When nothing was carried out, the operations are silenced and the error is EXEC's
+/// whole reply.
 class exec_operation final : public operation {
  public:
   exec_operation(worker_context& context, session& owner, std::uint16_t command);
@@ -56,12 +58,15 @@ class exec_operation final : public operation {
     backend::link* link_ = nullptr;  // borrowed; null on the shared connection and once given back
     std::uint64_t connection_ = 0;   // the link's, on which everything was queued
     base::chunk_queue bytes_;        // until they are sent
-    std::vector<backend::pipeline::collected> requests_;
-    std::string problem_;  // the first error before EXEC, as an error's text
+    std::size_t count_ = 0;          // of requests
+    std::vector<backend::pipeline::collected> requests_;  // none if they are plain
+    std::string problem_;                                 // the first error before EXEC, as an error's text
     bool answered_ = false;
   };
 
-  void send_at_once(block& only);
+  void start_plain(std::unique_ptr<transaction> what);
+  void answer_plain(std::string_view reply, base::duration bus_time);
+  void send_at_once(block& only, std::string_view plain = {});
   void send_to_queue();
   bool borrow_links();
   void all_queued();
@@ -78,6 +83,7 @@ class exec_operation final : public operation {
 
   std::vector<std::unique_ptr<block>> blocks_;
   std::vector<std::pair<command::bus_index, std::string>> added_;  // entries that somebody waits for
+  std::unique_ptr<transaction> plain_;                             // until it is answered
   operation* last_ = nullptr;                                      // of the queued requests'
   std::size_t count_ = 0, outstanding_ = 0;
   std::optional<timer_queue::id> timer_;

@@ -80,7 +80,6 @@ class forward_operation final : public operation {
   bool detach() override { return false; }
 
  private:
-  bool append_client_id(base::chunk_queue& out, std::string_view answer) const;
   void count_messages(const backend::reply_view& answer) const;
 
   command::bus_index bus_;
@@ -98,6 +97,10 @@ class local_operation final : public operation {
   void destroy() override;
   bool detach() override { return true; }
 };
+
+/// Appends XADD's answer with the ID in the client's form; false if it is none to be translated, an error or
+/// nil.
+bool append_client_id(base::chunk_queue& out, std::string_view answer, int slot);
 
 /// The error reply for a request without an answer, without '-', and how it counts.
 std::string failure_text(const worker_context& context, command::bus_index bus, backend::failure why);

@@ -77,6 +77,8 @@ class session final : public base::io_handler, public backend::drain_listener {
     release();
     finish(*op, outcome);
   }
+  /// Counts a request that was answered within another one's reply.
+  void count(std::uint16_t command, metrics::outcome outcome);
   /// Answers with a status that is not the request's outcome: it is counted later.
   void acknowledge(std::uint16_t command, std::string_view status);
   /// An error reply; `text` begins with its code.
@@ -192,7 +194,6 @@ class session final : public base::io_handler, public backend::drain_listener {
   void end_answer();
   operation* take_deferred();
   void pop_finished();
-  void count(std::uint16_t command, metrics::outcome outcome);
   void read_ended();
   void linger();
   void discard_input();

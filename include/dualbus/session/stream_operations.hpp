@@ -16,6 +16,9 @@ struct request;
 /// bus's.
 void start_add(worker_context& context, session& client, const request& what, const command::plan& plan);
 
+/// True if it can be sent as it is, and only the ID of the reply is translated.
+bool adds_as_is(const request& what, const command::plan& plan);
+
 /// A command on a logical stream (route stream), over all buses, draining ones included.
 void start_stream_operation(worker_context& context, session& client, const request& what,
                             const command::command_spec& spec);

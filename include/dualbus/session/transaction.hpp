@@ -4,10 +4,12 @@
 #include <dualbus/base/read_buffer.hpp>
 #include <dualbus/command/routing_table.hpp>
 #include <dualbus/resp/request_parser.hpp>
+#include <dualbus/stream/key_changes.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 namespace dualbus::session {
 
@@ -42,6 +44,27 @@ class transaction {
 
   /// The request just added goes to this bus; no_bus: perhaps to several.
   void note_bus(command::bus_index bus);
+  /// The request just added need not be played: it goes out as it is. `key`, if it changes one, is its only
+  /// one, in `raw`.
+  struct plain_request {
+    std::uint16_t command;
+    bool adds;                                ///< XADD, whose entries count as messages
+    bool translates;                          ///< and whose ID the client gets in its own form
+    std::uint32_t key_at = 0, key_bytes = 0;  ///< in requests(); of what it changes
+  };
+  void note_plain(plain_request what, std::string_view raw, std::string_view key, std::uint64_t routing);
+  /// True if all requests are plain and go to one bus, by the routing of that number, which is the present
+  /// one.
+  bool is_plain(std::uint64_t routing) const {
+    return count_ > 0 && plain_.size() == count_ && !crosses_ && link_ == nullptr && routing == routing_;
+  }
+  const std::vector<plain_request>& plain() const { return plain_; }
+  std::string_view key_of(const plain_request& what) const {
+    return requests().substr(what.key_at, what.key_bytes);
+  }
+  command::bus_index bus() const { return bus_; }
+  /// Holds what the plain requests change, until clear().
+  void begin_changes(stream::key_changes& changes);
   /// False if all requests so far go to one bus at most.
   bool may_cross() const { return crosses_; }
 
@@ -69,6 +92,9 @@ class transaction {
   worker_context& context_;
   base::read_buffer requests_;
   std::size_t count_ = 0;
+  std::vector<plain_request> plain_;
+  std::vector<stream::key_change> changes_;
+  std::uint64_t routing_ = 0;
   backend::link* link_ = nullptr;
   std::uint64_t connection_ = 0;  // the link's connection that watches, 0 before Redis has said so
   command::bus_index watched_bus_ = command::no_bus, bus_ = command::no_bus;

@@ -66,6 +66,8 @@ class worker_context {
 
   const config::configuration& configuration() const { return *routing_->configuration; }
   command::router& router() { return routing_->router; }
+  /// Another number after each reload.
+  std::uint64_t routing_number() const { return reloads_; }
   /// Takes over what can change at run time. Between requests only; those in flight are not touched.
   void reload(std::shared_ptr<const config::configuration> configuration);
 
@@ -167,6 +169,7 @@ class worker_context {
   std::vector<observation> observations_;
   base::time_point next_client_check_{};
   std::ptrdiff_t rotation_ = 0;
+  std::uint64_t reloads_ = 0;
 };
 
 }  // namespace dualbus::session
