@@ -280,5 +280,75 @@ TEST_F(PipelineTest, I7_NothingIsSentTwiceAndEveryRequestEndsOnce) {
   EXPECT_EQ(std::adjacent_find(sent_once.begin(), sent_once.end()), sent_once.end());
 }
 
+// ------------------------------------------------------------------------------------------ blocks of
+// requests
+
+TEST_F(PipelineTest, ABlockGetsAsManyRepliesAsItSays) {
+  requests.on_connected();
+  request(7, "before");
+  requests.begin().append("MULTI SET EXEC");
+  requests.end_block(sink, 3, now);
+  request(8, "behind");
+  write();
+  EXPECT_EQ(requests.in_flight(), 3U);
+  receive("+a\r\n+OK\r\n+QUEUED\r\n");
+  EXPECT_EQ(requests.in_flight(), 2U);
+  receive("*1\r\n+OK\r\n+b\r\n");
+  EXPECT_EQ(sink.events, (events{"7 +a", "0 +OK", "1 +QUEUED", "2 *1\r\n+OK", "8 +b"}));
+  EXPECT_TRUE(requests.idle());
+}
+
+TEST_F(PipelineTest, WhatIsLeftOfABlockEndsOnce) {
+  requests.on_connected();
+  requests.begin().append("MULTI SET EXEC");
+  requests.end_block(sink, 3, now);
+  request(8, "behind");
+  write(20);
+  receive("+OK\r\n");
+  requests.on_disconnected(now);
+  EXPECT_EQ(sink.events, (events{"0 +OK", "1 lost", "8 lost"}));
+}
+
+TEST_F(PipelineTest, ABlockThatIsTooLateKeepsItsRepliesFromOthers) {
+  requests.on_connected();
+  requests.begin().append("MULTI EXEC");
+  requests.end_block(sink, 2, now);
+  write();
+  pass(milliseconds(5000));
+  request(8, "behind");
+  write();
+  receive("+OK\r\n*0\r\n+b\r\n");
+  EXPECT_EQ(sink.events, (events{"0 timeout", "8 +b"}));
+}
+
+TEST_F(PipelineTest, CollectedRequestsCanBeTaken) {
+  request(1, "one");
+  request(2, "two");
+  base::chunk_queue bytes(pool);
+  std::vector<pipeline::collected> who;
+  requests.take(bytes, who);
+  EXPECT_EQ(bytes.size(), 6U);
+  ASSERT_EQ(who.size(), 2U);
+  EXPECT_EQ(who[1].part, 2U);
+  EXPECT_TRUE(requests.idle());
+  EXPECT_EQ(requests.unsent_bytes(), 0U);
+  request(3, "three");
+  requests.on_connected();
+  EXPECT_EQ(write(), "three");
+  receive("+c\r\n");
+  EXPECT_EQ(sink.events, (events{"3 +c"}));
+}
+
+TEST_F(PipelineTest, UnsentRequestsNeedNotOutlastTheConnection) {
+  EXPECT_EQ(requests.connection_number(), 0U);
+  requests.on_connected();
+  requests.set_outlasting(false);
+  request(1, "one");
+  requests.on_disconnected(now);
+  EXPECT_EQ(sink.events, (events{"1 down"}));
+  requests.on_connected();
+  EXPECT_EQ(requests.connection_number(), 2U);
+}
+
 }  // namespace
 }  // namespace dualbus::backend
