@@ -1,13 +1,13 @@
 """MULTI, EXEC, DISCARD, WATCH: as Redis answers for keys of one bus, in one piece per bus for the rest."""
 import asyncio
-import signal
+import time
 import unittest
 
 import redis
 import redis.asyncio
 
 import resp
-from harness import ENGINE_LOGIC, MARKETDATA, Daemon, Redis, Stack, StackTest, free_port, make_config, running, stored, wait_for  # noqa: F401
+from harness import ENGINE_LOGIC, MARKETDATA, StackTest, merge, running, stored, wait_for
 
 # Each is one client's requests, sent at once; the keys are pinned to one bus.
 TRANSCRIPTS = {
@@ -46,12 +46,11 @@ TRANSCRIPTS = {
                   ("DEL", "md:a", "md:none"), ("TYPE", "md:b"), ("TTL", "md:b"), ("EXPIRE", "md:b", 100), ("EXEC",)],
     "reset": [("MULTI",), ("SET", "md:a", 1), ("RESET",), ("EXEC",), ("GET", "md:a")],
     "quit": [("MULTI",), ("SET", "md:a", 1), ("QUIT",)],
-    "silent": [("CLIENT", "REPLY", "SKIP"), ("MULTI",), ("CLIENT", "REPLY", "ON"), ("EXEC",)][:2] + [("SET", "md:a", 1), ("EXEC",), ("GET", "md:a")],
+    "silent MULTI": [("CLIENT", "REPLY", "SKIP"), ("MULTI",), ("SET", "md:a", 1), ("EXEC",), ("GET", "md:a")],
     "silent for a while": [("CLIENT", "REPLY", "OFF"), ("MULTI",), ("SET", "md:a", 1), ("EXEC",), ("CLIENT", "REPLY", "ON"), ("GET", "md:a")],
     "EXEC skipped": [("MULTI",), ("SET", "md:a", 1), ("EXEC",), ("CLIENT", "REPLY", "SKIP"), ("EXEC",), ("PING",)],
     "not allowed": [("MULTI",), ("SAVE",), ("SET", "md:a", 1), ("EXEC",), ("GET", "md:a")],
     "two": [("MULTI",), ("SET", "md:a", 1), ("EXEC",), ("MULTI",), ("INCR", "md:a"), ("EXEC",), ("INCR", "md:a"), ("MULTI",), ("GET", "md:a"), ("EXEC",)],
-    "inline": [("MULTI",), ("SET", "md:a", "x y"), ("EXEC",)],
 }
 
 
@@ -212,7 +211,7 @@ class TwoBusesTest(StackTest):
         ids = [connection.call("XADD", "s", "*", "message_type", kind) for kind in ("market_data", "order_request") * 3]
         last = int(ids[-1].split(b"-")[0])
         # What is as young as the buses' clocks, XREAD holds back.
-        wait_for(lambda: min(int(connection.call("TIME")[i]) for i in (0,)) * 1000 + int(connection.call("TIME")[1]) // 1000 > last + 1, "time passes")
+        wait_for(lambda: time.time() * 1000 > last + 2, "time passes")
         return ids
 
     def test_new_entries_of_a_group_come_once(self):
@@ -294,8 +293,22 @@ class TwoBusesTest(StackTest):
         wait_for(lambda: connection.pipeline(crossing)[3] == ["OK", "OK"], "a vanished client gives its connection back")
 
     def test_too_large_a_transaction_is_refused(self):
-        with Limited(self):
-            pass
+        self.daemon.reload(merge(self.stack.config, {"limits": {"max_request": "64kb"}}))
+        self.addCleanup(self.daemon.reload, self.stack.config)
+        large = "x" * 30000
+        replies = self.connect().pipeline([("MULTI",), *[("SET", f"md:{i}", large) for i in range(4)], ("EXEC",), ("GET", "md:0")])
+        self.assertEqual(replies[1:3], ["QUEUED", "QUEUED"])
+        self.assertRegex(replies[3], "^ERR dualbus: .*limits.max_request")
+        self.assertRegex(replies[5], "^EXECABORT ")
+        self.assertIsNone(replies[6])
+
+    def test_a_reload_between_multi_and_exec_counts(self):
+        connection = self.connect()
+        self.assertEqual(connection.pipeline([("MULTI",), ("SET", "moved", 1), ("GET", "moved")])[1:], ["QUEUED"] * 2)
+        self.daemon.reload(merge(self.stack.config, {"routing": {"keys": [{"match": "moved", "bus": MARKETDATA}]}}))
+        self.addCleanup(self.daemon.reload, self.stack.config)
+        self.assertEqual(connection.call("EXEC"), ["OK", b"1"])
+        self.assertEqual(self.client(self.stack.marketdata).get("moved"), b"1")
 
     def test_an_error_when_a_bus_queues_discards_everything(self):
         self.client(self.stack.marketdata).config_set("maxmemory", 1)
@@ -305,73 +318,6 @@ class TwoBusesTest(StackTest):
         self.assertIsNone(replies[4])
         replies = self.connect().pipeline([("MULTI",), ("SET", "md:a", 1), ("GET", "md:a"), ("EXEC",), ("PING",)])
         self.assertEqual(replies[3:], ["EXECABORT Transaction discarded because of previous errors.", "PONG"])
-
-
-class Limited:
-    """A daemon of its own with a small limit on requests."""
-
-    def __init__(self, test):
-        self.stack = Stack({"limits": {"max_request": "64kb"}})
-        test.addCleanup(self.stack.end)
-        with self.stack.daemon.connect() as connection:
-            large = "x" * 30000
-            replies = connection.pipeline([("MULTI",), *[("SET", f"md:{i}", large) for i in range(4)], ("EXEC",), ("GET", "md:0")])
-            test.assertEqual(replies[1:3], ["QUEUED", "QUEUED"])
-            test.assertRegex(replies[3], "^ERR dualbus: .*limits.max_request")
-            test.assertRegex(replies[5], "^EXECABORT ")
-            test.assertIsNone(replies[6])
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-
-class OutageTest(StackTest):
-    config = {"backend": {"reconnect_wait": "200ms", "request_timeout": "1s", "health_timeout": "30s"}}
-
-    def test_a_bus_that_is_down_before_exec(self):
-        connection = self.connect()
-        self.stack.marketdata.kill()
-        try:
-            replies = connection.pipeline([("MULTI",), ("SET", "md:a", 1), ("EXEC",), ("PING",)])
-            self.assertRegex(replies[2], "^BUS(DOWN|LOST) bus 'marketdata'")
-            replies = connection.pipeline([("MULTI",), ("SET", "a", 1), ("SET", "md:a", 1), ("EXEC",), ("GET", "a")])
-            self.assertRegex(replies[3], "^EXECABORT Transaction discarded because of: BUSDOWN bus 'marketdata'")
-            self.assertIsNone(replies[4])
-        finally:
-            self.stack.marketdata.start()
-            self.await_connections()
-
-    def test_a_bus_that_hangs_while_it_queues(self):
-        connection = self.connect()
-        self.stack.marketdata.pause()
-        replies = connection.pipeline([("MULTI",), ("SET", "a", 1), ("SET", "md:a", 1), ("EXEC",), ("GET", "a")])
-        self.stack.marketdata.proceed()
-        self.assertRegex(replies[3], "^EXECABORT Transaction discarded because of: BUS(DOWN|TIMEOUT) bus 'marketdata'")
-        self.assertIsNone(replies[4])
-        self.assertIsNone(self.client(self.stack.marketdata).get("md:a"))
-
-    def test_a_client_that_goes_after_exec_has_executed(self):
-        connection = self.connect()
-        connection.send_raw(b"".join(resp.encode(*r) for r in [("MULTI",), ("SET", "a", 1), ("SET", "md:a", 1), ("EXEC",)]))
-        connection.close()
-        wait_for(lambda: self.client(self.stack.marketdata).get("md:a") and self.client(self.stack.engine_logic).get("a"), "both have it")
-
-    def test_a_bus_that_hangs_at_exec_and_sigterm(self):
-        stack = Stack({"backend": {"request_timeout": "5s"}})
-        self.addCleanup(stack._end_processes)  # pylint: disable=protected-access
-        with stack.daemon.connect() as connection:
-            stack.marketdata.pause()
-            connection.send_raw(b"".join(resp.encode(*r) for r in [("MULTI",), ("SET", "a", 1), ("SET", "md:a", 1), ("EXEC",)]))
-            self.assertEqual([connection.read() for _ in range(3)], ["OK", "QUEUED", "QUEUED"])
-            stack.daemon.signal(signal.SIGTERM)
-            stack.daemon.wait_for_log("(?i)stop|drain|SIGTERM")
-            stack.marketdata.proceed()
-            self.assertEqual(connection.read(), ["OK", "OK"])
-            self.assertEqual(connection.read_rest(), b"")
-        self.assertEqual(stack.daemon.terminate(), 0)
 
 
 if __name__ == "__main__":
