@@ -13,10 +13,10 @@ packages_of() {
   case $1 in
     build)
       echo g++ cmake ninja-build
-      echo libboost1.81-dev libhiredis-dev libsimdjson-dev libyaml-cpp-dev prometheus-cpp-dev libcli11-dev libspdlog-dev
+      echo libboost1.81-dev libhiredis-dev libsimdjson-dev libyaml-cpp-dev prometheus-cpp-dev libcli11-dev libspdlog-dev libssl-dev
       ;;
     run)
-      echo libhiredis0.14 libsimdjson14 libyaml-cpp0.7 libprometheus-cpp-core1.0 libspdlog1.10 libfmt9
+      echo libhiredis0.14 libsimdjson14 libyaml-cpp0.7 libprometheus-cpp-core1.0 libspdlog1.10 libfmt9 libssl3
       ;;
     demo)
       echo redis-server redis-tools python3 python3-redis python3-yaml iproute2

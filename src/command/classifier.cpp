@@ -50,16 +50,25 @@ classifier::~classifier() = default;
 
 std::string_view classifier::type_in_json(resp::arguments args, const xadd_arguments& where) {
   for (const std::string& field : table_.rules().json_fields) {
-    const std::string_view text = find_field(args, where, field);
-    // Anything but an object or array cannot hold the type; telling so here spares the parser.
-    const std::size_t start = text.find_first_not_of(" \t\r\n");
-    if (start == std::string_view::npos || (text[start] != '{' && text[start] != '[')) continue;
-    simdjson::dom::element document;
-    if (json_->parser.parse(text.data(), text.size(), false).get(document) != simdjson::SUCCESS) continue;
-    std::string_view type;
-    if (document.at_pointer(json_->pointer).get(type) == simdjson::SUCCESS) return type;
+    const std::string_view type = type_of_json(find_field(args, where, field));
+    if (type.data() != nullptr) return type;
   }
   return {};
+}
+
+std::string_view classifier::type_of_json(std::string_view text) {
+  // Anything but an object or array cannot hold the type; telling so here spares the parser.
+  const std::size_t start = text.find_first_not_of(" \t\r\n");
+  if (start == std::string_view::npos || (text[start] != '{' && text[start] != '[')) return {};
+  simdjson::dom::element document;
+  if (json_->parser.parse(text.data(), text.size(), false).get(document) != simdjson::SUCCESS) return {};
+  std::string_view type;
+  return document.at_pointer(json_->pointer).get(type) == simdjson::SUCCESS ? type : std::string_view();
+}
+
+std::string_view classifier::type_of(resp::arguments args, const xadd_arguments& where) {
+  const std::string_view type = find_field(args, where, table_.rules().field);
+  return type.data() == nullptr ? type_in_json(args, where) : type;
 }
 
 classifier::known_type classifier::look_up(std::string_view type, bool remember) {

@@ -1,5 +1,6 @@
 #include <dualbus/base/glob.hpp>
 #include <dualbus/base/numbers.hpp>
+#include <dualbus/command/acl_categories.hpp>
 #include <dualbus/command/command_table.hpp>
 #include <dualbus/command/key_positions.hpp>
 #include <dualbus/session/local_commands.hpp>
@@ -17,74 +18,6 @@ namespace {
 using command::command_spec;
 using metrics::outcome;
 
-// Commands whose categories do not follow from their group and flags.
-struct category_exception {
-  std::string_view name, categories;  // with blanks between
-};
-constexpr category_exception category_exceptions[] = {
-    {"asking", "@fast @connection"},
-    {"command", "@slow @connection"},
-    {"dbsize", "@keyspace @read @fast"},
-    {"eval_ro", "@slow @scripting"},
-    {"evalsha_ro", "@slow @scripting"},
-    {"fcall_ro", "@slow @scripting"},
-    {"flushall", "@keyspace @write @slow @dangerous"},
-    {"flushdb", "@keyspace @write @slow @dangerous"},
-    {"info", "@slow @dangerous"},
-    {"keys", "@keyspace @read @slow @dangerous"},
-    {"lastsave", "@admin @fast @dangerous"},
-    {"migrate", "@keyspace @write @slow @dangerous"},
-    {"readonly", "@fast @connection"},
-    {"readwrite", "@fast @connection"},
-    {"restore", "@keyspace @write @slow @dangerous"},
-    {"restore-asking", "@keyspace @write @slow @dangerous"},
-    {"role", "@admin @fast @dangerous"},
-    {"sort", "@write @set @sortedset @list @slow @dangerous"},
-    {"sort_ro", "@read @set @sortedset @list @slow @dangerous"},
-    {"swapdb", "@keyspace @write @fast @dangerous"},
-    {"wait", "@slow @connection"},
-};
-
-std::vector<std::string> split(std::string_view words) {
-  std::vector<std::string> result;
-  for (std::size_t end; !words.empty(); words.remove_prefix(std::min(end, words.size() - 1) + 1)) {
-    end = words.find(' ');
-    result.emplace_back(words.substr(0, end));
-  }
-  return result;
-}
-
-std::vector<std::string> acl_categories(const command_spec& spec) {
-  for (const category_exception& e : category_exceptions) {
-    if (e.name == spec.name) return split(e.categories);
-  }
-  std::vector<std::string> result;
-  if (spec.flags.empty()) return {"@slow"};  // it has subcommands, which have the rest
-  const auto has = [&spec](char flag) { return spec.flags.find(flag) != std::string_view::npos; };
-  if (has('w')) result.push_back("@write");
-  if (has('r')) result.push_back("@read");
-  switch (spec.group) {
-    case command::group::generic:
-      result.push_back("@keyspace");
-      break;
-    case command::group::transactions:
-      result.push_back("@transaction");
-      break;
-    case command::group::sorted_set:
-      result.push_back("@sortedset");
-      break;
-    case command::group::server:
-    case command::group::cluster:
-      break;
-    default:
-      result.push_back("@" + std::string(command::group_name(spec.group)));
-  }
-  if (has('a')) result.insert(result.end(), {"@admin", "@dangerous"});
-  result.push_back(has('F') ? "@fast" : "@slow");
-  if (has('b')) result.push_back("@blocking");
-  return result;
-}
-
 void write_info(resp::encoder& out, const command_spec& spec) {
   out.array(10);
   out.bulk(spec.name);
@@ -98,7 +31,7 @@ void write_info(resp::encoder& out, const command_spec& spec) {
   out.integer(spec.first_key);
   out.integer(spec.last_key);
   out.integer(spec.key_step);
-  const std::vector<std::string> categories = acl_categories(spec);
+  const std::vector<std::string> categories = command::names_of(command::categories_of(spec));
   out.set(categories.size());
   for (const std::string& category : categories) out.status(category);
   out.array(0);  // tips

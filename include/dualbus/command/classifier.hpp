@@ -57,6 +57,11 @@ class classifier {
   classification classify(resp::arguments args, const xadd_arguments& where);
   /// The same without counting.
   classification explain(resp::arguments args, const xadd_arguments& where);
+  /// The type that the message names, in its field or else in JSON; a null view if it names none. Valid until
+  /// the next call.
+  std::string_view type_of(resp::arguments args, const xadd_arguments& where);
+  /// The same for a message that is one JSON text.
+  std::string_view type_of_json(std::string_view text);
 
  private:
   struct known_type {

@@ -43,6 +43,7 @@ class router {
   void foresee(const command_spec& spec, resp::arguments args, plan& out);
 
   const routing_table& table() const { return table_; }
+  classifier& types() { return classifier_; }
   /// True if the key's entries all live on one bus and IDs are not translated: pinned, or the only bus has
   /// slot 0.
   bool is_whole(std::string_view key) const { return whole_bus(key) != no_bus; }

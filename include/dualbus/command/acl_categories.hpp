@@ -1,0 +1,40 @@
+#pragma once
+
+#include <dualbus/command/command_table.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace dualbus::command {
+
+/// A set of ACL categories: bit i stands for acl_category_names()[i].
+using acl_categories = std::uint32_t;
+
+/// Without '@', in the order of Redis's ACL CAT, which is also that of COMMAND INFO.
+std::span<const std::string_view> acl_category_names();
+/// The category of that name in any case, as a set of one; 0 if there is none.
+acl_categories find_acl_category(std::string_view name);
+/// "@read", "@string", …
+std::vector<std::string> names_of(acl_categories set);
+
+/// Derived as Redis does (server.c, setImplicitACLCategories): w and r give write and read, unless a script;
+/// a gives admin and dangerous, p pubsub, b blocking, F fast, and whatever is not fast is slow. The rest
+/// comes from the command's group, and from a list of exceptions where Redis's files say otherwise.
+acl_categories categories_of(const command_spec& spec);
+
+/// A subcommand has its own categories; its command's do not count.
+struct subcommand_spec {
+  std::string_view command, name;  ///< lower case
+  std::string_view flags;          ///< those of command_spec that categories come from
+};
+/// By command: those of one command stand together.
+std::span<const subcommand_spec> subcommand_table();
+acl_categories categories_of(const subcommand_spec& spec);
+/// Index in subcommand_table(); -1 if the command has none of that name.
+int find_subcommand(std::size_t command, std::string_view name);
+
+}  // namespace dualbus::command
