@@ -95,7 +95,7 @@ check_redis() {
   [ -z "$left" ] || object "clients have called what dualbusd refuses (calls): $(paste -sd' ' <<<"${left// /=}")"
   [ "$(field connected_slaves)" = 0 ] || object "$(field connected_slaves) replicas: they would look for it on port $port again"
   left=$(env -u REDISCLI_AUTH timeout 5 redis-cli -h "$host" -p "$port" PING 2>&1 || true)
-  [ "$left" = PONG ] || object "clients give a password: dualbusd asks for none and answers AUTH with an error"
+  [ "$left" = PONG ] || object "clients give a password: the take-over works without users alone"
   [ "$(setting "$port" tls-port)" = 0 ] || object "it has a TLS port, whose clients would come back"
   left=$(sed -nE 's/^(db[1-9][0-9]*):.*/\1/p' <<<"$info" | paste -sd' ')
   [ -z "$left" ] || object "there are keys in $left: dualbusd serves database 0 alone"
@@ -103,7 +103,7 @@ check_redis() {
   [ "$rewrite" = yes ] || [ -z "$(field config_file)" ] || say "    note: $(field config_file) keeps port $port, unless you say --rewrite"
   left=$(foreign "$port")
   if awk 'NF && $8 != "default" { found = 1 } END { exit !found }' <<<"$left"; then
-    object "clients are $(awk 'NF && $8 != "default" { print $8 }' <<<"$left" | sort -u | paste -sd' '): dualbusd knows no users"
+    object "clients are $(awk 'NF && $8 != "default" { print $8 }' <<<"$left" | sort -u | paste -sd' '): the take-over works without users alone"
   fi
   if awk '$3 ~ /U/ { found = 1 } END { exit !found }' <<<"$left"; then object "clients use its Unix socket and would come back to it"; fi
   case $listen_address in

@@ -41,6 +41,8 @@ void add(metrics::worker_metrics& sum, const metrics::worker_metrics& worker) {
   sum.local_wakes.merge(worker.local_wakes);
   sum.notified_wakes.merge(worker.notified_wakes);
   sum.unstable_reads += worker.unstable_reads;
+  sum.authentication_failures += worker.authentication_failures;
+  sum.permission_denials += worker.permission_denials;
   sum.unknown_slot_ids += worker.unknown_slot_ids;
   for (std::size_t i = 0; i < std::min(sum.commands.size(), worker.commands.size()); ++i) {
     for (std::size_t o = 0; o < metrics::outcome_count; ++o) sum.commands[i][o] += worker.commands[i][o];

@@ -29,6 +29,8 @@ void add_daemon(family_set& out, const daemon_state& state) {
   }
   out.add(metric::client_received_bytes, {}, number(all.received_bytes));
   out.add(metric::client_sent_bytes, {}, number(all.sent_bytes));
+  out.add(metric::authentication_failures, {}, number(all.authentication_failures));
+  out.add(metric::permission_denials, {}, number(all.permission_denials));
   out.add(metric::unknown_slot_ids, {}, number(all.unknown_slot_ids));
   out.add(metric::parked_readers, {}, number(all.parked_readers));
   out.add(metric::wake, {"local"}, all.local_wakes);

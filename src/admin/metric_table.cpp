@@ -19,6 +19,8 @@ constexpr metric_description table[] = {
     {metric::clients_closed, counter, "dualbus_clients_closed_total", "reason", "Client connections that ended, by reason."},
     {metric::client_received_bytes, counter, "dualbus_client_received_bytes_total", "", "Bytes received from clients."},
     {metric::client_sent_bytes, counter, "dualbus_client_sent_bytes_total", "", "Bytes sent to clients."},
+    {metric::authentication_failures, counter, "dualbus_authentication_failures_total", "", "Attempts of clients to log in that failed."},
+    {metric::permission_denials, counter, "dualbus_permission_denials_total", "", "Requests refused because the user may not make them."},
     {metric::requests, counter, "dualbus_requests_total", "cmd, outcome", "Requests of clients, by command and by how they ended."},
     {metric::messages_routed, counter, "dualbus_messages_routed_total", "bus, rule, message_type", "Messages (XADD) routed, by bus, by the rule that decided and by message type."},
     {metric::unknown_slot_ids, counter, "dualbus_unknown_slot_ids_total", "", "Entry IDs in requests that name a slot no bus has."},

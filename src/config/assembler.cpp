@@ -35,6 +35,7 @@ void assembler::run() {
   const auto& buses = config_.routing.buses;
   for (std::size_t i = 0; i < buses.size(); ++i) bus_of_name_.emplace(buses[i].name, i);
   check_listeners();
+  check_auth();
   check_backend();
   check_buses();
   // Without buses every name would be unknown, which says nothing new.
@@ -49,10 +50,6 @@ void assembler::check_listeners() {
   const admin_settings& admin = config_.admin;
   if (listen.port == 0 && at_.accepted("listen.port") && listen.unix_socket.empty()) {
     mistake("listen.port", "0 opens no port, and there is no listen.unix_socket: no client could connect");
-  }
-  if (listen.port != 0 && !is_loopback_address(listen.address)) {
-    warning("listen.address", "clients need no password, so everybody who reaches " + listen.address +
-                                  " port " + std::to_string(listen.port) + " can use every bus");
   }
   if (admin.port != 0 && !is_loopback_address(admin.address)) {
     warning("admin.address", "there is no authentication, so everybody who reaches " + admin.address +
@@ -126,7 +123,7 @@ void assembler::check_buses() {
       }
       check_own_address(i);
     }
-    read_password(i);
+    read_bus_password(i);
   }
   if (!any_active) mistake("buses", "all buses are draining, one must be active");
 }
@@ -144,27 +141,28 @@ void assembler::check_own_address(std::size_t bus) {
   }
 }
 
-void assembler::read_password(std::size_t bus) {
+void assembler::read_bus_password(std::size_t bus) {
   bus_settings& settings = config_.buses[bus];
-  if (!settings.password_file.empty() && !settings.password_env.empty()) {
-    mistake(bus_path(bus, "password_env"), "stands beside password_file; give only one of them");
-    return;
-  }
-  std::optional<std::string> password;
-  if (!settings.password_file.empty()) {
-    password = password_from_file(bus);
-  } else if (!settings.password_env.empty()) {
-    password = password_from_environment(bus);
-  } else if (!settings.username.empty() && !at_.refused(bus_path(bus, "password_file")) &&
-             !at_.refused(bus_path(bus, "password_env"))) {
+  if (auto password = read_password(bus_path(bus, ""), settings.password_file, settings.password_env)) {
+    settings.password = std::move(*password);
+  } else if (settings.password_file.empty() && settings.password_env.empty() && !settings.username.empty() &&
+             !at_.refused(bus_path(bus, "password_file")) && !at_.refused(bus_path(bus, "password_env"))) {
     mistake(bus_path(bus, "username"), "needs a password_file or password_env");
   }
-  if (password) settings.password = std::move(*password);
 }
 
-std::optional<std::string> assembler::password_from_file(std::size_t bus) {
-  const std::string& name = config_.buses[bus].password_file;
-  const std::string key = bus_path(bus, "password_file");
+std::optional<std::string> assembler::read_password(const std::string& path, const std::string& file,
+                                                    const std::string& variable) {
+  if (!file.empty() && !variable.empty()) {
+    mistake(path + ".password_env", "stands beside password_file; give only one of them");
+    return std::nullopt;
+  }
+  if (!file.empty()) return password_from_file(file, path + ".password_file");
+  if (!variable.empty()) return password_from_environment(variable, path + ".password_env");
+  return std::nullopt;
+}
+
+std::optional<std::string> assembler::password_from_file(const std::string& name, const std::string& key) {
   const bool relative = name.front() != '/' && !directory_.empty();
   file_content content = read_file(relative ? directory_ + "/" + name : name, max_password_bytes);
   if (!content.problem.empty()) {
@@ -180,11 +178,11 @@ std::optional<std::string> assembler::password_from_file(std::size_t bus) {
   return std::move(content.text);
 }
 
-std::optional<std::string> assembler::password_from_environment(std::size_t bus) {
-  const std::string& name = config_.buses[bus].password_env;
+std::optional<std::string> assembler::password_from_environment(const std::string& name,
+                                                                const std::string& key) {
   const char* password = std::getenv(name.c_str());
   if (password == nullptr || *password == '\0') {
-    mistake(bus_path(bus, "password_env"),
+    mistake(key,
             "the environment variable " + quoted(name) + (password == nullptr ? " is not set" : " is empty"));
     return std::nullopt;
   }

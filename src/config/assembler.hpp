@@ -9,12 +9,14 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 namespace dualbus::config {
 
 inline constexpr std::size_t max_buses = 16;
 inline constexpr std::size_t max_bus_name = 32;
 inline constexpr std::size_t max_password_bytes = 4096;
+inline constexpr std::size_t max_user_name = 128;
 
 /// Turns a draft into the finished configuration: resolves names of buses, reads passwords, and checks what
 /// keys must fulfil together. Says nothing about keys that the reader has refused, so that one mistake is
@@ -31,9 +33,18 @@ class assembler {
   void check_buses();
   void check_bus_name(const std::string& name);
   void check_own_address(std::size_t bus);
-  void read_password(std::size_t bus);
-  std::optional<std::string> password_from_file(std::size_t bus);
-  std::optional<std::string> password_from_environment(std::size_t bus);
+  void read_bus_password(std::size_t bus);
+  /// Of the section `path`: from a file or the environment, whichever is named. Reports what is wrong.
+  std::optional<std::string> read_password(const std::string& path, const std::string& file,
+                                           const std::string& variable);
+  std::optional<std::string> password_from_file(const std::string& name, const std::string& key);
+  std::optional<std::string> password_from_environment(const std::string& name, const std::string& key);
+  void check_auth();
+  void check_user(user_settings& user);
+  void check_hashes(user_settings& user, const std::string& path);
+  void check_commands(const user_settings& user, const std::string& path);
+  void check_patterns(const std::vector<std::string>& patterns, std::string_view marks,
+                      const std::string& path);
   void check_backend();
   void resolve_default_buses_and_anchor();
   void resolve_types();

@@ -10,6 +10,8 @@ namespace dualbus::config {
 
 /// The daemon itself: listeners, workers, log.
 std::span<const key_row> server_rows();
+/// Users and what they may do.
+std::span<const key_row> auth_rows();
 /// The buses, the connections to them, and leaving one.
 std::span<const key_row> bus_rows();
 /// Where requests go, and which of them never reach a bus.

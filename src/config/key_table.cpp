@@ -14,6 +14,14 @@ constexpr section_row sections[] = {
     {.path = "listen",
      .meaning = "Where clients connect. At least one of the port and the Unix socket must be open."},
     {.path = "admin", .meaning = "The HTTP listener for metrics, health and administration."},
+    {.path = "auth",
+     .meaning = "Who may use the daemon. Without users everybody may do everything. See "
+                "[security.md](security.md)."},
+    {.path = "auth.users",
+     .meaning = "The users by name. A client is the user `default` until it logs in; unless that user is "
+                "listed with "
+                "`nopass: true`, it can do nothing before."},
+    {.path = "auth.users.*"},
     {.path = "buses",
      .meaning =
          "The Redis servers behind the daemon, up to 16, by name. A name has up to 32 characters of `a-z`, "
@@ -48,12 +56,13 @@ constexpr section_row sections[] = {
      .meaning =
          "When a bus with `state: draining` counts as drained, which the page `/drain` of the admin listener "
          "and metrics tell: see [draining.md](draining.md)."},
+    {.path = "slowlog", .meaning = "Which requests `SLOWLOG GET` shows."},
     {.path = "log", .meaning = "Logging, one line per event, to standard error."},
 };
 
 std::vector<key_row> all_rows() {
   std::vector<key_row> all;
-  for (const auto rows : {server_rows(), bus_rows(), routing_rows(), limit_rows()}) {
+  for (const auto rows : {server_rows(), auth_rows(), bus_rows(), routing_rows(), limit_rows()}) {
     all.insert(all.end(), rows.begin(), rows.end());
   }
   return all;

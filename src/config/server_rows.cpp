@@ -15,8 +15,8 @@ constexpr key_row rows[] = {
      .fallback = "127.0.0.1",
      .meaning =
          "The numeric IPv4 or IPv6 address on which clients are accepted; `0.0.0.0` and `::` mean every "
-         "one of the machine. The daemon asks clients for no password, so an address beyond loopback is "
-         "for networks in which everybody may use every bus; it is accepted with a warning.",
+         "one of the machine. An address beyond loopback needs users in `auth.users`, or "
+         "`auth.allow_unauthenticated: true` for networks in which everybody may use every bus.",
      .bind = in<&configuration::listen, &listen_settings::address>()},
     {.path = "listen.port",
      .type = integer,
@@ -77,6 +77,31 @@ constexpr key_row rows[] = {
      .fallback = "200",
      .meaning = "How many engines each worker counts by name; further ones count as `other`.",
      .bind = in<&configuration::engines, &engine_settings::max_names>()},
+    {.path = "slowlog.threshold",
+     .type = duration,
+     .reload = true,
+     .range = {0, hour},
+     .fallback = "10ms",
+     .meaning =
+         "A request that takes at least so long, from its arrival to its answer, is kept for `SLOWLOG GET`. "
+         "`0` keeps all that go to a bus. Commands that may block are left out.",
+     .bind = in<&configuration::slowlog, &slowlog_settings::threshold>()},
+    {.path = "slowlog.max_entries",
+     .type = integer,
+     .reload = true,
+     .range = {0, 100000},
+     .fallback = "128",
+     .meaning = "How many of them each worker keeps; older ones go. `0` keeps none.",
+     .bind = in<&configuration::slowlog, &slowlog_settings::max_entries>()},
+    {.path = "slowlog.arguments",
+     .type = choice,
+     .reload = true,
+     .choices = "false|true",
+     .fallback = "false",
+     .meaning =
+         "`true` also keeps the arguments, cut as Redis cuts them. That costs a copy of every request, since "
+         "nobody knows beforehand which will be slow; `false` keeps the command's name.",
+     .bind = in<&configuration::slowlog, &slowlog_settings::arguments>()},
     {.path = "log.level",
      .type = choice,
      .reload = true,

@@ -14,6 +14,11 @@ struct refused_key {
   std::string_view path, text;
 };
 constexpr refused_key refused_keys[] = {
+    {"auth.users.*.password",
+     "a password does not belong in this file; put its SHA-256 into password_hashes, or name a file in "
+     "password_file or an environment variable in password_env"},
+    {"auth.users.*.passwords",
+     "a password does not belong in this file; put the SHA-256 of each into password_hashes"},
     {"buses.*.password",
      "a password does not belong in this file; put it into a file and name that in password_file, or into an "
      "environment variable and name that in password_env"},
@@ -96,6 +101,7 @@ void table_reader::read_map(const node& map, const std::string& pattern, const s
     const position at = item.is == node::kind::scalar ? item.at : key.at;
     place inside = here;
     if (named) inside = {i, key.text};
+    if (child_pattern == "auth.users.*") draft_.config.auth.users.emplace_back().name = key.text;
     if (child_pattern == "buses.*") {
       draft_.config.buses.emplace_back();
       draft_.config.routing.buses.push_back({.name = key.text, .id_slot = 0, .draining = false});

@@ -1,3 +1,5 @@
+#include "subcommands.hpp"
+
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/session/local_commands.hpp>
 #include <dualbus/session/session.hpp>
@@ -16,10 +18,6 @@ namespace {
 
 using base::equals_ignoring_case;
 using metrics::outcome;
-
-void answer_ok(session& client, const request& what) {
-  client.answer(what.command, outcome::ok, [](resp::encoder& out) { out.status("OK"); });
-}
 
 bool is_printable_word(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c >= '!' && c <= '~'; });
@@ -139,13 +137,13 @@ void list(worker_context& context, session& client, const request& what) {
 
 struct kill_filter {
   std::optional<std::uint64_t> id;
-  std::optional<std::string> address, local_address;
+  std::optional<std::string> address, local_address, user;
   std::optional<std::int64_t> max_age_seconds;
   bool skip_me = true, none = false;
 };
 
 /// Reads the filters of the newer form; the fault found, or nothing.
-std::string parse_filter(resp::arguments args, kill_filter& filter) {
+std::string parse_filter(const access_control& access, resp::arguments args, kill_filter& filter) {
   for (std::size_t i = 2; i < args.size(); i += 2) {
     if (i + 1 == args.size()) return "ERR syntax error";
     const std::string_view value = args[i + 1];
@@ -161,7 +159,10 @@ std::string parse_filter(resp::arguments args, kill_filter& filter) {
     } else if (equals_ignoring_case(args[i], "laddr")) {
       filter.local_address = value;
     } else if (equals_ignoring_case(args[i], "user")) {
-      if (value != "default") return "ERR No such user '" + std::string(value) + "'";
+      if (!access.restricts() ? value != default_user : access.find(value) == nullptr) {
+        return "ERR No such user '" + std::string(value) + "'";
+      }
+      filter.user = value;
     } else if (equals_ignoring_case(args[i], "maxage")) {
       filter.max_age_seconds = base::parse_int64(value);
       if (!filter.max_age_seconds || *filter.max_age_seconds < 1)
@@ -180,6 +181,7 @@ std::string parse_filter(resp::arguments args, kill_filter& filter) {
 bool matches(const kill_filter& filter, const session& s, std::uint64_t asking) {
   if (filter.none || (filter.skip_me && s.id() == asking)) return false;
   if (filter.id && *filter.id != s.id()) return false;
+  if (filter.user && *filter.user != s.user_name()) return false;
   if (filter.address && *filter.address != s.peer_address()) return false;
   if (filter.local_address && *filter.local_address != s.local_address()) return false;
   return !filter.max_age_seconds || s.age().count() >= *filter.max_age_seconds;
@@ -191,7 +193,7 @@ void kill(worker_context& context, session& client, const request& what) {
   if (old_form) {
     filter.address = what.args[2];
     filter.skip_me = false;
-  } else if (const std::string fault = parse_filter(what.args, filter); !fault.empty()) {
+  } else if (const std::string fault = parse_filter(context.access(), what.args, filter); !fault.empty()) {
     return client.refuse(what.command, fault);
   }
   const auto question = [filter, asking = client.id()](worker_context& worker) {
@@ -241,13 +243,76 @@ void unblock(worker_context& context, session& client, const request& what) {
   });
 }
 
-struct subcommand {
-  std::string_view name;
-  int arity;  // with CLIENT and the name; negative: at least
-  void (*run)(worker_context&, session&, const request&);
-};
+// Keys of streams lie on several buses, and other keys may change through other workers' connections.
+void tracking(worker_context&, session& client, const request& what) {
+  if (equals_ignoring_case(what.args[2], "off")) return answer_ok(client, what);
+  if (!equals_ignoring_case(what.args[2], "on")) return client.refuse(what.command, "ERR syntax error");
+  client.refuse(
+      what.command,
+      "NOTSUPPORTED client-side caching does not work through dualbusd: read without CLIENT TRACKING");
+}
+
+void caching(worker_context&, session& client, const request& what) {
+  client.refuse(
+      what.command,
+      "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT "
+      "mode enabled");
+}
+
+void tracking_info(worker_context&, session& client, const request& what) {
+  client.answer(what.command, outcome::ok, [](resp::encoder& out) {
+    out.map(3);
+    out.bulk("flags");
+    out.set(1);
+    out.bulk("off");
+    out.bulk("redirect");
+    out.integer(-1);
+    out.bulk("prefixes");
+    out.array(0);
+  });
+}
+
+void get_redirection(worker_context&, session& client, const request& what) {
+  client.answer(what.command, outcome::ok, [](resp::encoder& out) { out.integer(-1); });
+}
+
+void help(worker_context&, session& client, const request& what) {
+  constexpr std::string_view lines[] = {
+      "GETNAME",
+      "    Return the name of the current connection.",
+      "ID",
+      "    Return the ID of the current connection.",
+      "INFO",
+      "    Return information about the current client connection.",
+      "KILL <ip:port>",
+      "    Kill connection made from <ip:port>.",
+      "KILL <option> <value> [<option> <value> [...]]",
+      "    Kill connections. Options: ADDR, LADDR, TYPE, USER, ID, MAXAGE, SKIPME.",
+      "LIST [TYPE <type> | ID <id> [...]]",
+      "    Return information about client connections.",
+      "UNPAUSE",
+      "    Stop the current client pause, resuming traffic.",
+      "PAUSE <timeout> [WRITE|ALL]",
+      "    Suspend all, or just write, clients for <timeout> milliseconds.",
+      "REPLY (ON|OFF|SKIP)",
+      "    Control the replies sent to the current connection.",
+      "SETNAME <name>",
+      "    Assign the name <name> to the current connection.",
+      "UNBLOCK <clientid> [TIMEOUT|ERROR]",
+      "    Unblock the specified blocked client.",
+      "TRACKINGINFO",
+      "    Report tracking status for the current connection."};
+  answer_help(client, what, "CLIENT", lines);
+}
 
 constexpr subcommand subcommands[] = {
+    {"caching", 3, caching},
+    {"getredir", 2, get_redirection},
+    {"help", 2, help},
+    {"pause", -3, run_client_pause},
+    {"tracking", -3, tracking},
+    {"trackinginfo", 2, tracking_info},
+    {"unpause", 2, run_client_unpause},
     {"getname", 2, [](worker_context&, session& c, const request& w) { get_name(c, w); }},
     {"id", 2,
      [](worker_context&, session& c, const request& w) {
@@ -268,27 +333,10 @@ constexpr subcommand subcommands[] = {
     {"unblock", -3, unblock},
 };
 
-constexpr std::string_view not_available[] = {"caching", "getredir", "help",         "maint_notifications",
-                                              "pause",   "tracking", "trackinginfo", "unpause"};
-
 }  // namespace
 
 void run_client(worker_context& context, session& client, const request& what) {
-  for (const subcommand& s : subcommands) {
-    if (!equals_ignoring_case(what.args[1], s.name)) continue;
-    const auto count = static_cast<int>(what.args.size());
-    if (s.arity >= 0 ? count != s.arity : count < -s.arity) {
-      return refuse_arity(client, what, "client|" + std::string(s.name));
-    }
-    return s.run(context, client, what);
-  }
-  for (const std::string_view name : not_available) {
-    if (equals_ignoring_case(what.args[1], name)) {
-      return client.refuse(what.command, "NOTSUPPORTED subcommand '" + std::string(name) +
-                                             "' of CLIENT is not available in this version");
-    }
-  }
-  refuse_subcommand(client, what);
+  run_subcommand(context, client, what, "client", subcommands);
 }
 
 }  // namespace dualbus::session

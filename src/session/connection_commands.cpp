@@ -1,4 +1,7 @@
+#include "subcommands.hpp"
+
 #include <dualbus/base/numbers.hpp>
+#include <dualbus/session/authorization.hpp>
 #include <dualbus/session/local_commands.hpp>
 #include <dualbus/session/session.hpp>
 #include <dualbus/session/worker_context.hpp>
@@ -7,15 +10,11 @@
 #include <optional>
 #include <string>
 
-// PING, ECHO, AUTH, HELLO, SELECT, TIME, QUIT, RESET: one connection's matters.
+// PING, ECHO, HELLO, SELECT, TIME, QUIT, RESET: one connection's matters.
 namespace dualbus::session {
 namespace {
 
 using metrics::outcome;
-
-void answer_ok(session& client, const request& what) {
-  client.answer(what.command, outcome::ok, [](resp::encoder& out) { out.status("OK"); });
-}
 
 void run_ping(session& client, const request& what) {
   if (what.args.size() > 2) return refuse_arity(client, what, "ping");
@@ -43,21 +42,6 @@ void run_time(session& client, const request& what) {
   });
 }
 
-// No users are configured, so there is the one that Redis has then: "default", whom every password fits.
-constexpr std::string_view wrong_pass = "WRONGPASS invalid username-password pair or user is disabled.";
-
-void run_auth(session& client, const request& what) {
-  if (what.args.size() > 3) return client.refuse(what.command, "ERR syntax error");
-  if (what.args.size() == 2) {
-    return client.refuse(
-        what.command,
-        "ERR AUTH <password> called without any password configured for the default user. Are you "
-        "sure your configuration is correct?");
-  }
-  if (what.args[1] != "default") return client.refuse(what.command, wrong_pass);
-  answer_ok(client, what);
-}
-
 }  // namespace
 
 void run_hello(worker_context& context, session& client, const request& what) {
@@ -76,7 +60,9 @@ void run_hello(worker_context& context, session& client, const request& what) {
   for (; next < args.size(); ++next) {
     const std::size_t more = args.size() - 1 - next;
     if (base::equals_ignoring_case(args[next], "auth") && more >= 2) {
-      if (args[next + 1] != "default") return client.refuse(what.command, wrong_pass);
+      if (!log_in(context, client, args[next + 1], args[next + 2])) {
+        return client.refuse(what.command, wrong_pass);
+      }
       next += 2;
     } else if (base::equals_ignoring_case(args[next], "setname") && more >= 1) {
       name = args[++next];
@@ -90,6 +76,12 @@ void run_hello(worker_context& context, session& client, const request& what) {
       return client.refuse(what.command,
                            "ERR Syntax error in HELLO option '" + std::string(args[next]) + "'");
     }
+  }
+  if (context.access().restricts() && client.current_user() == nullptr) {
+    return client.refuse(what.command,
+                         "NOAUTH HELLO must be called with the client already authenticated, otherwise the "
+                         "HELLO AUTH <user> <pass> option can be used to authenticate the client and "
+                         "select the RESP protocol version at the same time");
   }
   if (name) client.set_name(*name);
   client.set_protocol(version);
@@ -112,17 +104,6 @@ void run_hello(worker_context& context, session& client, const request& what) {
   });
 }
 
-void refuse_subcommand(session& client, const request& what) {
-  std::string upper(what.args[0]);
-  for (char& c : upper) c = static_cast<char>(c >= 'a' && c <= 'z' ? c - 32 : c);
-  client.refuse(what.command, "ERR unknown subcommand '" + std::string(what.args[1].substr(0, 128)) +
-                                  "'. Try " + upper + " HELP.");
-}
-
-void refuse_arity(session& client, const request& what, std::string_view full_name) {
-  client.refuse(what.command, "ERR wrong number of arguments for '" + std::string(full_name) + "' command");
-}
-
 void run_local_command(worker_context& context, session& client, const command::command_spec& spec,
                        const request& what) {
   if (spec.name == "ping") return run_ping(client, what);
@@ -130,21 +111,25 @@ void run_local_command(worker_context& context, session& client, const command::
     return client.answer(what.command, outcome::ok, [&](resp::encoder& out) { out.bulk(what.args[1]); });
   }
   if (spec.name == "hello") return run_hello(context, client, what);
+  if (spec.name == "acl") return run_acl(context, client, what);
+  if (spec.name == "slowlog") return run_slowlog(context, client, what);
+  if (spec.name == "monitor") return run_monitor(context, client, what);
   if (spec.name == "client") return run_client(context, client, what);
   if (spec.name == "command") return run_command(context, client, what);
   if (spec.name == "info") return run_info(context, client, what);
   if (spec.name == "config") return run_config(context, client, what);
   if (spec.name == "select") return run_select(client, what);
   if (spec.name == "time") return run_time(client, what);
-  if (spec.name == "auth") return run_auth(client, what);
+  if (spec.name == "auth") return run_auth(context, client, what);
   if (spec.name == "reset") {
     client.reset();
     return client.answer(what.command, outcome::ok, [](resp::encoder& out) { out.status("RESET"); });
   }
   if (spec.name == "quit") {
     answer_ok(client, what);
-    client.close_after_replies(metrics::close_reason::client);
+    return client.close_after_replies(metrics::close_reason::client);
   }
+  run_server_command(context, client, spec, what);
 }
 
 }  // namespace dualbus::session

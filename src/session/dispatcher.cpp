@@ -1,6 +1,7 @@
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/command/command_table.hpp>
 #include <dualbus/command/key_positions.hpp>
+#include <dualbus/session/authorization.hpp>
 #include <dualbus/session/blocking_operation.hpp>
 #include <dualbus/session/dispatcher.hpp>
 #include <dualbus/session/key_operations.hpp>
@@ -173,6 +174,11 @@ bool dispatch(worker_context& context, session& client, request what) {
     spoil_transaction(client, &spec);
     client.refuse(what.command, fault);
     return true;
+  }
+  if (context.guarded) {
+    const admission verdict = admit(context, client, spec, what);
+    if (verdict == admission::refused) spoil_transaction(client, &spec);
+    if (verdict != admission::run) return verdict == admission::refused;
   }
   if (client.in_transaction() && is_queued(spec)) {
     queue_request(context, client, spec, what);

@@ -1,12 +1,18 @@
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/base/version.hpp>
+#include <dualbus/command/command_table.hpp>
 #include <dualbus/session/local_commands.hpp>
 #include <dualbus/session/session.hpp>
 #include <dualbus/session/worker_context.hpp>
 
+#include <algorithm>
+#include <array>
+#include <cstdlib>
 #include <fstream>
-#include <sstream>
+#include <memory>
+#include <mutex>
 #include <string>
+#include <string_view>
 #include <sys/resource.h>
 #include <unistd.h>
 #include <vector>
@@ -15,40 +21,65 @@
 namespace dualbus::session {
 namespace {
 
-// What one worker adds to the sums, as text between threads.
-std::string own_counts(worker_context& worker) {
-  std::uint64_t blocked = 0;
-  worker.clients.for_each([&blocked](const session& s) { blocked += s.blocked() ? 1 : 0; });
-  return fmt::format("{} {} {} {} {} {} {}", worker.clients.size(), blocked, worker.metrics.clients_accepted,
-                     worker.metrics.clients_rejected, worker.metrics.requests(),
-                     worker.metrics.received_bytes, worker.metrics.sent_bytes);
-}
+using outcomes = std::array<std::uint64_t, metrics::outcome_count>;
 
+// The sums over all workers; each adds its own, one after the other.
 struct counts {
+  std::mutex mutex;
   std::uint64_t clients = 0, blocked = 0, accepted = 0, rejected = 0, requests = 0, received = 0, sent = 0;
+  std::uint64_t unknown = 0, authentication_failures = 0, permission_denials = 0;
+  std::vector<outcomes> commands = std::vector<outcomes>(command::command_table().size());
+
+  void add(const worker_context& worker);
+  outcomes all_commands() const;
 };
 
-counts sum(const std::vector<std::string>& answers) {
-  counts total;
-  for (const std::string& text : answers) {
-    counts c;
-    std::istringstream(text) >> c.clients >> c.blocked >> c.accepted >> c.rejected >> c.requests >>
-        c.received >> c.sent;
-    total.clients += c.clients;
-    total.blocked += c.blocked;
-    total.accepted += c.accepted;
-    total.rejected += c.rejected;
-    total.requests += c.requests;
-    total.received += c.received;
-    total.sent += c.sent;
+void counts::add(const worker_context& worker) {
+  const std::lock_guard lock(mutex);
+  const metrics::worker_metrics& m = worker.metrics;
+  clients += worker.clients.size();
+  worker.clients.for_each([this](const session& s) { blocked += s.blocked() ? 1 : 0; });
+  accepted += m.clients_accepted;
+  rejected += m.clients_rejected;
+  requests += m.requests();
+  received += m.received_bytes;
+  sent += m.sent_bytes;
+  unknown += m.unknown_commands;
+  authentication_failures += m.authentication_failures;
+  permission_denials += m.permission_denials;
+  for (std::size_t i = 0; i < commands.size(); ++i) {
+    for (std::size_t o = 0; o < metrics::outcome_count; ++o) commands[i][o] += m.commands[i][o];
   }
-  return total;
 }
 
-std::uint64_t resident_bytes() {
-  std::uint64_t pages = 0, resident = 0;
-  std::ifstream("/proc/self/statm") >> pages >> resident;
-  return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+outcomes counts::all_commands() const {
+  outcomes sum{};
+  for (const outcomes& one : commands) {
+    for (std::size_t o = 0; o < sum.size(); ++o) sum[o] += one[o];
+  }
+  return sum;
+}
+
+std::uint64_t of(const outcomes& counted, metrics::outcome which) {
+  return counted[static_cast<std::size_t>(which)];
+}
+
+// Of /proc/self/status, in bytes; 0 if it is not there.
+std::uint64_t memory_figure(std::string_view name) {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with(name)) return std::strtoull(line.c_str() + name.size(), nullptr, 10) * 1024;
+  }
+  return 0;
+}
+
+// As Redis writes amounts for people (util.c, bytesToHuman).
+std::string human(std::uint64_t bytes) {
+  constexpr std::string_view units = "BKMGT";
+  auto amount = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  for (; amount >= 1024 && unit + 1 < units.size(); ++unit) amount /= 1024;
+  return unit == 0 ? fmt::format("{}B", bytes) : fmt::format("{:.2f}{}", amount, units[unit]);
 }
 
 double to_seconds(const timeval& time) {
@@ -80,48 +111,113 @@ std::string buses_section(worker_context& c) {
   return text;
 }
 
-bool wants(const std::vector<std::string>& sections, std::string_view name) {
-  if (sections.empty()) return true;
-  for (const std::string& section : sections) {
-    if (section == name || section == "all" || section == "everything" || section == "default") return true;
+std::string memory_section() {
+  const std::uint64_t resident = memory_figure("VmRSS:"), peak = memory_figure("VmHWM:");
+  const std::uint64_t machine = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
+                                static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  return fmt::format(
+      "# "
+      "Memory\r\nused_memory:{0}\r\nused_memory_human:{1}\r\nused_memory_rss:{0}\r\nused_memory_rss_human:{1}"
+      "\r\n"
+      "used_memory_peak:{2}\r\nused_memory_peak_human:{3}\r\ntotal_system_memory:{4}\r\n"
+      "total_system_memory_human:{5}\r\nmaxmemory:0\r\nmaxmemory_human:0B\r\nmaxmemory_policy:noeviction\r\n",
+      resident, human(resident), peak, human(peak), machine, human(machine));
+}
+
+std::string stats_section(const counts& total) {
+  const outcomes all = total.all_commands();
+  std::uint64_t errors = total.unknown;
+  for (std::size_t o = 1; o < all.size(); ++o) errors += all[o];
+  return fmt::format(
+      "# "
+      "Stats\r\ntotal_connections_received:{}\r\ntotal_commands_processed:{}\r\ntotal_net_input_bytes:{}\r\n"
+      "total_net_output_bytes:{}\r\nrejected_connections:{}\r\ntotal_error_replies:{}\r\n"
+      "acl_access_denied_auth:{}\r\n",
+      total.accepted, total.requests, total.received, total.sent, total.rejected, errors,
+      total.authentication_failures);
+}
+
+// How long a command took is not counted by command: usec is there for those who expect the field.
+std::string command_section(const counts& total) {
+  using enum metrics::outcome;
+  std::string text = "# Commandstats\r\n";
+  for (std::size_t i = 0; i < total.commands.size(); ++i) {
+    const outcomes& c = total.commands[i];
+    const std::uint64_t calls = of(c, ok) + of(c, redis_error);
+    const std::uint64_t rejected = of(c, refused) + of(c, bus_down);
+    const std::uint64_t failed = of(c, redis_error) + of(c, bus_lost) + of(c, bus_timeout);
+    if (calls + rejected + failed == 0) continue;
+    text += fmt::format("cmdstat_{}:calls={},usec=0,usec_per_call=0.00,rejected_calls={},failed_calls={}\r\n",
+                        command::command_table()[i].name, calls + of(c, bus_lost) + of(c, bus_timeout),
+                        rejected, failed);
   }
-  return false;
+  return text;
+}
+
+// Of the errors of the daemon's own; those of buses stand in their own INFO.
+std::string error_section(const counts& total) {
+  const outcomes all = total.all_commands();
+  std::string text = "# Errorstats\r\n";
+  const auto add = [&text](std::string_view name, std::uint64_t count) {
+    if (count > 0) text += fmt::format("errorstat_{}:count={}\r\n", name, count);
+  };
+  add("BUSDOWN", of(all, metrics::outcome::bus_down));
+  add("BUSLOST", of(all, metrics::outcome::bus_lost));
+  add("BUSTIMEOUT", of(all, metrics::outcome::bus_timeout));
+  add("NOPERM", total.permission_denials);
+  add("WRONGPASS", total.authentication_failures);
+  return text;
+}
+
+std::string cpu_section() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return fmt::format(
+      "# CPU\r\nused_cpu_sys:{:.6f}\r\nused_cpu_user:{:.6f}\r\nused_cpu_sys_children:0.000000\r\n"
+      "used_cpu_user_children:0.000000\r\n",
+      to_seconds(usage.ru_stime), to_seconds(usage.ru_utime));
+}
+
+enum class shown : std::uint8_t { by_default, in_all };
+
+// What Redis shows without a section named, with `all`, with `everything`, and with its name.
+bool wants(const std::vector<std::string>& sections, std::string_view name, shown when) {
+  if (sections.empty()) return when == shown::by_default;
+  return std::any_of(sections.begin(), sections.end(), [&](const std::string& section) {
+    if (section == "default") return when == shown::by_default;
+    return section == "all" || section == "everything" || section == name;
+  });
 }
 
 std::string compose(worker_context& context, const std::vector<std::string>& sections, const counts& total) {
-  std::vector<std::string> parts;
-  const auto add = [&](std::string_view name, auto&& make) {
-    if (wants(sections, name)) parts.push_back(make());
+  std::string text;
+  const auto add = [&](std::string_view name, auto&& make, shown when = shown::by_default) {
+    if (wants(sections, name, when)) text += (text.empty() ? "" : "\r\n") + make();
   };
+  const auto fixed = [](std::string_view section) { return [section] { return std::string(section); }; };
   add("server", [&] { return server_section(context); });
   add("clients", [&] {
-    return fmt::format("# Clients\r\nconnected_clients:{}\r\nmaxclients:{}\r\nblocked_clients:{}\r\n",
-                       total.clients, context.configuration().limits.max_clients, total.blocked);
-  });
-  add("memory", [&] {
-    return fmt::format("# Memory\r\nused_memory:{0}\r\nused_memory_rss:{0}\r\nmaxmemory:0\r\n",
-                       resident_bytes());
-  });
-  add("persistence", [] { return std::string("# Persistence\r\nloading:0\r\nasync_loading:0\r\n"); });
-  add("stats", [&] {
     return fmt::format(
         "# "
-        "Stats\r\ntotal_connections_received:{}\r\ntotal_commands_processed:{}\r\ntotal_net_input_bytes:{}"
-        "\r\n"
-        "total_net_output_bytes:{}\r\nrejected_connections:{}\r\n",
-        total.accepted, total.requests, total.received, total.sent, total.rejected);
+        "Clients\r\nconnected_clients:{}\r\ncluster_connections:0\r\nmaxclients:{}\r\nblocked_clients:{}\r\n"
+        "tracking_clients:0\r\n",
+        total.clients, context.configuration().limits.max_clients, total.blocked);
   });
-  add("replication", [] { return std::string("# Replication\r\nrole:master\r\nconnected_slaves:0\r\n"); });
-  add("cpu", [] {
-    rusage usage{};
-    ::getrusage(RUSAGE_SELF, &usage);
-    return fmt::format("# CPU\r\nused_cpu_sys:{:.6f}\r\nused_cpu_user:{:.6f}\r\n", to_seconds(usage.ru_stime),
-                       to_seconds(usage.ru_utime));
-  });
-  add("cluster", [] { return std::string("# Cluster\r\ncluster_enabled:0\r\n"); });
+  add("memory", memory_section);
+  add("persistence", fixed("# Persistence\r\nloading:0\r\nasync_loading:0\r\nrdb_bgsave_in_progress:0\r\n"
+                           "aof_enabled:0\r\naof_rewrite_in_progress:0\r\n"));
+  add("stats", [&] { return stats_section(total); });
+  add("replication", fixed("# Replication\r\nrole:master\r\nconnected_slaves:0\r\n"
+                           "master_failover_state:no-failover\r\nmaster_repl_offset:0\r\n"));
+  add("cpu", cpu_section);
+  add("modules", fixed("# Modules\r\n"));
+  add(
+      "commandstats", [&] { return command_section(total); }, shown::in_all);
+  add("errorstats", [&] { return error_section(total); });
+  add("latencystats", fixed("# Latencystats\r\n"), shown::in_all);
+  add("cluster", fixed("# Cluster\r\ncluster_enabled:0\r\n"));
+  add("keyspace", fixed("# Keyspace\r\n"));
   add("buses", [&] { return buses_section(context); });
-  std::string text;
-  for (const std::string& part : parts) text += (text.empty() ? "" : "\r\n") + part;
   return text;
 }
 
@@ -135,11 +231,16 @@ void run_info(worker_context& context, session& client, const request& what) {
     sections.push_back(std::move(name));
   }
   client.defer(what.command);
-  context.ask_all(own_counts, [&context, sections, id = client.id()](std::vector<std::string> answers) {
+  auto total = std::make_shared<counts>();
+  const auto question = [total](worker_context& worker) {
+    total->add(worker);
+    return std::string();
+  };
+  context.ask_all(question, [&context, sections, total, id = client.id()](const std::vector<std::string>&) {
     session* const waiting = context.clients.find(id);
     if (waiting == nullptr) return;
     waiting->complete(metrics::outcome::ok,
-                      [&](resp::encoder& out) { out.verbatim(compose(context, sections, sum(answers))); });
+                      [&](resp::encoder& out) { out.verbatim(compose(context, sections, *total)); });
   });
 }
 

@@ -2,6 +2,7 @@
 #include <dualbus/resp/reply_reader.hpp>
 #include <dualbus/session/operation.hpp>
 #include <dualbus/session/session.hpp>
+#include <dualbus/session/slow_log.hpp>
 #include <dualbus/session/worker_context.hpp>
 #include <dualbus/stream/entry_id.hpp>
 
@@ -35,7 +36,11 @@ operation::operation(worker_context& context, session& owner, std::uint16_t comm
       change_(std::move(context.changing)),
       arrived_(context.now),
       command_(command),
-      muted_(owner.mutes_reply()) {}
+      muted_(owner.mutes_reply()) {
+  if (context.keeps_arguments && !context.arguments.empty()) {
+    arguments_ = std::make_unique<std::vector<std::string>>(cut_arguments(context.arguments));
+  }
+}
 
 base::chunk_queue& operation::reply() {
   return owner_->reply_target(*this);

@@ -32,6 +32,7 @@ session::session(worker_context& context, base::unique_fd fd, std::uint64_t id, 
       last_active_(context.now),
       fd_(std::move(fd)),
       tcp_(tcp) {
+  user_ = context_.access().initial();
   context_.poller.add(fd_.get(), *this, {.read = true});
 }
 
@@ -107,6 +108,7 @@ bool session::process_one() {
       parser.reset();  // it comes again when earlier replies are there
       return false;
     }
+    if (context_.keeps_arguments) context_.arguments = {};
     // CLIENT REPLY SKIP means the next request.
     if (reply_mode_ == reply_mode::skip_this) reply_mode_ = reply_mode::on;
     if (reply_mode_ == reply_mode::skip_next) reply_mode_ = reply_mode::skip_this;
@@ -193,6 +195,7 @@ base::chunk_queue& session::reply_target(operation& op) {
 
 void session::finish(operation& op, metrics::outcome outcome) {
   count(op.command_, outcome);
+  if (context_.now - op.arrived_ >= context_.slow_threshold) note_slow(op);
   op.done_ = true;
   if (op.muted_) op.stash_.clear();
   if (&op == head_) {
@@ -421,6 +424,8 @@ void session::reset() {
   protocol_ = resp::protocol::resp2;
   reply_mode_ = reply_mode::on;
   end_transaction();
+  logged_in_ = monitoring_ = false;
+  user_ = context_.access().initial();
   if (names_) set_name({});
 }
 

@@ -23,6 +23,10 @@ std::string session::local_address() const {
   return fd_ ? base::local_name(fd_.get()) : "?:0";
 }
 
+std::string_view session::user_name() const {
+  return user_ == nullptr ? default_user : std::string_view(user_->name());
+}
+
 std::string session::describe() const {
   const auto seconds_since = [this](base::time_point then) {
     return std::chrono::duration_cast<std::chrono::seconds>(context_.now - then).count();
@@ -36,18 +40,19 @@ std::string session::describe() const {
       "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db=0 sub=0 psub=0 ssub=0 multi={} "
       "watch=0 qbuf={} "
       "qbuf-free=0 argv-mem=0 multi-mem={} rbs=0 rbp=0 obl=0 oll={} omem={} tot-mem={} events=r{} cmd={} "
-      "user=default "
+      "user={} "
       "redir=-1 "
       "resp={} lib-name={} lib-ver={}",
       id_, peer_address(), local_address(), fd_.get(), n.client, seconds_since(created_),
       seconds_since(last_active_),
-      in_transaction_ ? "x"
-      : blocked_      ? "b"
-      : tcp_          ? "N"
-                      : "U",
+      monitoring_       ? "O"
+      : in_transaction_ ? "x"
+      : blocked_        ? "b"
+      : tcp_            ? "N"
+                        : "U",
       in_transaction_ ? static_cast<std::int64_t>(transaction_->count()) : -1, input,
       transaction_ ? transaction_->bytes() : 0, in_flight_, out_.size() + stashed_bytes_,
-      sizeof(session) + input + out_.size() + stashed_bytes_, writing_ ? "w" : "", last,
+      sizeof(session) + input + out_.size() + stashed_bytes_, writing_ ? "w" : "", last, user_name(),
       static_cast<int>(protocol_), n.library, n.library_version);
 }
 

@@ -1,5 +1,7 @@
 #include <dualbus/base/socket.hpp>
 #include <dualbus/session/session.hpp>
+#include <dualbus/session/slow_log.hpp>
+#include <dualbus/session/traffic_gate.hpp>
 #include <dualbus/session/worker_context.hpp>
 
 #include <algorithm>
@@ -37,6 +39,8 @@ worker_context::worker_context(boost::asio::io_context& io, std::shared_ptr<cons
       client_log(log_interval),
       daemon(state),
       ask_all(std::move(ask)),
+      slow(std::make_unique<slow_log>()),
+      gate(std::make_unique<traffic_gate>()),
       io_(io),
       messages_(c->buses.size(), c->routing.max_type_names),
       routing_(std::make_unique<routing_snapshot>(std::move(c), messages_)),
@@ -67,12 +71,27 @@ void worker_context::apply_settings() {
   pipeline_settings_ = {backend_settings_.reconnect_wait, backend_settings_.reconnect_wait_bytes,
                         backend_settings_.request_timeout, configuration().limits.bus_output_buffer};
   shared_parser.set_limits({.max_request = configuration().limits.max_request});
+  const config::slowlog_settings& slowlog = configuration().slowlog;
+  slow->set_max_entries(slowlog.max_entries);
+  slow_threshold = slowlog.max_entries == 0 ? base::duration::max() : base::duration(slowlog.threshold);
+  keeps_arguments = slowlog.max_entries > 0 && slowlog.arguments;
+  update_guard(*this);
+}
+
+base::duration worker_context::last_bus_time(base::time_point arrived) const {
+  if (observations_.empty()) return {};
+  return std::clamp(observations_.back().arrived_plus_bus_time - arrived, base::duration::zero(),
+                    now - arrived);
 }
 
 void worker_context::reload(std::shared_ptr<const config::configuration> c) {
-  routing_ = std::make_unique<routing_snapshot>(std::move(c), messages_);
+  const auto before = std::exchange(routing_, std::make_unique<routing_snapshot>(std::move(c), messages_));
   ++reloads_;
   apply_settings();
+  // Users of the new configuration take the place of those before, which go now.
+  std::vector<session*> open;
+  clients.for_each([&open](session& client) { open.push_back(&client); });
+  for (session* client : open) client->change_users();
   // Everything else about a bus stays what it was at the start.
   for (std::size_t i = 0; i < bus_settings_.size(); ++i) {
     bus_settings_[i].latency_target = configuration().buses[i].latency_target;

@@ -122,7 +122,7 @@ class RefusalTest(IdleStack):
         self.client.call("ACL", "SETUSER", "engine", "on", ">secret", "+@all", "~*")
         engine = self.connect()
         self.assertEqual(engine.call("AUTH", "engine", "secret"), "OK")
-        self.refused("objection: clients are engine: dualbusd knows no users")
+        self.refused("objection: clients are engine: the take-over works without users alone")
 
     def test_every_command_that_the_daemon_refuses_is_known_to_the_script(self):
         with open(os.path.join(ROOT, "src", "command", "command_table.cpp")) as file:

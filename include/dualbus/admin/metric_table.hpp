@@ -16,6 +16,8 @@ enum class metric : std::uint8_t {
   clients_closed,
   client_received_bytes,
   client_sent_bytes,
+  authentication_failures,
+  permission_denials,
   requests,
   messages_routed,
   unknown_slot_ids,

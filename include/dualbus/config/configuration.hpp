@@ -1,6 +1,7 @@
 #pragma once
 
 #include <dualbus/command/routing_table.hpp>
+#include <dualbus/config/auth_settings.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -106,10 +107,18 @@ struct absorb_settings {
   microseconds delay{1000};        ///< for clients that ask again at once; 0: none
 };
 
+/// Which requests SLOWLOG keeps.
+struct slowlog_settings {
+  microseconds threshold{10'000};  ///< from its arrival to its answer; 0: all
+  std::size_t max_entries = 128;   ///< per worker; 0: none are kept
+  bool arguments = false;          ///< copies those of every request, in case it turns out slow
+};
+
 /// Everything the YAML file says, checked. Immutable once loaded.
 struct configuration {
   listen_settings listen;
   admin_settings admin;
+  auth_settings auth;
   unsigned workers = 1;
   std::vector<bus_settings> buses;  ///< same order as routing.buses
   command::routing_rules routing;   ///< buses, anchor, types, keys
@@ -119,6 +128,7 @@ struct configuration {
   missing_group_settings missing_group;
   absorb_settings absorb;
   draining_settings draining;
+  slowlog_settings slowlog;
   std::string log_level = "info";
 };
 

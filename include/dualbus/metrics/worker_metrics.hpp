@@ -83,6 +83,7 @@ struct worker_metrics {
   std::array<std::uint64_t, close_reason_count> clients_closed{};
   std::uint64_t received_bytes = 0, sent_bytes = 0;  ///< from and to clients
   std::uint64_t unknown_commands = 0;
+  std::uint64_t authentication_failures = 0, permission_denials = 0;
   std::uint64_t parked_readers = 0;  ///< gauge
   /// From an entry being known of to its delivery to a parked reader: known from the worker's own XADD, or
   /// from the bus's notification.

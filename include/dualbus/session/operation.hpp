@@ -7,8 +7,10 @@
 #include <dualbus/stream/key_changes.hpp>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace dualbus::session {
 
@@ -55,6 +57,7 @@ class operation : public backend::reply_sink {
 
   base::chunk_queue stash_;  // the reply, while others come before it
   stream::key_change change_;
+  std::unique_ptr<std::vector<std::string>> arguments_;  // for SLOWLOG, if it keeps them
   operation* next_ = nullptr;
   base::time_point arrived_;
   std::uint16_t command_;

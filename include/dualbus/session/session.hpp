@@ -20,6 +20,7 @@ namespace dualbus::session {
 
 struct partial_input;
 class transaction;
+class user;
 class worker_context;
 
 /// How a client polls.
@@ -104,9 +105,28 @@ class session final : public base::io_handler, public backend::drain_listener {
   bool peer_gone() const;
   /// Holds requests back until all earlier ones are answered; false if they are already.
   bool await_replies();
+  /// CLIENT PAUSE: holds requests back until resume_after_pause().
+  void await_unpause() { pause(pause_reason::client_pause); }
+  void resume_after_pause() {
+    if (is_paused(pause_reason::client_pause)) unpause(pause_reason::client_pause);
+  }
+  /// MONITOR: lines of other clients' requests come between its replies.
+  void set_monitoring(bool value) { monitoring_ = value; }
+  bool monitoring() const { return monitoring_; }
+  void send_monitor_lines(std::string_view lines);
   /// Closes when everything owed so far has been written.
   void close_after_replies(metrics::close_reason why);
   void close(metrics::close_reason why);
+
+  /// Who the client is; null if it has yet to log in, or if there are no users.
+  const user* current_user() const { return user_; }
+  /// As CLIENT LIST shows it.
+  std::string_view user_name() const;
+  /// Logs it in. The user belongs to worker_context::access().
+  void set_user(const user& who);
+  /// After a reload: it goes on as the user of that name. It is closed if it had logged in as one that is
+  /// gone or disabled now.
+  void change_users();
 
   // CLIENT REPLY
   enum class reply_mode : std::uint8_t { on, off, skip_next, skip_this };
@@ -181,7 +201,8 @@ class session final : public base::io_handler, public backend::drain_listener {
     in_flight = 4,
     closing = 8,
     barrier = 16,
-    exec = 32
+    exec = 32,
+    client_pause = 64
   };
 
   void process();
@@ -193,6 +214,7 @@ class session final : public base::io_handler, public backend::drain_listener {
   base::chunk_queue* begin_answer(std::uint16_t command);
   void end_answer();
   operation* take_deferred();
+  void note_slow(operation& op);
   void pop_finished();
   void read_ended();
   void linger();
@@ -206,6 +228,7 @@ class session final : public base::io_handler, public backend::drain_listener {
   std::unique_ptr<names> names_;
   std::unique_ptr<transaction> transaction_;
   engine_attribution attribution_;
+  const user* user_ = nullptr;
   operation* head_ = nullptr;
   operation* tail_ = nullptr;
   local_operation* answering_ = nullptr;
@@ -222,7 +245,8 @@ class session final : public base::io_handler, public backend::drain_listener {
   reply_mode reply_mode_ = reply_mode::on;
   metrics::close_reason close_reason_ = metrics::close_reason::client;
   bool tcp_, reading_ = true, writing_ = false, flush_queued_ = false, resume_queued_ = false;
-  bool in_transaction_ = false, blocked_ = false, half_closed_ = false, draining_ = false, lingering_ = false;
+  bool in_transaction_ = false, logged_in_ = false, monitoring_ = false, blocked_ = false,
+       half_closed_ = false, draining_ = false, lingering_ = false;
 };
 
 }  // namespace dualbus::session

@@ -9,6 +9,7 @@
 #include <dualbus/config/configuration.hpp>
 #include <dualbus/metrics/worker_metrics.hpp>
 #include <dualbus/resp/request_parser.hpp>
+#include <dualbus/session/access_control.hpp>
 #include <dualbus/session/client_directory.hpp>
 #include <dualbus/session/operation.hpp>
 #include <dualbus/session/parking_lot.hpp>
@@ -27,6 +28,8 @@
 namespace dualbus::session {
 
 class session;
+class slow_log;
+class traffic_gate;
 
 /// What all workers share: counted per connection, never per request.
 struct daemon_state {
@@ -35,7 +38,8 @@ struct daemon_state {
   /// As many as the process may have descriptors for, whatever limits.max_clients says.
   std::uint64_t most_clients = ~std::uint64_t{0};
   std::chrono::system_clock::time_point started = std::chrono::system_clock::now();
-  std::string run_id;  ///< 40 hexadecimal digits, as Redis's INFO has
+  std::string run_id;                          ///< 40 hexadecimal digits, as Redis's INFO has
+  std::atomic<std::uint64_t> last_slow_id{0};  ///< of SLOWLOG entries
   /// By all workers' requests: what one changes is not answered from memory by another.
   stream::key_changes changes;
 };
@@ -68,6 +72,8 @@ class worker_context {
   command::router& router() { return routing_->router; }
   /// Another number after each reload.
   std::uint64_t routing_number() const { return reloads_; }
+  /// The users of the configuration; they change with it.
+  const access_control& access() const { return routing_->access; }
   /// Takes over what can change at run time. Between requests only; those in flight are not touched.
   void reload(std::shared_ptr<const config::configuration> configuration);
 
@@ -137,12 +143,30 @@ class worker_context {
   daemon_state& daemon;
   const ask_all_function ask_all;
 
+  // --- for requests that are not just passed on
+  // ---------------------------------------------------------------
+
+  /// Users, CLIENT PAUSE or MONITOR want to see each request before it runs: see authorization.hpp.
+  bool guarded = false;
+  /// Arguments are copied for SLOWLOG.
+  bool keeps_arguments = false;
+  base::duration slow_threshold = base::duration::max();
+  resp::arguments arguments;  ///< of the request being dispatched, while `keeps_arguments`
+  std::unique_ptr<slow_log> slow;
+  std::unique_ptr<traffic_gate> gate;
+  /// What the last answer of this turn took at its bus, as observe() was told; for one that arrived then.
+  base::duration last_bus_time(base::time_point arrived) const;
+
  private:
   /// A configuration and what is derived from it, swapped as one.
   struct routing_snapshot {
     routing_snapshot(std::shared_ptr<const config::configuration> c, command::message_counters& counters)
-        : configuration(std::move(c)), table(configuration->routing), router(table, counters) {}
+        : configuration(std::move(c)),
+          access(configuration->auth),
+          table(configuration->routing),
+          router(table, counters) {}
     std::shared_ptr<const config::configuration> configuration;
+    access_control access;
     command::routing_table table;
     command::router router;
   };

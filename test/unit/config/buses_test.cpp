@@ -145,7 +145,10 @@ TEST(EndpointTest, IsNotTheDaemonItself) {
                                                              "' is where this daemon listens itself"));
   }
   EXPECT_EQ(mistakes_in("listen: {unix_socket: /run/d}\n" + with_endpoint("unix:/run/d")).size(), 1u);
-  EXPECT_EQ(mistakes_in("listen: {address: \"::\"}\n" + with_endpoint("\"127.0.0.1:6379\"")).size(), 1u);
+  EXPECT_EQ(mistakes_in("listen: {address: \"::\"}\nauth: {allow_unauthenticated: true}\n" +
+                        with_endpoint("\"127.0.0.1:6379\""))
+                .size(),
+            1u);
   EXPECT_EQ(mistakes_in(with_endpoint("10.0.0.1:6379")), lines{});
 }
 

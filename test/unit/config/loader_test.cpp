@@ -53,7 +53,7 @@ TEST(LoadTest, MistakesCarryThePathAsGiven) {
 }
 
 TEST(LoadTest, WarningsComeWithMistakesToo) {
-  const load_result result = parse("workers: 0\nlisten: {address: 0.0.0.0}\n" + one_bus, "f.yaml");
+  const load_result result = parse("workers: 0\nadmin: {address: 0.0.0.0}\n" + one_bus, "f.yaml");
   EXPECT_EQ(result.mistakes.size(), 1u);
   EXPECT_EQ(result.warnings.size(), 1u);
 }

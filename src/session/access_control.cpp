@@ -1,0 +1,145 @@
+#include <dualbus/base/glob.hpp>
+#include <dualbus/base/numbers.hpp>
+#include <dualbus/base/sha256.hpp>
+#include <dualbus/command/key_positions.hpp>
+#include <dualbus/session/access_control.hpp>
+
+#include <algorithm>
+
+namespace dualbus::session {
+namespace {
+
+using command::command_spec;
+using patterns = std::vector<std::string>;
+
+bool is_everything(const patterns& list) {
+  return std::find(list.begin(), list.end(), "*") != list.end();
+}
+
+bool matches_any(const patterns& list, std::string_view text) {
+  return std::any_of(list.begin(), list.end(),
+                     [text](const std::string& p) { return base::glob_match(p, text); });
+}
+
+// BY and GET of SORT read keys that no argument names (sort.c, sortCommandGeneric). Empty: neither does.
+std::string_view option_with_other_keys(resp::arguments args) {
+  for (std::size_t i = 2; i + 1 < args.size(); ++i) {
+    if (base::equals_ignoring_case(args[i], "limit")) {
+      i += 2;
+    } else if (base::equals_ignoring_case(args[i], "store")) {
+      ++i;
+    } else if (base::equals_ignoring_case(args[i], "by")) {
+      if (args[++i].find('*') != std::string_view::npos) return "BY";
+    } else if (base::equals_ignoring_case(args[i], "get")) {
+      return "GET";
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+user::user(const config::user_settings& settings)
+    : settings_(settings),
+      all_keys_(is_everything(settings.keys)),
+      all_channels_(is_everything(settings.channels)),
+      all_types_(is_everything(settings.message_types)) {
+  for (const std::string& rule : settings_.commands) commands_.apply(rule);
+}
+
+bool user::may_use_keys(const command_spec& spec, resp::arguments args,
+                        std::vector<std::uint32_t>& positions) const {
+  // Channels stand where shards look for a key.
+  if (all_keys_ || spec.group == command::group::pubsub) return true;
+  if (spec.keys == command::key_form::second && args.size() == 2) return true;
+  // Keys that cannot be found are none that the user may use.
+  if (!command::find_keys(spec, args, positions)) return false;
+  return std::all_of(positions.begin(), positions.end(),
+                     [&](std::uint32_t at) { return matches_any(settings_.keys, args[at]); });
+}
+
+bool user::may_use_channels(const command_spec& spec, resp::arguments args) const {
+  if (all_channels_ || spec.group != command::group::pubsub) return true;
+  if (spec.name == "publish" || spec.name == "spublish") return matches_any(settings_.channels, args[1]);
+  // A pattern might match more than one that the user has: only the very same will do.
+  if (spec.name == "psubscribe") {
+    return std::all_of(args.begin() + 1, args.end(), [this](std::string_view pattern) {
+      return std::find(settings_.channels.begin(), settings_.channels.end(), pattern) !=
+             settings_.channels.end();
+    });
+  }
+  if (spec.name != "subscribe" && spec.name != "ssubscribe") return true;
+  return std::all_of(args.begin() + 1, args.end(),
+                     [this](std::string_view channel) { return matches_any(settings_.channels, channel); });
+}
+
+bool user::may_publish(const command_spec& spec, resp::arguments args, command::classifier& types) const {
+  if (all_types_) return true;
+  if (spec.name == "publish" || spec.name == "spublish") {
+    return matches_any(settings_.message_types, types.type_of_json(args[2]));
+  }
+  if (spec.route != command::route::xadd) return true;
+  const command::xadd_arguments where = command::parse_xadd(args);
+  // A form that only a later Redis knows might add an entry.
+  return where.result == command::xadd_arguments::verdict::ok &&
+         matches_any(settings_.message_types, types.type_of(args, where));
+}
+
+std::string user::denial(std::size_t index, resp::arguments args, command::classifier& types,
+                         std::vector<std::uint32_t>& positions) const {
+  const command_spec& spec = command::command_table()[index];
+  if (!commands_.allows(index, args)) {
+    return "NOPERM this user has no permissions to run the '" + command::full_command_name(index, args) +
+           "' command";
+  }
+  // The buses know one user, the daemon: nobody there looks at what a script does.
+  if (spec.route == command::route::scripting && spec.name != "script" && spec.name != "function" &&
+      !(all_keys_ && all_channels_ && all_types_)) {
+    return "NOPERM this user has no permissions to run scripts: they need all keys, channels and message "
+           "types";
+  }
+  if (!may_use_keys(spec, args, positions)) {
+    return "NOPERM this user has no permissions to access one of the keys used as arguments";
+  }
+  if (!all_keys_ && (spec.keys == command::key_form::sort || spec.name == "sort_ro")) {
+    if (const std::string_view option = option_with_other_keys(args); !option.empty()) {
+      return "ERR " + std::string(option) + " option of SORT denied due to insufficient ACL permissions.";
+    }
+  }
+  if (!may_use_channels(spec, args)) {
+    return "NOPERM this user has no permissions to access one of the channels used as arguments";
+  }
+  if (!may_publish(spec, args, types)) {
+    return "NOPERM this user has no permissions to publish this type of message";
+  }
+  return {};
+}
+
+access_control::access_control(const config::auth_settings& settings) {
+  for (const config::user_settings& u : settings.users) users_.emplace_back(u);
+}
+
+const user* access_control::find(std::string_view name) const {
+  const auto found =
+      std::find_if(users_.begin(), users_.end(), [name](const user& u) { return u.name() == name; });
+  return found == users_.end() ? nullptr : &*found;
+}
+
+const user* access_control::initial() const {
+  const user* const found = find(default_user);
+  return found != nullptr && found->settings().enabled && found->settings().no_password ? found : nullptr;
+}
+
+const user* access_control::authenticate(std::string_view name, std::string_view password) const {
+  const std::string hash = base::sha256_hex(password);
+  const user* const found = find(name);
+  if (found == nullptr || !found->settings().enabled) return nullptr;
+  if (found->settings().no_password) return found;
+  bool matched = false;
+  for (const std::string& known : found->settings().password_hashes) {
+    matched |= base::equal_in_constant_time(known, hash);
+  }
+  return matched ? found : nullptr;
+}
+
+}  // namespace dualbus::session

@@ -1,0 +1,85 @@
+#include <dualbus/session/authorization.hpp>
+#include <dualbus/session/session.hpp>
+#include <dualbus/session/traffic_gate.hpp>
+#include <dualbus/session/worker_context.hpp>
+
+#include <string>
+
+// Who a client is and what it may run. Texts are Redis's (server.c, processCommand; acl.c, authCommand).
+namespace dualbus::session {
+namespace {
+
+void note_failure(worker_context& context, const session& client, std::string_view name) {
+  ++context.metrics.authentication_failures;
+  if (!context.client_log.allow(context.now)) return;
+  // Whatever is no user's name may be a password in the wrong place.
+  const bool known = name == default_user || context.access().find(name) != nullptr;
+  spdlog::warn("client {} {}: log-in as {} failed ({} similar lines left out)", client.id(),
+               client.peer_address(), known ? "'" + std::string(name) + "'" : "an unknown user",
+               context.client_log.suppressed());
+}
+
+// False: it has been refused.
+bool authorize(worker_context& context, session& client, const command::command_spec& spec,
+               const request& what) {
+  const user* const who = client.current_user();
+  if (who == nullptr) {
+    if (spec.flags.find('n') != std::string_view::npos) return true;
+    client.refuse(what.command, "NOAUTH Authentication required.");
+    return false;
+  }
+  const std::string denial =
+      who->denial(what.command, what.args, context.router().types(), context.plan.keys);
+  if (denial.empty()) return true;
+  ++context.metrics.permission_denials;
+  client.refuse(what.command, denial);
+  return false;
+}
+
+}  // namespace
+
+admission admit(worker_context& context, session& client, const command::command_spec& spec,
+                const request& what) {
+  if (context.access().restricts() && !authorize(context, client, spec, what)) return admission::refused;
+  traffic_gate& gate = *context.gate;
+  if (gate.pauses(spec, context.now)) {
+    client.await_unpause();
+    return admission::held;
+  }
+  if (gate.tapped()) gate.note(client, what);
+  if (context.keeps_arguments) context.arguments = what.args;
+  return admission::run;
+}
+
+bool log_in(worker_context& context, session& client, std::string_view name, std::string_view password) {
+  const access_control& access = context.access();
+  // Without users there is the one that Redis has then: "default", whom every password fits.
+  if (!access.restricts() && name == default_user) return true;
+  const user* const who = access.authenticate(name, password);
+  if (who == nullptr) {
+    note_failure(context, client, name);
+    return false;
+  }
+  client.set_user(*who);
+  return true;
+}
+
+void run_auth(worker_context& context, session& client, const request& what) {
+  const resp::arguments args = what.args;
+  if (args.size() > 3) return client.refuse(what.command, "ERR syntax error");
+  const access_control& access = context.access();
+  if (args.size() == 2) {
+    const user* const user = access.find(default_user);
+    if (!access.restricts() || (user != nullptr && user->settings().no_password)) {
+      return client.refuse(
+          what.command,
+          "ERR AUTH <password> called without any password configured for the default user. Are you "
+          "sure your configuration is correct?");
+    }
+  }
+  const std::string_view name = args.size() == 2 ? default_user : args[1];
+  if (!log_in(context, client, name, args.back())) return client.refuse(what.command, wrong_pass);
+  client.answer(what.command, metrics::outcome::ok, [](resp::encoder& out) { out.status("OK"); });
+}
+
+}  // namespace dualbus::session

@@ -1,0 +1,56 @@
+#include <dualbus/command/command_table.hpp>
+#include <dualbus/session/session.hpp>
+#include <dualbus/session/slow_log.hpp>
+#include <dualbus/session/worker_context.hpp>
+
+#include <chrono>
+#include <utility>
+
+// What users, MONITOR and SLOWLOG need of a session.
+namespace dualbus::session {
+
+void session::set_user(const user& who) {
+  user_ = &who;
+  logged_in_ = true;
+}
+
+void session::change_users() {
+  const access_control& access = context_.access();
+  if (!logged_in_ || !access.restricts()) {
+    logged_in_ = false;
+    user_ = access.initial();
+    return;
+  }
+  user_ = access.find(user_->name());
+  if (user_ == nullptr || !user_->settings().enabled) close(metrics::close_reason::killed);
+}
+
+void session::send_monitor_lines(std::string_view lines) {
+  // Not before the +OK to MONITOR, and not within a reply that comes in parts.
+  if (closed() || head_ != nullptr || is_paused(pause_reason::closing)) return;
+  out_.append(lines);
+  queue_flush();
+}
+
+// What may block waits on purpose.
+void session::note_slow(operation& op) {
+  using namespace std::chrono;
+  if (op.command_ == no_command) return;
+  const command::command_spec& spec = command::command_table()[op.command_];
+  if (spec.flags.find_first_of("bS") != std::string_view::npos) return;
+  slow_entry entry;
+  entry.id = context_.daemon.last_slow_id.fetch_add(1);
+  entry.time = duration_cast<seconds>(system_clock::now().time_since_epoch()).count();
+  entry.micros = duration_cast<microseconds>(context_.now - op.arrived_).count();
+  entry.bus_micros = duration_cast<microseconds>(context_.last_bus_time(op.arrived_)).count();
+  if (op.arguments_) {
+    entry.arguments = std::move(*op.arguments_);
+  } else {
+    entry.arguments.emplace_back(spec.name);
+  }
+  entry.address = peer_address();
+  if (names_) entry.client_name = names_->client;
+  context_.slow->add(std::move(entry));
+}
+
+}  // namespace dualbus::session

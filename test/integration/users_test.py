@@ -1,0 +1,215 @@
+"""Users: logging in, what each may do, and changing them while the daemon runs. A Redis with the same ACL is the oracle."""
+import hashlib
+import json
+import os
+import subprocess
+import tempfile
+import unittest
+
+import redis
+
+import resp
+from harness import StackTest, make_config, merge, wait_for
+from servers import daemon_program
+
+PASSWORD = "s3cret wörd"
+HASH = hashlib.sha256(PASSWORD.encode()).hexdigest()
+OTHER = "another"
+USERS = {
+    "engine": {"password_hashes": ["#" + HASH, hashlib.sha256(OTHER.encode()).hexdigest()],
+               "commands": ["+@all", "-@dangerous", "+config|get", "+sort"],
+               "keys": ["a:*"], "channels": ["c:*"]},
+    "admin": {"password_env": "TEST_ADMIN_PASSWORD", "commands": ["+@all"], "keys": ["*"], "channels": ["*"]},
+    "reader": {"nopass": True, "commands": ["+@read", "+@connection"], "keys": ["*"]},
+    "publisher": {"nopass": True, "commands": ["+xadd"], "keys": ["*"], "message_types": ["risk_*", "market_data"]},
+    "off": {"enabled": False, "nopass": True, "commands": ["+@all"], "keys": ["*"]},
+}
+ACL = {
+    "default": ["off", "resetpass", "-@all"],
+    "engine": ["on", ">" + PASSWORD, ">" + OTHER, "~a:*", "&c:*", "+@all", "-@dangerous", "+config|get", "+sort"],
+    "admin": ["on", ">adm", "~*", "&*", "+@all"],
+    "reader": ["on", "nopass", "~*", "+@read", "+@connection"],
+    "off": ["off", "nopass", "~*", "+@all"],
+}
+WRONGPASS = "WRONGPASS invalid username-password pair or user is disabled."
+NOAUTH = "NOAUTH Authentication required."
+
+
+class UsersTest(StackTest):
+    config = {"auth": {"users": USERS}}
+
+    @classmethod
+    def setUpClass(cls):
+        os.environ["TEST_ADMIN_PASSWORD"] = "adm"
+        super().setUpClass()
+        cls.bare = cls.stack.add_redis("bare")
+        with cls.bare.connect() as client:
+            for name, rules in reversed(ACL.items()):
+                assert client.call("ACL", "SETUSER", name, *rules) == "OK"
+            client.call("AUTH", "admin", "adm")
+        cls.bare.client = lambda **options: redis.Redis(port=cls.bare.port, username="admin", password="adm", **options)
+
+    def both(self):
+        return [resp.Connection(server.address) for server in (self.daemon, self.bare)]
+
+    def compare(self, *requests):
+        """The same replies, to the byte, from the daemon and from a Redis with the same users."""
+        mine, theirs = self.both()
+        with mine, theirs:
+            for request in requests:
+                self.assertEqual(mine.call_raw(*request), theirs.call_raw(*request), request)
+
+    def log_in(self, user, password=PASSWORD):
+        client = self.connect()
+        self.assertEqual(client.call("AUTH", user, password), "OK")
+        return client
+
+    # --- logging in
+
+    def test_nothing_runs_before_the_log_in(self):
+        self.compare(("GET", "a:1"), ("PING",), ("ACL", "WHOAMI"), ("HELLO",), ("HELLO", 3), ("HELLO", 4), ("GET",), ("nosuch",),
+                     ("CLIENT", "ID"), ("RESET",), ("QUIT",))
+
+    def test_log_in_answers_as_redis_does(self):
+        self.compare(("AUTH", "engine", "wrong"), ("AUTH", "nobody", PASSWORD), ("AUTH", "off", "x"), ("AUTH", PASSWORD), ("AUTH",),
+                     ("AUTH", "a", "b", "c"), ("GET", "a:1"), ("AUTH", "engine", PASSWORD), ("GET", "a:1"), ("AUTH", "engine", "wrong"),
+                     ("GET", "a:1"), ("AUTH", "engine", OTHER), ("GET", "a:1"), ("AUTH", "reader", "anything"), ("GET", "b"), ("RESET",),
+                     ("GET", "b"))
+
+    def test_hello_logs_in_and_names_the_client(self):
+        for user, password, ok in (("engine", PASSWORD, True), ("engine", "x", False), ("off", "x", False)):
+            client = self.connect()
+            reply = client.call("HELLO", 3, "AUTH", user, password, "SETNAME", "me")
+            if ok:
+                self.assertEqual(reply[b"proto"], 3)
+                self.assertEqual(client.call("CLIENT", "GETNAME"), b"me")
+            else:
+                self.assertEqual(reply, WRONGPASS)
+                self.assertEqual(client.call("PING"), NOAUTH)
+
+    def test_redis_py_logs_in(self):
+        client = self.client(username="engine", password=PASSWORD)
+        self.assertTrue(client.set("a:1", "x"))
+        self.assertEqual(client.get("a:1"), b"x")
+        with self.assertRaisesRegex(redis.exceptions.RedisError, "WRONGPASS"):
+            self.client(username="engine", password="x").ping()
+
+    def test_failed_attempts_are_counted_and_logged_without_the_password(self):
+        client = self.connect()
+        with self.counted("dualbus_authentication_failures_total") as failures:
+            client.call("AUTH", "engine", "mistyped-pass")
+            client.call("HELLO", 2, "AUTH", "mistyped-pass", "x")
+            client.call("AUTH", "mistyped-pass")
+        self.assertEqual(failures.value, 3)
+        self.daemon.wait_for_log(r"log-in as '?\w+.* failed")
+        for secret in ("mistyped-pass", PASSWORD, HASH):
+            self.assertNotIn(secret, self.daemon.log())
+
+    # --- permissions
+
+    def test_permissions_are_checked_as_in_redis(self):
+        self.compare(("AUTH", "engine", PASSWORD), ("GET", "b"), ("GET", "a:1"), ("MGET", "a:1", "b"), ("KEYS", "*"), ("CONFIG", "SET", "x", "y"),
+                     ("CONFIG",), ("CONFIG", "nosuch"), ("FLUSHALL",), ("CLIENT", "KILL", "ID", "1"), ("CLIENT", "LIST"), ("CLIENT", "SETNAME", "x"),
+                     ("SET", "b", "1"), ("DEL", "a:1", "b"), ("EXISTS", "b"), ("OBJECT", "ENCODING", "b"), ("XADD", "b", "*", "f", "v"), ("XLEN", "b"),
+                     ("XREAD", "STREAMS", "b", "0"), ("XREADGROUP", "GROUP", "g", "c", "STREAMS", "b", ">"), ("XINFO", "STREAM", "b"),
+                     ("XGROUP", "CREATE", "b", "g", "0"), ("LMPOP", "1", "b", "LEFT"), ("ZUNIONSTORE", "a:z", "1", "b"), ("SORT", "b"),
+                     ("SORT", "a:l", "BY", "w_*"), ("SORT", "a:l", "GET", "a:*"), ("SORT", "a:l", "GET", "#"), ("SORT", "a:l", "BY", "nosort"),
+                     ("SORT", "a:l", "STORE", "b"), ("BLPOP", "b", "0.01"), ("PUBLISH", "d", "m"), ("SPUBLISH", "d", "m"), ("SUBSCRIBE", "d"),
+                     ("PSUBSCRIBE", "c:1*"), ("SSUBSCRIBE", "d"), ("INFO",), ("SHUTDOWN",), ("TIME", "x"))
+
+    def test_a_reader_may_read_only(self):
+        self.compare(("AUTH", "reader", "x"), ("GET", "k"), ("SET", "k", "1"), ("XLEN", "k"), ("XADD", "k", "*", "f", "v"), ("MGET", "a", "b"),
+                     ("PUBLISH", "c", "m"), ("CLIENT", "GETNAME"), ("PING",))
+
+    def test_message_types_bind_publishers(self):
+        client = self.log_in("publisher")
+        denied = "NOPERM this user has no permissions to publish this type of message"
+        with self.counted("dualbus_permission_denials_total") as denials:
+            self.assertIsInstance(client.call("XADD", "s", "*", "message_type", "risk_metric"), bytes)
+            self.assertNotIsInstance(client.call("XADD", "s", "*", "message_type", "market_data"), resp.ReplyError)
+            self.assertEqual(client.call("XADD", "s", "*", "message_type", "order_request"), denied)
+            self.assertEqual(client.call("XADD", "s", "*", "payload", '{"message_type": "order_request"}'), denied)
+            self.assertEqual(client.call("XADD", "md:s", "*", "f", "v"), denied)
+            self.assertIsInstance(client.call("XADD", "md:s", "*", "payload", '{"message_type": "risk_alerts"}'), bytes)
+        self.assertEqual(denials.value, 3)
+        admin = self.log_in("admin", "adm")
+        self.assertEqual(admin.call("XLEN", "s"), 2)
+        self.assertEqual(admin.call("XLEN", "md:s"), 1)
+
+    def test_categories_of_commands_are_those_of_redis(self):
+        mine, theirs = (connection.__enter__() for connection in self.both())
+        with mine, theirs:
+            for connection in (mine, theirs):
+                connection.call("AUTH", "admin", "adm")
+            known = {row[0]: (row[6], row[9]) for row in theirs.call("COMMAND")}
+            for row in mine.call("COMMAND"):
+                if row[0] in known:
+                    self.assertEqual(row[6], known[row[0]][0], row[0])
+
+    def test_client_list_and_kill_know_users(self):
+        admin, engine = self.log_in("admin", "adm"), self.log_in("engine")
+        self.assertIn(b"user=engine", admin.call("CLIENT", "LIST"))
+        self.assertIn(b"user=admin", admin.call("CLIENT", "INFO"))
+        self.assertEqual(admin.call("CLIENT", "KILL", "USER", "nobody"), "ERR No such user 'nobody'")
+        self.assertEqual(admin.call("CLIENT", "KILL", "USER", "engine"), 1)
+        wait_for(engine.is_closed, "the engine's connection is closed")
+
+    def test_pipelined_requests_behind_a_log_in_are_that_users(self):
+        client = self.connect()
+        self.assertEqual(client.pipeline([("AUTH", "engine", PASSWORD), ("SET", "a:p", 1), ("GET", "b"), ("GET", "a:p")])[0::3], ["OK", b"1"])
+
+    # --- reload
+
+    def test_a_reload_changes_users_of_open_connections(self):
+        engine, reader, fresh = self.log_in("engine"), self.log_in("reader"), self.connect()
+        self.addCleanup(self.daemon.reload, self.stack.config)
+        changed = merge(self.stack.config, {"auth": {"users": {"engine": {"keys": ["b"]}, "reader": {"enabled": False}}}})
+        self.daemon.reload(changed)
+        wait_for(reader.is_closed, "the disabled user's connection is closed")
+        self.assertIsNone(engine.call("GET", "b"))
+        self.assertIn("NOPERM", engine.call("GET", "a:1"))
+        self.daemon.reload(merge(self.stack.config, {"auth": {"users": {"engine": None, "default": {
+            "nopass": True, "commands": ["+get"], "keys": ["*"]}}}}))
+        wait_for(engine.is_closed, "the removed user's connection is closed")
+        self.assertIsNone(fresh.call("GET", "x"))
+        self.assertIn("NOPERM", fresh.call("SET", "x", 1))
+        self.daemon.reload(merge(self.stack.config, {"auth": None}))
+        self.assertEqual(fresh.call("SET", "x", 1), "OK")
+        self.daemon.reload(self.stack.config)
+        self.assertEqual(fresh.call("GET", "x"), NOAUTH)
+
+
+class WithoutUsersTest(StackTest):
+    def test_auth_answers_as_a_redis_without_a_password(self):
+        bare = self.stack.add_redis("bare")
+        with resp.Connection(self.daemon.address) as mine, resp.Connection(bare.address) as theirs:
+            for request in (("AUTH", "x"), ("AUTH", "default", "x"), ("AUTH", "other", "x"), ("AUTH", "a", "b", "c"), ("GET", "k"),
+                            ("CLIENT", "KILL", "USER", "nobody")):
+                self.assertEqual(mine.call_raw(*request), theirs.call_raw(*request), request)
+
+
+class BeyondLoopbackTest(unittest.TestCase):
+    def check(self, changes):
+        config = make_config({"marketdata": "127.0.0.1:6380", "engine_logic": "127.0.0.1:6381"}, merge({"listen": {"address": "0.0.0.0"}}, changes))
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, "d.yaml")
+            with open(path, "w") as file:
+                file.write(json.dumps(config))
+            done = subprocess.run([daemon_program(), "--check-config", path], capture_output=True, text=True, timeout=30, check=False)
+            started = None
+            if done.returncode:
+                started = subprocess.run([daemon_program(), "--config", path], capture_output=True, text=True, timeout=30, check=False)
+        return done, started
+
+    def test_without_users_the_daemon_does_not_start(self):
+        checked, started = self.check({})
+        self.assertIn("name users in auth.users, or allow it with auth.allow_unauthenticated: true", checked.stderr)
+        self.assertEqual((checked.returncode, started.returncode), (1, 1))
+
+    def test_it_does_with_users_or_if_told_so(self):
+        self.assertEqual(self.check({"auth": {"allow_unauthenticated": True}})[0].returncode, 0)
+        self.assertEqual(self.check({"auth": {"users": {"e": {"password_hashes": [HASH]}}}})[0].returncode, 0)
+
+
+if __name__ == "__main__":
+    unittest.main()

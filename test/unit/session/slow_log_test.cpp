@@ -1,0 +1,53 @@
+#include <dualbus/session/slow_log.hpp>
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace dualbus::session {
+namespace {
+
+using testing::ElementsAre;
+
+slow_entry entry(std::uint64_t id) {
+  slow_entry e;
+  e.id = id;
+  return e;
+}
+
+std::vector<std::uint64_t> ids(const slow_log& log) {
+  std::vector<std::uint64_t> result;
+  for (const slow_entry& e : log.entries()) result.push_back(e.id);
+  return result;
+}
+
+TEST(SlowLogTest, KeepsTheNewestFirstAndNoMoreThanItMay) {
+  slow_log log;
+  log.add(entry(1));
+  EXPECT_THAT(ids(log), ElementsAre()) << "it may keep none at first";
+  log.set_max_entries(2);
+  for (std::uint64_t id = 1; id <= 3; ++id) log.add(entry(id));
+  EXPECT_THAT(ids(log), ElementsAre(3, 2));
+  log.set_max_entries(1);
+  EXPECT_THAT(ids(log), ElementsAre(3));
+  log.clear();
+  EXPECT_THAT(ids(log), ElementsAre());
+}
+
+TEST(SlowLogTest, ArgumentsAreCutAsRedisCutsThem) {
+  const std::string longest(128, 'x'), longer(130, 'y');
+  EXPECT_THAT(cut_arguments(std::vector<std::string_view>{"set", longest, longer}),
+              ElementsAre("set", longest, std::string(128, 'y') + "... (2 more bytes)"));
+  const std::vector<std::string_view> fits(32, "a"), many(33, "a");
+  EXPECT_EQ(cut_arguments(fits).size(), 32U);
+  EXPECT_EQ(cut_arguments(fits).back(), "a");
+  EXPECT_EQ(cut_arguments(many).size(), 32U);
+  EXPECT_EQ(cut_arguments(many).back(), "... (2 more arguments)");
+}
+
+}  // namespace
+}  // namespace dualbus::session
