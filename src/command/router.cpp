@@ -58,10 +58,6 @@ std::string_view reason_of(route r) {
       return "has no meaning behind dualbusd, where clients share connections: ask the bus directly";
     case route::pubsub:
       return "is not available in this version: connect to a bus directly for Pub/Sub";
-    case route::scripting:
-      return "is not available in this version: run scripts on a bus directly";
-    case route::keyspace:
-      return "is not available in this version: ask each bus directly";
     default:
       return "has no meaning behind dualbusd: send it to the bus it is meant for";
   }
@@ -116,9 +112,11 @@ void router::make_plan(const command_spec& spec, resp::arguments args, plan& out
       return plan_stream(spec, args, out);
     case route::blocking:
       return plan_blocking(spec, args, out);
-    case route::pubsub:
     case route::scripting:
+      return plan_script(spec, args, out);
     case route::keyspace:
+      return plan_keyspace(spec, out);
+    case route::pubsub:
     case route::refused:
       return refuse_unsupported(spec, out, reason_of(spec.route));
   }
@@ -214,10 +212,47 @@ void router::plan_stream(const command_spec& spec, resp::arguments args, plan& o
   }
   if (spec.route == route::whole) {
     if (single_) return forward(0, out);
-    return refuse_unsupported(spec, out, "needs keys that are pinned to one bus: pin them with routing.keys");
+    // A key with parts on any bus and one that has one bus cannot become each other.
+    for (const std::uint32_t position : out.keys) {
+      if (table_.pinned_bus(args[position]) != no_bus) return refuse_crossing(spec, out);
+    }
+    out.what = plan::action::spread;
+    return;
   }
   refuse(out, "ERR dualbus: command '" + upper(spec.name) + "' is not supported on logical stream '" +
                   std::string(args[out.keys[0]]) + "': pin the key with routing.keys");
+}
+
+void router::plan_keyspace(const command_spec& spec, plan& out) const {
+  const bool flushes = spec.flags.find('w') != std::string_view::npos;
+  if (flushes && table_.rules().flush == flush_permission::refused) {
+    return refuse_unsupported(
+        spec, out,
+        "would remove the keys of every bus: send it to the bus it is meant for, or permit "
+        "it with flush: allowed");
+  }
+  out.keys.clear();
+  if (single_) return forward(0, out);
+  out.what = plan::action::spread;
+}
+
+void router::plan_script(const command_spec& spec, resp::arguments args, plan& out) {
+  if (spec.keys == key_form::numkeys2) {
+    // A script without keys runs where keys are that no rule knows.
+    if (find_keys(spec, args, out.keys) && !out.keys.empty()) return plan_keys(spec, args, out);
+    return forward(table_.rules().default_key_bus, out);
+  }
+  const auto is = [&](std::string_view word) { return base::equals_ignoring_case(args[1], word); };
+  // To end a script takes another connection than the one that it keeps busy, and to debug one, its own.
+  if (is("kill") || is("debug")) {
+    return refuse(
+        out, "NOTSUPPORTED command '" + upper(spec.name) + " " + upper(args[1]) +
+                 "' has no meaning behind dualbusd, where clients share connections: ask the bus directly");
+  }
+  const bool everywhere = is("load") || is("exists") || is("flush") || is("delete") || is("restore");
+  if (single_ || !everywhere) return forward(table_.rules().default_key_bus, out);
+  out.keys.clear();
+  out.what = plan::action::spread;
 }
 
 }  // namespace dualbus::command

@@ -149,6 +149,15 @@ constexpr key_row rows[] = {
      .fallback = "0",
      .meaning = "As `missing_group.start`, for what the rule matches.",
      .bind = {[](draft& d, place at, value&& v) { group_rule(d, at).start = std::move(v.text); }, nullptr}},
+    {.path = "flush",
+     .type = choice,
+     .reload = true,
+     .choices = "refused|allowed",
+     .fallback = "refused",
+     .meaning =
+         "What `FLUSHDB` and `FLUSHALL` do: `refused` answers with an error; `allowed` sends them to every "
+         "bus, where they remove all keys, `FLUSHALL` in all databases.",
+     .bind = in<&configuration::routing, &routing_rules::flush>()},
     {.path = "absorb",
      .type = choice,
      .reload = true,

@@ -5,6 +5,7 @@
 #include <dualbus/session/blocking_operation.hpp>
 #include <dualbus/session/dispatcher.hpp>
 #include <dualbus/session/key_operations.hpp>
+#include <dualbus/session/keyspace_operations.hpp>
 #include <dualbus/session/local_commands.hpp>
 #include <dualbus/session/session.hpp>
 #include <dualbus/session/stream_operations.hpp>
@@ -59,7 +60,10 @@ void note_change(worker_context& context, const command_spec& spec, resp::argume
   if (spec.keys == command::key_form::range && spec.first_key == 1 && spec.last_key == 1) {
     return context.changing.add(changes, args[1]);
   }
-  if (!command::find_keys(spec, args, p.keys)) return;
+  const bool found = command::find_keys(spec, args, p.keys);
+  // What names no keys (FLUSHALL, a script without keys) may change any.
+  if (p.keys.empty()) return context.changing.add_all(changes);
+  if (!found) return;
   for (const std::uint32_t position : p.keys) context.changing.add(changes, args[position]);
 }
 
@@ -70,6 +74,12 @@ void run_spread(worker_context& context, session& client, const command_spec& sp
       return start_stream_operation(context, client, what, spec);
     case route::xread:
       return start_read(context, client, what);
+    case route::whole:
+      return start_whole_key_operation(context, client, what.command, spec, what.args);
+    case route::keyspace:
+      return start_keyspace_operation(context, client, what.command, spec, what.args);
+    case route::scripting:
+      return start_script_operation(context, client, what.command, spec, what.args);
     default:
       return start_key_operation(context, client, what.command, spec, what.args, p);
   }
@@ -112,6 +122,10 @@ void spoil_transaction(session& client, const command_spec* spec) {
 // has, which makes no other read find more; XCLAIM with LASTID does.
 bool changes_keys(const command_spec& spec, resp::arguments args) {
   if (spec.name == "xgroup") return true;
+  // A script may write unless it says otherwise; SCRIPT and FUNCTION run none.
+  if (spec.route == route::scripting) {
+    return spec.keys == command::key_form::numkeys2 && spec.flags.find('r') == std::string_view::npos;
+  }
   if (spec.flags.find('w') == std::string_view::npos) return false;
   if (spec.name == "xclaim") {
     return std::any_of(args.begin() + 1, args.end(),

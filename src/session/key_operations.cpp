@@ -1,3 +1,5 @@
+#include "everywhere_operation.hpp"
+
 #include <dualbus/resp/reply_reader.hpp>
 #include <dualbus/session/gather_operation.hpp>
 #include <dualbus/session/key_operations.hpp>
@@ -94,11 +96,7 @@ class remove_operation final : public gather_operation {
       }
       for (std::size_t i = 0; i < table.bus_count(); ++i) {
         const auto bus = static_cast<bus_index>(i);
-        const std::size_t step = one_round_                    ? 1
-                                 : table.bus(bus).draining     ? 0
-                                 : bus == table.rules().anchor ? 1
-                                                               : 2;
-        steps_[step].push_back({key, bus});
+        steps_[one_round_ ? 1 : removal_step(table, bus)].push_back({key, bus});
       }
     }
   }

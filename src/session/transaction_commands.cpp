@@ -68,6 +68,7 @@ std::string rounds_fault(const command_spec& spec, const request& what, const pl
     case route::xread:
       return p.what == plan::action::spread ? read_fault(what) : std::string();
     case route::pubsub:
+    case route::whole:
     case route::scripting:
     case route::keyspace:
       return p.what == plan::action::forward ? std::string() : not_here(upper(spec.name));

@@ -110,12 +110,9 @@ class KeysTest(StackTest):
     def test_commands_without_support_say_so_and_the_connection_goes_on(self):
         for protocol in (2, 3):
             client = self.connect(protocol)
-            for request in ("SUBSCRIBE c", "PSUBSCRIBE *", "PUBLISH c m", "WAIT 0 0", "EVAL return 0", "EVALSHA x 0", "SCRIPT LOAD x", "FCALL f 0", "KEYS *", "SCAN 0",
-                            "DBSIZE", "FLUSHALL", "FLUSHDB", "RANDOMKEY", "SWAPDB 0 1", "MOVE k 1", "MONITOR", "SHUTDOWN NOSAVE",
-                            "REPLICAOF NO ONE", "DEBUG SLEEP 0", "CLUSTER INFO", "ACL WHOAMI", "SLOWLOG GET", "SYNC",
-                            "RENAME a b", "COPY a b", "DUMP k", "MIGRATE h 1 k 0 0", "BGSAVE", "LATENCY RESET", "CONFIG SET maxmemory 1"):
-                words = request.split() if not request.startswith("EVAL ") else ["EVAL", "return 1", "0"]
-                self.assertRegex(client.call(*words), "^NOTSUPPORTED ", request)
+            for request in ("SUBSCRIBE c", "PSUBSCRIBE *", "PUBLISH c m", "WAIT 0 0", "SCRIPT KILL", "FUNCTION KILL", "FLUSHALL", "FLUSHDB", "SWAPDB 0 1", "MOVE k 1",
+                            "SHUTDOWN NOSAVE", "REPLICAOF NO ONE", "DEBUG SLEEP 0", "SYNC", "MIGRATE h 1 k 0 0", "BGSAVE", "CONFIG SET maxmemory 1"):
+                self.assertRegex(client.call(*request.split()), "^NOTSUPPORTED ", request)
             self.assertEqual(client.call("PING"), "PONG")
         self.assertEqual(self.keys(MARKETDATA) | self.keys(ENGINE_LOGIC), set())
         self.assertTrue(all(bus.running() for bus in self.stack.buses.values()))

@@ -51,16 +51,16 @@ enum class route : std::uint8_t {
   ttl,
   object,
   memory,  ///< asked on every bus that may hold a part of the key
-  whole,   ///< needs the whole key on one bus: pinned keys only
+  whole,   ///< RENAME, COPY, DUMP: keys of one bus; or, if no rule pins them, their parts on all
   xadd,
   xread,   ///< XREAD, XREADGROUP
   stream,  ///< every other command of logical streams, over all buses
   xother,  ///< stream commands that only pinned keys have
   blocking,
   pubsub,
-  scripting,
+  scripting,    ///< a script to the bus of its keys; SCRIPT and FUNCTION to all
   transaction,  ///< MULTI, WATCH and what ends them: the session's own
-  keyspace,     ///< no decision yet: refused, with the group's reason
+  keyspace,     ///< about all keys of all buses
   refused       ///< has no meaning behind a proxy
 };
 

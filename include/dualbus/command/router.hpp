@@ -56,6 +56,8 @@ class router {
   void plan_xadd(resp::arguments args, plan& out);
   void plan_spread(const command_spec& spec, resp::arguments args, plan& out);
   void plan_stream(const command_spec& spec, resp::arguments args, plan& out);
+  void plan_keyspace(const command_spec& spec, plan& out) const;
+  void plan_script(const command_spec& spec, resp::arguments args, plan& out);
   void forward(bus_index bus, plan& out) const;
   void refuse_draining(std::string_view key, bus_index bus, plan& out) const;
 

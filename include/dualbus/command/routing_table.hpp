@@ -31,6 +31,9 @@ enum class explicit_ids : std::uint8_t {
   remap   ///< the bus takes the ID, and clients see it with the bus's slot
 };
 
+/// What becomes of FLUSHDB and FLUSHALL.
+enum class flush_permission : std::uint8_t { refused, allowed };
+
 /// The routing part of the configuration, as written.
 struct routing_rules {
   std::vector<bus_rules> buses;
@@ -44,6 +47,7 @@ struct routing_rules {
   std::vector<match_rule> keys;          ///< of keys; the first match pins the key
   std::size_t max_type_names = 200;      ///< distinct message types that are counted by name
   explicit_ids ids = explicit_ids::match;
+  flush_permission flush = flush_permission::refused;
 };
 
 /// Decides where keys and message types belong. Immutable: a reload builds another one.

@@ -206,14 +206,34 @@ TEST_F(RouterTest, OtherCommandsThatWaitDo) {
 }
 
 TEST_F(RouterTest, RefusalsNameTheCommandAndAnAlternative) {
-  for (const strings& request : std::vector<strings>{{"SUBSCRIBE", "c"},
-                                                     {"EVAL", "return 1", "0"},
-                                                     {"KEYS", "*"},
-                                                     {"SHUTDOWN"},
-                                                     {"RENAME", "a", "b"}}) {
+  for (const strings& request : std::vector<strings>{
+           {"SUBSCRIBE", "c"}, {"FLUSHALL"}, {"SHUTDOWN"}, {"MIGRATE", "h", "1", "k", "0", "0"}}) {
     const std::string error = refusal(request);
     EXPECT_THAT(error, StartsWith("NOTSUPPORTED command '" + request[0] + "' "));
   }
+}
+
+TEST_F(RouterTest, CommandsAboutAllKeysGoToEveryBus) {
+  for (const strings& request :
+       std::vector<strings>{{"KEYS", "*"}, {"SCAN", "0"}, {"DBSIZE"}, {"RANDOMKEY"}}) {
+    expect_spread(request);
+  }
+}
+
+TEST_F(RouterTest, WholeKeysAreMovedOnTheirBusOrOnAll) {
+  expect_spread({"RENAME", "a", "b"});
+  expect_spread({"DUMP", "a"});
+  expect_forward({"RENAME", "md:a", "md:b"}, 0);
+  EXPECT_THAT(refusal({"RENAME", "md:a", "b"}), StartsWith("CROSSBUS "));
+  EXPECT_THAT(refusal({"COPY", "a", "md:b"}), StartsWith("CROSSBUS "));
+}
+
+TEST_F(RouterTest, ScriptsRunOnTheBusOfTheirKeysAndAreLoadedOnEveryBus) {
+  expect_forward({"EVAL", "return 1", "1", "md:a"}, 0);
+  EXPECT_THAT(refusal({"EVALSHA", "x", "2", "md:a", "el:b"}), StartsWith("CROSSBUS "));
+  expect_spread({"SCRIPT", "LOAD", "return 1"});
+  expect_spread({"function", "load", "x"});
+  EXPECT_THAT(refusal({"SCRIPT", "KILL"}), StartsWith("NOTSUPPORTED command 'SCRIPT KILL' "));
 }
 
 TEST_F(RouterTest, OneBusWithSlotZeroIsTransparent) {

@@ -1,0 +1,194 @@
+#include "everywhere_operation.hpp"
+
+#include <dualbus/base/numbers.hpp>
+#include <dualbus/resp/reply_reader.hpp>
+#include <dualbus/session/keyspace_operations.hpp>
+#include <dualbus/session/session.hpp>
+
+#include <limits>
+#include <random>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+#include <vector>
+
+// KEYS, SCAN, DBSIZE, RANDOMKEY, FLUSHDB, FLUSHALL over several buses.
+namespace dualbus::session {
+namespace {
+
+using command::bus_index;
+
+// KEYS: a stream with parts on several buses is one key.
+class keys_operation final : public everywhere_operation {
+  using everywhere_operation::everywhere_operation;
+  void on_round(const parts& all) override {
+    if (answer_error(all)) return;
+    std::unordered_set<std::string_view> seen;
+    std::vector<std::string_view> names;  // as encoded, which is the same on every bus
+    for (const part& p : all) {
+      resp::reply_reader reader(p.reply);
+      for (std::int64_t left = reader.next().number; left > 0; --left) {
+        const std::string_view name = reader.skip();
+        if (seen.insert(name).second) names.push_back(name);
+      }
+    }
+    answer(metrics::outcome::ok, [&names](resp::encoder& out, base::chunk_queue& raw) {
+      out.array(names.size());
+      for (const std::string_view name : names) raw.append(name);
+    });
+  }
+};
+
+// DBSIZE: asking which keys lie on several buses would mean to read them all, so such a stream counts there.
+class dbsize_operation final : public everywhere_operation {
+  using everywhere_operation::everywhere_operation;
+  void on_round(const parts& all) override {
+    if (answer_error(all)) return;
+    std::int64_t sum = 0;
+    for (const part& p : all) sum += resp::as_integer(p.reply).value_or(0);
+    answer_integer(sum);
+  }
+};
+
+// RANDOMKEY: every bus names one, and how many it has says how likely its name is the answer.
+class randomkey_operation final : public single_round_operation {
+  using single_round_operation::single_round_operation;
+  void on_start() override {
+    constexpr std::string_view size[] = {"DBSIZE"}, key[] = {"RANDOMKEY"};
+    for (std::size_t i = 0; i < context_.bus_count(); ++i) {
+      send(static_cast<bus_index>(i), size);
+      send(static_cast<bus_index>(i), key);
+    }
+  }
+  void on_round(const parts& all) override {
+    if (answer_error(all)) return;
+    std::vector<std::uint64_t> keys_of_part(all.size(), 0);
+    std::uint64_t sum = 0;
+    for (std::size_t i = 0; i < all.size(); i += 2) {
+      if (resp::reply_reader(all[i + 1].reply).next().null) continue;
+      keys_of_part[i + 1] = static_cast<std::uint64_t>(resp::as_integer(all[i].reply).value_or(0));
+      sum += keys_of_part[i + 1];
+    }
+    if (sum == 0) {
+      answer(metrics::outcome::ok, [](resp::encoder& out, base::chunk_queue&) { out.null(); });
+      return;
+    }
+    std::uint64_t at = std::uniform_int_distribution<std::uint64_t>(0, sum - 1)(random());
+    std::size_t chosen = 1;
+    for (; at >= keys_of_part[chosen]; chosen += 2) at -= keys_of_part[chosen];
+    answer(metrics::outcome::ok,
+           [&](resp::encoder&, base::chunk_queue& raw) { raw.append(all[chosen].reply); });
+  }
+
+  static std::minstd_rand& random() {
+    thread_local std::minstd_rand generator(std::random_device{}());
+    return generator;
+  }
+};
+
+// SCAN: bus after bus in the order of their slots, each with its own cursor. What the client holds is that
+// cursor times 128 plus the slot; 0, where it starts, means the beginning of the first bus.
+class scan_operation final : public gather_operation {
+ public:
+  scan_operation(worker_context& context, session& owner, std::uint16_t command, resp::arguments args)
+      : gather_operation(context, owner, command, false), args_(args) {}
+
+ protected:
+  base::task<> run() override {
+    constexpr std::uint64_t slots = 128;
+    const auto cursor = base::parse_uint64(args_[1]);
+    if (!cursor) {
+      answer(metrics::outcome::redis_error,
+             [](resp::encoder& out, base::chunk_queue&) { out.error("ERR invalid cursor"); });
+      co_return;
+    }
+    const auto slot = static_cast<int>(*cursor % slots);
+    // The bus of a slot may have left the configuration since: the next one follows.
+    bus_index bus = next_from(slot);
+    if (bus == command::no_bus) bus = next_from(0);
+    const bool inside = slot == context_.slot_of(bus);
+    const std::string own = std::to_string(inside ? *cursor / slots : 0);
+    std::vector<std::string_view> request(args_.begin(), args_.end());
+    request[1] = own;
+    send(bus, request);
+    args_ = {};
+
+    const parts all = co_await round();
+    if (answer_error(all)) co_return;
+    resp::reply_reader reader(all[0].reply);
+    reader.next();  // the pair's header
+    const auto reached = base::parse_uint64(reader.next().text);
+    if (!reached || *reached > std::numeric_limits<std::uint64_t>::max() / slots - 1) {
+      answer_refusal("ERR dualbus: the cursor of bus '" + context_.bus_name(bus) +
+                     "' leaves no room for the bus: scan that bus directly");
+      co_return;
+    }
+    std::uint64_t next = 0;
+    if (*reached != 0) {
+      next = *reached * slots + static_cast<std::uint64_t>(context_.slot_of(bus));
+    } else if (const bus_index following = next_from(context_.slot_of(bus) + 1);
+               following != command::no_bus) {
+      next = static_cast<std::uint64_t>(context_.slot_of(following));
+    }
+    answer(metrics::outcome::ok, [&](resp::encoder& out, base::chunk_queue& raw) {
+      out.array(2);
+      out.bulk(std::to_string(next));
+      raw.append(reader.rest());
+    });
+  }
+
+ private:
+  // The bus with the lowest slot that is not below `slot`; no_bus if there is none.
+  bus_index next_from(int slot) const {
+    bus_index found = command::no_bus;
+    for (std::size_t i = 0; i < context_.bus_count(); ++i) {
+      const auto bus = static_cast<bus_index>(i);
+      if (context_.slot_of(bus) < slot) continue;
+      if (found == command::no_bus || context_.slot_of(bus) < context_.slot_of(found)) found = bus;
+    }
+    return found;
+  }
+
+  resp::arguments args_;
+};
+
+// FLUSHDB, FLUSHALL: as keys are removed, step by step.
+class flush_operation final : public gather_operation {
+ public:
+  flush_operation(worker_context& context, session& owner, std::uint16_t command, resp::arguments args)
+      : gather_operation(context, owner, command, true), args_(args.begin(), args.end()) {}
+
+ protected:
+  base::task<> run() override {
+    const std::vector<std::string_view> request(args_.begin(), args_.end());
+    const command::routing_table& table = context_.router().table();
+    std::vector<bus_index> steps[3];
+    for (std::size_t i = 0; i < context_.bus_count(); ++i) {
+      const auto bus = static_cast<bus_index>(i);
+      steps[removal_step(table, bus)].push_back(bus);
+    }
+    for (const std::vector<bus_index>& buses : steps) {
+      for (const bus_index bus : buses) send(bus, request);
+      const parts all = co_await round();
+      if (answer_error(all)) co_return;
+    }
+    answer_ok();
+  }
+
+ private:
+  std::vector<std::string> args_;
+};
+
+}  // namespace
+
+void start_keyspace_operation(worker_context& context, session& client, std::uint16_t command,
+                              const command::command_spec& spec, resp::arguments args) {
+  const auto run = [](gather_operation* op) { op->start(); };
+  if (spec.name == "keys") return run(new keys_operation(context, client, command, args));
+  if (spec.name == "scan") return run(new scan_operation(context, client, command, args));
+  if (spec.name == "dbsize") return run(new dbsize_operation(context, client, command, args));
+  if (spec.name == "randomkey") return run(new randomkey_operation(context, client, command));
+  run(new flush_operation(context, client, command, args));
+}
+
+}  // namespace dualbus::session
