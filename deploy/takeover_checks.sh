@@ -5,9 +5,7 @@
 
 objections=() active_buses=()
 # What engines may use and the daemon refuses. Commands that operators and monitoring use are not among them.
-refused_commands="eval eval_ro evalsha evalsha_ro fcall fcall_ro function script \
-  subscribe psubscribe ssubscribe unsubscribe punsubscribe sunsubscribe publish spublish pubsub \
-  keys scan randomkey dbsize flushall flushdb swapdb move migrate rename renamenx copy dump wait waitaof xsetid"
+refused_commands="flushall flushdb swapdb move migrate wait waitaof xsetid"
 
 # ---------------------------------------------------------------------- the old Redis
 

@@ -16,6 +16,11 @@ void add(metrics::bus_metrics& sum, const metrics::bus_metrics& bus) {
   sum.unexpected_replies += bus.unexpected_replies;
   sum.latency_target_missed += bus.latency_target_missed;
   sum.wakes += bus.wakes;
+  sum.pubsub_messages += bus.pubsub_messages;
+  sum.pubsub_interruptions += bus.pubsub_interruptions;
+  sum.pubsub_unconfirmed += bus.pubsub_unconfirmed;
+  for (std::size_t i = 0; i < sum.pubsub_published.size(); ++i)
+    sum.pubsub_published[i] += bus.pubsub_published[i];
   sum.groups_healed += bus.groups_healed;
   sum.groups_created += bus.groups_created;
   for (std::size_t i = 0; i < sum.polls_absorbed.size(); ++i) sum.polls_absorbed[i] += bus.polls_absorbed[i];
@@ -38,6 +43,12 @@ void add(metrics::worker_metrics& sum, const metrics::worker_metrics& worker) {
   sum.sent_bytes += worker.sent_bytes;
   sum.unknown_commands += worker.unknown_commands;
   sum.parked_readers += worker.parked_readers;
+  sum.pubsub_clients += worker.pubsub_clients;
+  sum.pubsub_channels += worker.pubsub_channels;
+  sum.pubsub_patterns += worker.pubsub_patterns;
+  sum.pubsub_shard_channels += worker.pubsub_shard_channels;
+  sum.pubsub_deliveries += worker.pubsub_deliveries;
+  sum.pubsub_cut_off += worker.pubsub_cut_off;
   sum.local_wakes.merge(worker.local_wakes);
   sum.notified_wakes.merge(worker.notified_wakes);
   sum.unstable_reads += worker.unstable_reads;

@@ -36,6 +36,12 @@ void add_daemon(family_set& out, const daemon_state& state) {
   out.add(metric::wake, {"local"}, all.local_wakes);
   out.add(metric::wake, {"notified"}, all.notified_wakes);
   out.add(metric::unstable_reads, {}, number(all.unstable_reads));
+  out.add(metric::pubsub_clients, {}, number(all.pubsub_clients));
+  out.add(metric::pubsub_channels, {}, number(all.pubsub_channels));
+  out.add(metric::pubsub_patterns, {}, number(all.pubsub_patterns));
+  out.add(metric::pubsub_shard_channels, {}, number(all.pubsub_shard_channels));
+  out.add(metric::pubsub_deliveries, {}, number(all.pubsub_deliveries));
+  out.add(metric::pubsub_cut_off, {}, number(all.pubsub_cut_off));
 
   out.add(metric::config_reloads, {"success"}, number(state.reloads.succeeded));
   out.add(metric::config_reloads, {"failure"}, number(state.reloads.failed));
@@ -106,6 +112,13 @@ void add_bus(family_set& out, const daemon_state& state, std::size_t index) {
   out.add(metric::request_daemon_duration, {bus}, counted.daemon_duration);
   out.add(metric::latency_target_missed, {bus}, number(counted.latency_target_missed));
   out.add(metric::reader_wakes, {bus}, number(counted.wakes));
+  out.add(metric::pubsub_messages, {bus}, number(counted.pubsub_messages));
+  for (const command::rule r : {command::rule::json, command::rule::channel, command::rule::default_bus}) {
+    out.add(metric::pubsub_published, {bus, command::rule_name(r)},
+            number(counted.pubsub_published[static_cast<std::size_t>(r)]));
+  }
+  out.add(metric::pubsub_interruptions, {bus}, number(counted.pubsub_interruptions));
+  out.add(metric::pubsub_unconfirmed, {bus}, number(counted.pubsub_unconfirmed));
   out.add(metric::groups_healed, {bus}, number(counted.groups_healed));
   out.add(metric::groups_created, {bus}, number(counted.groups_created));
   for (std::size_t i = 0; i < metrics::absorption_count; ++i) {

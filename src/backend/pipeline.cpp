@@ -65,7 +65,11 @@ pipeline::verdict pipeline::on_received(base::time_point now) {
       input_.consume(bytes.size());
       continue;
     }
-    if (sent_ == 0) return verdict::unasked;
+    if (sent_ == 0) {
+      if (observer_ == nullptr || !observer_->on_unasked(bytes)) return verdict::unasked;
+      input_.consume(bytes.size());
+      continue;
+    }
     if (slot& block = slots_.front(); block.more > 0) [[unlikely]] {
       --block.more;
       if (block.sink != nullptr) block.sink->on_reply(block.part++, {bytes, type, now - block.sent});

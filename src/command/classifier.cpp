@@ -10,7 +10,7 @@ namespace {
 
 static_assert(simdjson::SIMDJSON_PADDING <= base::read_buffer::padding);
 
-constexpr std::string_view rule_names[] = {"type", "glob", "json", "key", "default"};
+constexpr std::string_view rule_names[] = {"type", "glob", "json", "key", "channel", "default"};
 
 // A member's name as a JSON pointer token.
 std::string pointer_to(std::string_view name) {
@@ -48,7 +48,7 @@ classifier::classifier(const routing_table& table, message_counters& counters)
 
 classifier::~classifier() = default;
 
-std::string_view classifier::type_in_json(resp::arguments args, const xadd_arguments& where) {
+std::string_view classifier::type_in_fields(resp::arguments args, const xadd_arguments& where) {
   for (const std::string& field : table_.rules().json_fields) {
     const std::string_view type = type_of_json(find_field(args, where, field));
     if (type.data() != nullptr) return type;
@@ -68,7 +68,7 @@ std::string_view classifier::type_of_json(std::string_view text) {
 
 std::string_view classifier::type_of(resp::arguments args, const xadd_arguments& where) {
   const std::string_view type = find_field(args, where, table_.rules().field);
-  return type.data() == nullptr ? type_in_json(args, where) : type;
+  return type.data() == nullptr ? type_in_fields(args, where) : type;
 }
 
 classifier::known_type classifier::look_up(std::string_view type, bool remember) {
@@ -87,7 +87,7 @@ classification classifier::decide(resp::arguments args, const xadd_arguments& wh
   bool from_json = false;
   // The first field that names a type wins, even if no rule knows that type.
   if (type.data() == nullptr && pinned == no_bus && !table_.rules().json_fields.empty()) {
-    type = type_in_json(args, where);
+    type = type_in_fields(args, where);
     from_json = type.data() != nullptr;
   }
   const known_type known = look_up(type, count);
@@ -107,6 +107,17 @@ classification classifier::decide(resp::arguments args, const xadd_arguments& wh
 
 classification classifier::classify(resp::arguments args, const xadd_arguments& where) {
   return decide(args, where, true);
+}
+
+classification classifier::classify_publish(std::string_view channel, std::string_view payload) {
+  const std::string_view type = type_of_json(payload);
+  if (type.data() != nullptr) {
+    const bus_index bus = look_up(type, false).bus;
+    if (bus != no_bus) return {bus, rule::json};
+  }
+  const bus_index ruled = table_.channel_bus(channel);
+  if (ruled != no_bus) return {ruled, rule::channel};
+  return {table_.rules().default_bus, rule::default_bus};
 }
 
 classification classifier::explain(resp::arguments args, const xadd_arguments& where) {

@@ -56,8 +56,6 @@ std::string_view reason_of(route r) {
   switch (r) {
     case route::blocking:
       return "has no meaning behind dualbusd, where clients share connections: ask the bus directly";
-    case route::pubsub:
-      return "is not available in this version: connect to a bus directly for Pub/Sub";
     default:
       return "has no meaning behind dualbusd: send it to the bus it is meant for";
   }
@@ -86,6 +84,8 @@ void router::make_plan(const command_spec& spec, resp::arguments args, plan& out
   switch (spec.route) {
     case route::local:
     case route::transaction:
+    case route::subscribe:
+    case route::pubsub:
       out.what = plan::action::local;
       return;
     case route::keys:
@@ -112,11 +112,15 @@ void router::make_plan(const command_spec& spec, resp::arguments args, plan& out
       return plan_stream(spec, args, out);
     case route::blocking:
       return plan_blocking(spec, args, out);
+    case route::publish: {
+      const classification where = classifier_.classify_publish(args[1], args[2]);
+      out.rule = where.rule;
+      return forward(where.bus, out);
+    }
     case route::scripting:
       return plan_script(spec, args, out);
     case route::keyspace:
       return plan_keyspace(spec, out);
-    case route::pubsub:
     case route::refused:
       return refuse_unsupported(spec, out, reason_of(spec.route));
   }

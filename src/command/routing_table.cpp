@@ -44,6 +44,13 @@ bus_index routing_table::pinned_bus(std::string_view key) const {
   return no_bus;
 }
 
+bus_index routing_table::channel_bus(std::string_view channel) const {
+  for (const match_rule& rule : rules_.channels) {
+    if (base::glob_match(rule.match, channel)) return rule.bus;
+  }
+  return no_bus;
+}
+
 routing_table::type_match routing_table::match_type(std::string_view type) const {
   if (const auto found = exact_types_.find(type); found != exact_types_.end()) return {found->second, false};
   for (const match_rule& rule : type_globs_) {

@@ -42,7 +42,8 @@ void assembler::run() {
   if (buses.empty()) return;
   resolve_default_buses_and_anchor();
   resolve_types();
-  resolve_keys();
+  resolve_rules("routing.keys", "keys", draft_.keys, config_.routing.keys);
+  resolve_rules("routing.channels", "channels", draft_.channels, config_.routing.channels);
 }
 
 void assembler::check_listeners() {
@@ -265,24 +266,26 @@ void assembler::resolve_types() {
   config_.routing.types.insert(config_.routing.types.end(), globs.begin(), globs.end());
 }
 
-void assembler::resolve_keys() {
+void assembler::resolve_rules(const std::string& list, const std::string& what,
+                              const std::vector<draft::key_rule>& rules,
+                              std::vector<command::match_rule>& resolved) {
   std::unordered_map<std::string, std::size_t> known;
   std::optional<std::size_t> everything;
-  for (std::size_t i = 0; i < draft_.keys.size(); ++i) {
-    const draft::key_rule& rule = draft_.keys[i];
-    const std::string path = "routing.keys[" + std::to_string(i) + "]";
+  for (std::size_t i = 0; i < rules.size(); ++i) {
+    const draft::key_rule& rule = rules[i];
+    const std::string path = list + "[" + std::to_string(i) + "]";
     if (at_.accepted(path + ".match")) {
       const auto [first, is_new] = known.emplace(rule.match, i);
       if (everything || !is_new) {
-        warning(path + ".match", quoted(rule.match) + " is never reached: routing.keys[" +
+        warning(path + ".match", quoted(rule.match) + " is never reached: " + list + "[" +
                                      std::to_string(everything.value_or(first->second)) +
-                                     "] matches the same keys");
+                                     "] matches the same " + what);
       }
       if (rule.match == "*" && !everything) everything = i;
     }
     if (!at_.accepted(path + ".bus")) continue;
     if (const auto bus = bus_called(rule.bus, path + ".bus", at_.where(path + ".bus"))) {
-      config_.routing.keys.push_back({rule.match, *bus});
+      resolved.push_back({rule.match, *bus});
     }
   }
 }

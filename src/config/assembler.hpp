@@ -48,7 +48,8 @@ class assembler {
   void check_backend();
   void resolve_default_buses_and_anchor();
   void resolve_types();
-  void resolve_keys();
+  void resolve_rules(const std::string& list, const std::string& what,
+                     const std::vector<draft::key_rule>& rules, std::vector<command::match_rule>& resolved);
 
   /// Reports an unknown name and gives nothing.
   std::optional<command::bus_index> bus_called(const std::string& name, std::string_view path, position at);

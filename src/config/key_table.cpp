@@ -35,6 +35,8 @@ constexpr section_row sections[] = {
     {.path = "routing.types"},
     {.path = "routing.keys"},
     {.path = "routing.keys[]"},
+    {.path = "routing.channels"},
+    {.path = "routing.channels[]"},
     {.path = "backend",
      .meaning =
          "The connections to the buses. Nothing is sent twice: a request of which a byte was written before "

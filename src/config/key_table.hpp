@@ -34,7 +34,7 @@ struct draft {
   configuration config;
   std::string default_bus, default_key_bus, anchor;  ///< empty: not given
   std::vector<type_list> types;
-  std::vector<key_rule> keys;
+  std::vector<key_rule> keys, channels;
 };
 
 enum class value_type : std::uint8_t {

@@ -36,6 +36,15 @@ constexpr key_row rows[] = {
      .fallback = "256mb",
      .meaning = "Replies that may wait for one client that does not read; beyond that it is cut off.",
      .bind = in<&configuration::limits, &limit_settings::client_output_buffer>()},
+    {.path = "limits.pubsub_output_buffer",
+     .type = bytes,
+     .reload = true,
+     .range = {64 * kb, 64 * gb},
+     .fallback = "32mb",
+     .meaning =
+         "Messages and replies that may wait for one client that has subscriptions and does not read; beyond "
+         "that it is cut off. Redis calls this `client-output-buffer-limit pubsub`.",
+     .bind = in<&configuration::limits, &limit_settings::pubsub_output_buffer>()},
     {.path = "limits.client_in_flight",
      .type = integer,
      .reload = true,

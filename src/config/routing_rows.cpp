@@ -83,6 +83,23 @@ constexpr key_row rows[] = {
          "The bus of the keys that match. It may be draining, for keys that have not been moved yet: all "
          "commands but `XADD`, which is refused, reach them there.",
      .bind = {[](draft& d, place at, value&& v) { d.keys[at.index].bus = std::move(v.text); }, nullptr}},
+    {.path = "routing.channels[].match",
+     .required = true,
+     .reload = true,
+     .range = {1, 1024},
+     .meaning =
+         "A Pub/Sub channel, or a pattern as in `KEYS`. A `PUBLISH` or `SPUBLISH` whose payload is no JSON "
+         "with "
+         "a type that a rule knows goes to the bus of the first rule that matches its channel, else to "
+         "`routing.default_bus`. Subscribers get the messages of all buses.",
+     .bind = {[](draft& d, place at, value&& v) { d.channels[at.index].match = std::move(v.text); },
+              nullptr}},
+    {.path = "routing.channels[].bus",
+     .type = bus,
+     .required = true,
+     .reload = true,
+     .meaning = "The bus of the channels that match.",
+     .bind = {[](draft& d, place at, value&& v) { d.channels[at.index].bus = std::move(v.text); }, nullptr}},
     {.path = "routing.max_type_names",
      .type = integer,
      .reload = true,

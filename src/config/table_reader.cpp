@@ -113,6 +113,7 @@ void table_reader::read_map(const node& map, const std::string& pattern, const s
 void table_reader::read_sequence(const node& list, const std::string& pattern, const std::string& path) {
   for (std::size_t i = 0; i < list.items.size(); ++i) {
     if (pattern == "routing.keys") draft_.keys.emplace_back();
+    if (pattern == "routing.channels") draft_.channels.emplace_back();
     const std::string element = element_path(path, i);
     const node& item = list.items[i];
     if (item.is == node::kind::map) {

@@ -74,6 +74,10 @@ void encoder::set(std::size_t elements) {
   header(version_ == protocol::resp2 ? '*' : '~', static_cast<std::int64_t>(elements));
 }
 
+void encoder::push(std::size_t elements) {
+  header(version_ == protocol::resp2 ? '*' : '>', static_cast<std::int64_t>(elements));
+}
+
 void encoder::request(arguments args) {
   array(args.size());
   for (const std::string_view arg : args) bulk(arg);

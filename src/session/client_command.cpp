@@ -105,14 +105,18 @@ bool is_client_type(std::string_view text) {
   return false;
 }
 
+bool has_type(const session& client, std::string_view type) {
+  return equals_ignoring_case(type, client.subscribed() ? "pubsub" : "normal");
+}
+
 void list(worker_context& context, session& client, const request& what) {
   std::vector<std::uint64_t> ids;
-  bool none = false;
+  std::string type;
   if (what.args.size() == 4 && equals_ignoring_case(what.args[2], "type")) {
     if (!is_client_type(what.args[3])) {
       return client.refuse(what.command, "ERR Unknown client type '" + std::string(what.args[3]) + "'");
     }
-    none = !equals_ignoring_case(what.args[3], "normal");
+    type = what.args[3];
   } else if (what.args.size() > 3 && equals_ignoring_case(what.args[2], "id")) {
     const auto parsed = parse_ids(what.args.subspan(3));
     if (!parsed) return client.refuse(what.command, "ERR Invalid client ID");
@@ -121,10 +125,11 @@ void list(worker_context& context, session& client, const request& what) {
   } else if (what.args.size() != 2) {
     return client.refuse(what.command, "ERR syntax error");
   }
-  const auto question = [ids, none](worker_context& worker) {
+  const auto question = [ids, type](worker_context& worker) {
     std::string text;
     worker.clients.for_each([&](const session& s) {
-      if (none || (!ids.empty() && !std::binary_search(ids.begin(), ids.end(), s.id()))) return;
+      if (!type.empty() && !has_type(s, type)) return;
+      if (!ids.empty() && !std::binary_search(ids.begin(), ids.end(), s.id())) return;
       text += s.describe() + "\n";
     });
     return text;
@@ -137,9 +142,9 @@ void list(worker_context& context, session& client, const request& what) {
 
 struct kill_filter {
   std::optional<std::uint64_t> id;
-  std::optional<std::string> address, local_address, user;
+  std::optional<std::string> address, local_address, user, type;
   std::optional<std::int64_t> max_age_seconds;
-  bool skip_me = true, none = false;
+  bool skip_me = true;
 };
 
 /// Reads the filters of the newer form; the fault found, or nothing.
@@ -153,7 +158,7 @@ std::string parse_filter(const access_control& access, resp::arguments args, kil
       filter.id = static_cast<std::uint64_t>(*id);
     } else if (equals_ignoring_case(args[i], "type")) {
       if (!is_client_type(value)) return "ERR Unknown client type '" + std::string(value) + "'";
-      filter.none |= !equals_ignoring_case(value, "normal");
+      filter.type = value;
     } else if (equals_ignoring_case(args[i], "addr")) {
       filter.address = value;
     } else if (equals_ignoring_case(args[i], "laddr")) {
@@ -179,7 +184,8 @@ std::string parse_filter(const access_control& access, resp::arguments args, kil
 }
 
 bool matches(const kill_filter& filter, const session& s, std::uint64_t asking) {
-  if (filter.none || (filter.skip_me && s.id() == asking)) return false;
+  if (filter.skip_me && s.id() == asking) return false;
+  if (filter.type && !has_type(s, *filter.type)) return false;
   if (filter.id && *filter.id != s.id()) return false;
   if (filter.user && *filter.user != s.user_name()) return false;
   if (filter.address && *filter.address != s.peer_address()) return false;

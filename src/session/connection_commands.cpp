@@ -4,6 +4,7 @@
 #include <dualbus/session/authorization.hpp>
 #include <dualbus/session/local_commands.hpp>
 #include <dualbus/session/session.hpp>
+#include <dualbus/session/subscription_commands.hpp>
 #include <dualbus/session/worker_context.hpp>
 
 #include <chrono>
@@ -19,6 +20,11 @@ using metrics::outcome;
 void run_ping(session& client, const request& what) {
   if (what.args.size() > 2) return refuse_arity(client, what, "ping");
   client.answer(what.command, outcome::ok, [&](resp::encoder& out) {
+    if (client.subscriber_mode()) {
+      out.array(2);
+      out.bulk("pong");
+      return out.bulk(what.args.size() == 2 ? what.args[1] : std::string_view());
+    }
     if (what.args.size() == 2) return out.bulk(what.args[1]);
     out.status("PONG");
   });
@@ -106,6 +112,8 @@ void run_hello(worker_context& context, session& client, const request& what) {
 
 void run_local_command(worker_context& context, session& client, const command::command_spec& spec,
                        const request& what) {
+  if (spec.route == command::route::subscribe) return run_subscription(context, client, spec, what);
+  if (spec.route == command::route::pubsub) return run_pubsub(context, client, what);
   if (spec.name == "ping") return run_ping(client, what);
   if (spec.name == "echo") {
     return client.answer(what.command, outcome::ok, [&](resp::encoder& out) { out.bulk(what.args[1]); });

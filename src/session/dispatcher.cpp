@@ -9,6 +9,7 @@
 #include <dualbus/session/local_commands.hpp>
 #include <dualbus/session/session.hpp>
 #include <dualbus/session/stream_operations.hpp>
+#include <dualbus/session/subscription_commands.hpp>
 #include <dualbus/session/transaction.hpp>
 #include <dualbus/session/transaction_commands.hpp>
 #include <dualbus/session/worker_context.hpp>
@@ -45,12 +46,33 @@ bool is_http(std::string_view name) {
   return base::equals_ignoring_case(name, "post") || base::equals_ignoring_case(name, "host:");
 }
 
+bool allowed_to_subscribers(const command_spec& spec) {
+  return spec.route == route::subscribe || spec.name == "ping" || spec.name == "quit" || spec.name == "reset";
+}
+
+// Redis names the subcommand, too, where a command has some.
+std::string full_name(const command_spec& spec, resp::arguments args) {
+  constexpr std::string_view containers[] = {"acl",      "client",  "cluster", "command", "config",
+                                             "function", "latency", "memory",  "module",  "object",
+                                             "pubsub",   "script",  "slowlog", "xgroup",  "xinfo"};
+  std::string name(spec.name);
+  const bool has = std::find(std::begin(containers), std::end(containers), spec.name) != std::end(containers);
+  if (!has || args.size() < 2) return name;
+  name += '|';
+  for (const char c : args[1]) name += base::to_lower(c);
+  return name;
+}
+
 // What is wrong with the request before anybody looks at its keys; empty if nothing is.
-std::string refusal(const command_spec& spec, const request& what) {
+std::string refusal(const session& client, const command_spec& spec, const request& what) {
   if (!command::arity_matches(spec, what.args.size())) {
     const bool exec = spec.name == "exec";
     return std::string(exec ? "EXECABORT Transaction discarded because of: " : "ERR ") +
            "wrong number of arguments for '" + std::string(spec.name) + "' command";
+  }
+  if (client.subscriber_mode() && !allowed_to_subscribers(spec)) {
+    return "ERR Can't execute '" + full_name(spec, what.args) +
+           "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context";
   }
   return {};
 }
@@ -183,8 +205,10 @@ bool dispatch(worker_context& context, session& client, request what) {
   const command_spec& spec = command::command_table()[index];
   what.command = static_cast<std::uint16_t>(index);
   // They change the protocol, and so the connection that requests take: none may overtake an earlier one.
-  if ((spec.name == "hello" || spec.name == "reset") && client.await_replies()) return false;
-  if (const std::string fault = refusal(spec, what); !fault.empty()) {
+  // And subscriptions begin and end between replies.
+  const bool waits = spec.name == "hello" || spec.name == "reset" || spec.route == route::subscribe;
+  if (waits && client.await_replies()) return false;
+  if (const std::string fault = refusal(client, spec, what); !fault.empty()) {
     spoil_transaction(client, &spec);
     client.refuse(what.command, fault);
     return true;
@@ -221,6 +245,10 @@ bool carry_out(worker_context& context, session& client, const request& what) {
   switch (p.what) {
     case plan::action::forward:
       if (spec.route == route::xread && !playing && start_whole_read(context, client, what)) break;
+      if (spec.route == route::publish && !playing) {
+        start_publish(context, client, what, p);
+        break;
+      }
       forward(context, client, what, p.bus, false);
       break;
     case plan::action::add:

@@ -124,7 +124,7 @@ std::string memory_section() {
       resident, human(resident), peak, human(peak), machine, human(machine));
 }
 
-std::string stats_section(const counts& total) {
+std::string stats_section(worker_context& context, const counts& total) {
   const outcomes all = total.all_commands();
   std::uint64_t errors = total.unknown;
   for (std::size_t o = 1; o < all.size(); ++o) errors += all[o];
@@ -132,9 +132,11 @@ std::string stats_section(const counts& total) {
       "# "
       "Stats\r\ntotal_connections_received:{}\r\ntotal_commands_processed:{}\r\ntotal_net_input_bytes:{}\r\n"
       "total_net_output_bytes:{}\r\nrejected_connections:{}\r\ntotal_error_replies:{}\r\n"
-      "acl_access_denied_auth:{}\r\n",
+      "acl_access_denied_auth:{}\r\npubsub_channels:{}\r\npubsub_patterns:{}\r\npubsubshard_channels:{}\r\n",
       total.accepted, total.requests, total.received, total.sent, total.rejected, errors,
-      total.authentication_failures);
+      total.authentication_failures, context.daemon.subscriptions.names(backend::subscription::channel),
+      context.daemon.subscriptions.names(backend::subscription::pattern),
+      context.daemon.subscriptions.names(backend::subscription::shard));
 }
 
 // How long a command took is not counted by command: usec is there for those who expect the field.
@@ -206,7 +208,7 @@ std::string compose(worker_context& context, const std::vector<std::string>& sec
   add("memory", memory_section);
   add("persistence", fixed("# Persistence\r\nloading:0\r\nasync_loading:0\r\nrdb_bgsave_in_progress:0\r\n"
                            "aof_enabled:0\r\naof_rewrite_in_progress:0\r\n"));
-  add("stats", [&] { return stats_section(total); });
+  add("stats", [&] { return stats_section(context, total); });
   add("replication", fixed("# Replication\r\nrole:master\r\nconnected_slaves:0\r\n"
                            "master_failover_state:no-failover\r\nmaster_repl_offset:0\r\n"));
   add("cpu", cpu_section);

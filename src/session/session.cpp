@@ -262,6 +262,22 @@ void session::count(std::uint16_t command, metrics::outcome outcome) {
   if (outcome != metrics::outcome::ok) ++counters.failed_commands;
 }
 
+base::chunk_queue* session::push_target() {
+  if (closed() || is_paused(pause_reason::closing)) return nullptr;
+  queue_flush();
+  return &out_;
+}
+
+void session::push(std::string_view message) {
+  base::chunk_queue* const out = push_target();
+  if (out == nullptr) return;
+  if (protocol_ == resp::protocol::resp2) {
+    out->append("*");
+    message.remove_prefix(1);
+  }
+  out->append(message);
+}
+
 void session::queue_flush() {
   if (std::exchange(flush_queued_, true)) return;
   context_.flush_later(*this);
@@ -290,12 +306,15 @@ void session::flush() {
     out_.consume(static_cast<std::size_t>(sent));
     context_.metrics.sent_bytes += static_cast<std::uint64_t>(sent);
   }
-  if (out_.size() + stashed_bytes_ > context_.configuration().limits.client_output_buffer) {
+  const config::limit_settings& limits = context_.configuration().limits;
+  if (out_.size() + stashed_bytes_ >
+      (subscribed_ ? limits.pubsub_output_buffer : limits.client_output_buffer)) {
     if (context_.client_log.allow(context_.now)) {
-      spdlog::warn(
-          "client {} {}: {} bytes of replies wait to be read, more than client_output_buffer; closing", id_,
-          peer_address(), out_.size() + stashed_bytes_);
+      spdlog::warn("client {} {}: {} bytes of replies wait to be read, more than {}; closing", id_,
+                   peer_address(), out_.size() + stashed_bytes_,
+                   subscribed_ ? "pubsub_output_buffer" : "client_output_buffer");
     }
+    if (subscribed_) ++context_.metrics.pubsub_cut_off;
     return close(metrics::close_reason::output_limit);
   }
   if (writing_ == out_.empty()) {
@@ -334,6 +353,7 @@ bool session::peer_gone() const {
 
 void session::close_after_replies(metrics::close_reason why) {
   if (is_paused(pause_reason::closing)) return;
+  if (subscribed_) context_.subscriptions().leave(*this);
   close_reason_ = why;
   pause(pause_reason::closing);
   queue_flush();
@@ -344,6 +364,7 @@ void session::close(metrics::close_reason why) {
   context_.poller.remove(fd_.get(), *this);
   fd_.reset();
   if (congested_bus_ != nullptr) congested_bus_->forget(*this);
+  if (subscribed_) context_.subscriptions().leave(*this);
   for (operation* op = std::exchange(head_, nullptr); op != nullptr;) {
     operation* const next = op->next_;
     op->owner_ = nullptr;
@@ -407,7 +428,8 @@ void session::set_blocked(bool value) {
 }
 
 void session::check_idle(std::chrono::seconds limit) {
-  if (head_ == nullptr && context_.now - last_active_ > limit) close(metrics::close_reason::idle);
+  if (head_ == nullptr && !subscribed_ && context_.now - last_active_ > limit)
+    close(metrics::close_reason::idle);
 }
 
 session::names& session::mutable_names() {
@@ -421,6 +443,7 @@ void session::set_name(std::string_view name) {
 }
 
 void session::reset() {
+  if (subscribed_) context_.subscriptions().leave(*this);
   protocol_ = resp::protocol::resp2;
   reply_mode_ = reply_mode::on;
   end_transaction();

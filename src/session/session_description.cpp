@@ -36,22 +36,28 @@ std::string session::describe() const {
   const std::size_t input = partial_ ? partial_->buffer.size() : 0;
   static const names none;
   const names& n = names_ ? *names_ : none;
+  using kind = backend::subscription;
+  const auto subscriptions = [this](kind k) {
+    return context_.subscriptions().table().names_of(id_, k).size();
+  };
+  std::string flags;
+  if (monitoring_) flags += 'O';
+  if (subscribed_) flags += 'P';
+  if (in_transaction_) flags += 'x';
+  if (blocked_) flags += 'b';
+  if (!tcp_) flags += 'U';
+  if (flags.empty()) flags += 'N';
   return fmt::format(
-      "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db=0 sub=0 psub=0 ssub=0 multi={} "
+      "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db=0 sub={} psub={} ssub={} multi={} "
       "watch=0 qbuf={} "
       "qbuf-free=0 argv-mem=0 multi-mem={} rbs=0 rbp=0 obl=0 oll={} omem={} tot-mem={} events=r{} cmd={} "
       "user={} "
       "redir=-1 "
       "resp={} lib-name={} lib-ver={}",
       id_, peer_address(), local_address(), fd_.get(), n.client, seconds_since(created_),
-      seconds_since(last_active_),
-      monitoring_       ? "O"
-      : in_transaction_ ? "x"
-      : blocked_        ? "b"
-      : tcp_            ? "N"
-                        : "U",
-      in_transaction_ ? static_cast<std::int64_t>(transaction_->count()) : -1, input,
-      transaction_ ? transaction_->bytes() : 0, in_flight_, out_.size() + stashed_bytes_,
+      seconds_since(last_active_), flags, subscriptions(kind::channel), subscriptions(kind::pattern),
+      subscriptions(kind::shard), in_transaction_ ? static_cast<std::int64_t>(transaction_->count()) : -1,
+      input, transaction_ ? transaction_->bytes() : 0, in_flight_, out_.size() + stashed_bytes_,
       sizeof(session) + input + out_.size() + stashed_bytes_, writing_ ? "w" : "", last, user_name(),
       static_cast<int>(protocol_), n.library, n.library_version);
 }

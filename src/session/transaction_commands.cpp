@@ -67,6 +67,7 @@ std::string rounds_fault(const command_spec& spec, const request& what, const pl
       return not_here(upper(spec.name) + " of a stream over several buses");
     case route::xread:
       return p.what == plan::action::spread ? read_fault(what) : std::string();
+    case route::subscribe:
     case route::pubsub:
     case route::whole:
     case route::scripting:

@@ -53,6 +53,7 @@ worker_context::worker_context(boost::asio::io_context& io, std::shared_ptr<cons
         io_, poller, bus_chunks, backend_settings_, bus_settings_[i], pipeline_settings_,
         configuration().routing.buses[i].name, metrics.buses[i]}));
     parking_.add_bus(buses_.back()->environment());
+    subscriptions_.add_bus(buses_.back()->environment());
   }
 }
 
@@ -60,6 +61,7 @@ worker_context::~worker_context() {
   // Sessions refer to buses, buses to operations: end the clients first, then what is still owed.
   close_clients();
   parking_.stop(now);
+  subscriptions_.stop(now);
   for (auto& b : buses_) b->stop(now);
   end_turn();
 }
@@ -119,6 +121,7 @@ void worker_context::end_turn() {
   parking_.flush(now);
   for (std::size_t i = 0; i < to_flush_.size(); ++i) to_flush_[i]->flush();
   to_flush_.clear();
+  subscriptions_.flush(now);
   retired_.clear();
   if (observations_.empty()) return;
   const base::time_point end = base::clock::now();
@@ -132,6 +135,7 @@ void worker_context::end_turn() {
 void worker_context::tick() {
   for (auto& b : buses_) b->tick(now);
   parking_.tick(now);
+  subscriptions_.tick(now);
   polls_.tick(now);
   const auto idle = configuration().limits.idle_timeout;
   if (idle.count() > 0 && now >= next_client_check_) {
@@ -215,9 +219,15 @@ metrics::worker_snapshot worker_context::snapshot() const {
   metrics::worker_snapshot result{metrics, {}, {}};
   result.metrics.clients = clients.size();
   result.metrics.parked_readers = parking_.readers();
+  const subscription_table& subscribed = subscriptions_.table();
+  result.metrics.pubsub_clients = subscribed.clients();
+  result.metrics.pubsub_channels = subscribed.names(backend::subscription::channel);
+  result.metrics.pubsub_patterns = subscribed.names(backend::subscription::pattern);
+  result.metrics.pubsub_shard_channels = subscribed.names(backend::subscription::shard);
   for (std::size_t i = 0; i < buses_.size(); ++i) {
     buses_[i]->observe(result.metrics.buses[i]);
     parking_.observe(static_cast<command::bus_index>(i), result.metrics.buses[i]);
+    subscriptions_.observe(static_cast<command::bus_index>(i), result.metrics.buses[i]);
   }
   messages_.visit([&result](std::string_view type, const command::message_counters::row& row) {
     result.messages.emplace(type, row);

@@ -51,6 +51,11 @@ class pipeline_observer {
   virtual void on_disconnected() = 0;
   /// A RESP3 push, valid during the call.
   virtual void on_push(std::string_view push) = 0;
+  /// A reply that no request waits for. True if that is in order; else the connection cannot be trusted.
+  virtual bool on_unasked(std::string_view reply) {
+    (void)reply;
+    return false;
+  }
 
  protected:
   ~pipeline_observer() = default;

@@ -20,9 +20,10 @@ enum class rule : std::uint8_t {
   glob,        ///< glob that the type in the message's field matches
   json,        ///< exact name or glob, of a type found in a JSON field
   key,         ///< the key is pinned
+  channel,     ///< a channel rule matched; PUBLISH only
   default_bus  ///< nothing matched
 };
-inline constexpr std::size_t rule_count = 5;
+inline constexpr std::size_t rule_count = 6;
 std::string_view rule_name(rule r);
 
 /// Messages by type: per bus, by rule.
@@ -62,6 +63,9 @@ class classifier {
   std::string_view type_of(resp::arguments args, const xadd_arguments& where);
   /// The same for a message that is one JSON text.
   std::string_view type_of_json(std::string_view text);
+  /// Of PUBLISH and SPUBLISH, not counted: by the type in a JSON payload, else by the first channel rule that
+  /// matches, else the default bus. As many bytes behind `payload` must be readable.
+  classification classify_publish(std::string_view channel, std::string_view payload);
 
  private:
   struct known_type {
@@ -75,7 +79,7 @@ class classifier {
   };
   struct json_reader;
 
-  std::string_view type_in_json(resp::arguments args, const xadd_arguments& where);
+  std::string_view type_in_fields(resp::arguments args, const xadd_arguments& where);
   known_type look_up(std::string_view type, bool remember);
   classification decide(resp::arguments args, const xadd_arguments& where, bool count);
 

@@ -57,7 +57,9 @@ enum class route : std::uint8_t {
   stream,  ///< every other command of logical streams, over all buses
   xother,  ///< stream commands that only pinned keys have
   blocking,
-  pubsub,
+  subscribe,    ///< (P|S)SUBSCRIBE, (P|S)UNSUBSCRIBE
+  publish,      ///< PUBLISH, SPUBLISH
+  pubsub,       ///< PUBSUB: answered by the daemon, with what the buses say
   scripting,    ///< a script to the bus of its keys; SCRIPT and FUNCTION to all
   transaction,  ///< MULTI, WATCH and what ends them: the session's own
   keyspace,     ///< about all keys of all buses

@@ -45,6 +45,7 @@ struct routing_rules {
   std::string json_pointer;              ///< RFC 6901, where in them; empty: the member called `field`
   std::vector<match_rule> types;         ///< of message types; exact names come before globs
   std::vector<match_rule> keys;          ///< of keys; the first match pins the key
+  std::vector<match_rule> channels;      ///< of Pub/Sub channels; the first match decides
   std::size_t max_type_names = 200;      ///< distinct message types that are counted by name
   explicit_ids ids = explicit_ids::match;
   flush_permission flush = flush_permission::refused;
@@ -67,6 +68,9 @@ class routing_table {
     const bus_index pinned = pinned_bus(key);
     return pinned == no_bus ? rules_.default_key_bus : pinned;
   }
+
+  /// The bus that the first matching channel rule names for PUBLISH; no_bus if there is none.
+  bus_index channel_bus(std::string_view channel) const;
 
   struct type_match {
     bus_index bus = no_bus;

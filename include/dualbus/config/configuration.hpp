@@ -59,6 +59,7 @@ struct limit_settings {
   std::size_t max_clients = 10000;
   std::size_t max_request = 64 << 20;            ///< bytes
   std::size_t client_output_buffer = 256 << 20;  ///< bytes; beyond it a client is cut off
+  std::size_t pubsub_output_buffer = 32 << 20;   ///< the same for a client with subscriptions
   std::size_t client_in_flight = 10000;          ///< unanswered requests, beyond it a client is not read
   std::size_t bus_output_buffer = 16 << 20;      ///< unsent bytes per bus, beyond it writers are not read
   seconds idle_timeout{0};                       ///< 0: never

@@ -65,10 +65,14 @@ struct bus_metrics {
   std::uint64_t groups_healed = 0;   ///< groups that were missing on it, and have been created there
   std::uint64_t groups_created = 0;  ///< groups that no bus had, and have been created there
   std::array<std::uint64_t, absorption_count> polls_absorbed{};  ///< group reads that it was not asked
-  std::uint64_t entries_omitted = 0;  ///< not shown to clients, because their IDs have no client form
-  histogram daemon_duration;          ///< what a request spent in the daemon
-  histogram bus_duration;             ///< sent to bus … answered
-  std::uint64_t wakes = 0;            ///< times that a parked reader looked there again
+  std::uint64_t entries_omitted = 0;       ///< not shown to clients, because their IDs have no client form
+  histogram daemon_duration;               ///< what a request spent in the daemon
+  histogram bus_duration;                  ///< sent to bus … answered
+  std::uint64_t pubsub_messages = 0;       ///< received from it, each once per subscription of the worker
+  std::uint64_t pubsub_interruptions = 0;  ///< lost connections for Pub/Sub
+  std::uint64_t pubsub_unconfirmed = 0;    ///< subscriptions confirmed, or refused, without it
+  std::array<std::uint64_t, command::rule_count> pubsub_published{};  ///< PUBLISH sent to it, by rule
+  std::uint64_t wakes = 0;  ///< times that a parked reader looked there again
 
   std::array<std::uint32_t, connection_state_count> connections{};
   std::uint64_t waiting = 0;    ///< requests not sent yet
@@ -85,6 +89,10 @@ struct worker_metrics {
   std::uint64_t unknown_commands = 0;
   std::uint64_t authentication_failures = 0, permission_denials = 0;
   std::uint64_t parked_readers = 0;  ///< gauge
+  /// Gauges: clients with subscriptions, and what they are subscribed to.
+  std::uint64_t pubsub_clients = 0, pubsub_channels = 0, pubsub_patterns = 0, pubsub_shard_channels = 0;
+  std::uint64_t pubsub_deliveries = 0;  ///< messages given to clients
+  std::uint64_t pubsub_cut_off = 0;     ///< clients with subscriptions that did not read
   /// From an entry being known of to its delivery to a parked reader: known from the worker's own XADD, or
   /// from the bus's notification.
   histogram local_wakes, notified_wakes;

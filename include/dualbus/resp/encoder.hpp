@@ -29,6 +29,8 @@ class encoder {
   void array(std::size_t elements);
   void map(std::size_t pairs);     ///< a flat array in RESP2
   void set(std::size_t elements);  ///< an array in RESP2
+  /// An out-of-band message; an array in RESP2.
+  void push(std::size_t elements);
   /// A request: an array of bulk strings.
   void request(arguments args);
 

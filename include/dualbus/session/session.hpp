@@ -128,6 +128,16 @@ class session final : public base::io_handler, public backend::drain_listener {
   /// gone or disabled now.
   void change_users();
 
+  // Pub/Sub
+  void set_subscribed(bool value) { subscribed_ = value; }
+  bool subscribed() const { return subscribed_; }
+  /// In RESP2 a client with subscriptions may send but a few commands.
+  bool subscriber_mode() const { return subscribed_ && protocol_ == resp::protocol::resp2; }
+  /// Sends a message, given as a RESP3 push, between replies.
+  void push(std::string_view message);
+  /// Where such a message is to be encoded, whole; null if it is closing.
+  base::chunk_queue* push_target();
+
   // CLIENT REPLY
   enum class reply_mode : std::uint8_t { on, off, skip_next, skip_this };
   void set_reply_mode(reply_mode mode) { reply_mode_ = mode; }
@@ -246,7 +256,7 @@ class session final : public base::io_handler, public backend::drain_listener {
   metrics::close_reason close_reason_ = metrics::close_reason::client;
   bool tcp_, reading_ = true, writing_ = false, flush_queued_ = false, resume_queued_ = false;
   bool in_transaction_ = false, logged_in_ = false, monitoring_ = false, blocked_ = false,
-       half_closed_ = false, draining_ = false, lingering_ = false;
+       half_closed_ = false, draining_ = false, lingering_ = false, subscribed_ = false;
 };
 
 }  // namespace dualbus::session

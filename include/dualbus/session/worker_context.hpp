@@ -14,6 +14,8 @@
 #include <dualbus/session/operation.hpp>
 #include <dualbus/session/parking_lot.hpp>
 #include <dualbus/session/poll_absorber.hpp>
+#include <dualbus/session/subscription_hub.hpp>
+#include <dualbus/session/subscription_registry.hpp>
 #include <dualbus/session/timer_queue.hpp>
 #include <dualbus/session/transaction_stage.hpp>
 
@@ -42,6 +44,7 @@ struct daemon_state {
   std::atomic<std::uint64_t> last_slow_id{0};  ///< of SLOWLOG entries
   /// By all workers' requests: what one changes is not answered from memory by another.
   stream::key_changes changes;
+  subscription_registry subscriptions;
 };
 
 /// A part of a request that came without its end: its bytes and how far they were parsed.
@@ -85,6 +88,7 @@ class worker_context {
   const std::string& bus_name(command::bus_index index) const { return buses_[index]->name(); }
   parking_lot& parking() { return parking_; }
   poll_absorber& polls() { return polls_; }
+  subscription_hub& subscriptions() { return subscriptions_; }
   /// Another number each time, so that of several buses not always the same one comes first.
   std::ptrdiff_t next_rotation() { return rotation_++; }
   int slot_of(command::bus_index index) const { return slots_[index]; }
@@ -187,6 +191,7 @@ class worker_context {
   std::vector<std::unique_ptr<backend::bus>> buses_;
   parking_lot parking_{*this};
   poll_absorber polls_{*this};
+  subscription_hub subscriptions_{*this};
   std::vector<session*> to_flush_, to_resume_;
   std::vector<std::unique_ptr<session>> retired_;
   std::vector<std::unique_ptr<partial_input>> spare_partials_;

@@ -269,5 +269,25 @@ TEST_F(ClassifierTest, ANewClassifierGoesOnCountingInTheSameRows) {
   EXPECT_EQ(counted().at("market_data marketdata type"), 2U);
 }
 
+TEST_F(ClassifierTest, APublishGoesByItsPayloadsTypeThenByItsChannelThenToTheDefaultBus) {
+  routing_rules rules = fleet_rules();
+  rules.channels = {{"prices.*", 0}, {"prices.x", 1}};
+  use(rules);
+  const auto publish = [this](const std::string& channel, const std::string& payload) {
+    const test::owned_arguments args({"PUBLISH", channel, payload});
+    const resp::arguments words = args;
+    const classification result = classifier_->classify_publish(words[1], words[2]);
+    return std::to_string(result.bus) + " " + std::string(rule_name(result.rule));
+  };
+  EXPECT_EQ(publish("any", R"({"message_type": "market_data"})"), "0 json");
+  EXPECT_EQ(publish("prices.x", R"({"message_type": "risk_metric"})"), "1 json");
+  EXPECT_EQ(publish("prices.x", R"({"message_type": "nobody_knows"})"), "0 channel");
+  EXPECT_EQ(publish("prices.x", R"({"message_type": 7})"), "0 channel");
+  EXPECT_EQ(publish("prices.x", "text"), "0 channel");
+  EXPECT_EQ(publish("prices", ""), "1 default");
+  EXPECT_EQ(publish("any", "{broken"), "1 default");
+  EXPECT_TRUE(counted().empty());
+}
+
 }  // namespace
 }  // namespace dualbus::command

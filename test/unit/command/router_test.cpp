@@ -207,7 +207,7 @@ TEST_F(RouterTest, OtherCommandsThatWaitDo) {
 
 TEST_F(RouterTest, RefusalsNameTheCommandAndAnAlternative) {
   for (const strings& request : std::vector<strings>{
-           {"SUBSCRIBE", "c"}, {"FLUSHALL"}, {"SHUTDOWN"}, {"MIGRATE", "h", "1", "k", "0", "0"}}) {
+           {"FLUSHALL"}, {"SHUTDOWN"}, {"MIGRATE", "h", "1", "k", "0", "0"}}) {
     const std::string error = refusal(request);
     EXPECT_THAT(error, StartsWith("NOTSUPPORTED command '" + request[0] + "' "));
   }

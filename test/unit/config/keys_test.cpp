@@ -97,6 +97,8 @@ const amount_key amount_keys[] = {
      READ(c.limits.max_request), "64kb and 512mb"},
     {"limits", "client_output_buffer", "256mb", "64kb", "64gb", "63kb", "65gb", 256 * mb, 64 * kb, 64 * gb,
      READ(c.limits.client_output_buffer), "64kb and 64gb"},
+    {"limits", "pubsub_output_buffer", "32mb", "64kb", "64gb", "63kb", "65gb", 32 * mb, 64 * kb, 64 * gb,
+     READ(c.limits.pubsub_output_buffer), "64kb and 64gb"},
     {"limits", "client_in_flight", "10000", "1", "1000000", "0", "1000001", 10000, 1, 1000000,
      READ(c.limits.client_in_flight), "1 and 1000000"},
     {"limits", "bus_output_buffer", "16mb", "64kb", "4gb", "0", "5gb", 16 * mb, 64 * kb, 4 * gb,

@@ -137,6 +137,19 @@ TEST(KeysTest, RulesThatAreNeverReachedAreWarnedAbout) {
           "f.yaml:8:15: routing.keys[3].match: 'b' is never reached: routing.keys[2] matches the same keys"));
 }
 
+TEST(ChannelsTest, KeepTheirOrderAndAreCheckedLikeKeys) {
+  const configuration c = good(two_buses +
+                               "routing:\n  default_bus: a\n  channels:\n    - {match: \"p.*\", bus: b}\n"
+                               "    - {match: q, bus: a}\n");
+  ASSERT_EQ(c.routing.channels.size(), 2u);
+  EXPECT_EQ(c.routing.channels[0].match, "p.*");
+  EXPECT_EQ(c.routing.channels[0].bus, 1);
+  EXPECT_EQ(c.routing.channels[1].bus, 0);
+  EXPECT_TRUE(c.routing.keys.empty());
+  EXPECT_THAT(mistakes_in(one_bus + "routing:\n  channels:\n    - {match: x}\n"),
+              ElementsAre("f.yaml:5:7: routing.channels[0].bus: is required"));
+}
+
 TEST(BackendTest, PairsStandInOrder) {
   EXPECT_THAT(mistakes_in(one_bus + "backend: {backoff_min: 3s}\n"),
               ElementsAre("f.yaml:3:24: backend.backoff_min: backend.backoff_max (2s) must not be below "

@@ -1,0 +1,140 @@
+#include <dualbus/backend/subscriber.hpp>
+#include <dualbus/base/numbers.hpp>
+#include <dualbus/resp/reply_reader.hpp>
+
+#include <string>
+#include <utility>
+
+namespace dualbus::backend {
+namespace {
+
+constexpr std::string_view subscribing[] = {"SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE"};
+constexpr std::string_view unsubscribing[] = {"UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE"};
+constexpr std::string_view messages[] = {"message", "pmessage", "smessage"};
+
+}  // namespace
+
+subscriber::subscriber(const link_environment& environment, command::bus_index bus, listener& told)
+    : environment_{environment.io,     environment.poller, environment.pool, environment.settings,
+                   environment.target, requests_,          environment.name, unseen_},
+      requests_(environment.requests),
+      shared_(environment),
+      bus_(bus),
+      told_(told) {}
+
+subscriber::~subscriber() {
+  stop(base::clock::now());
+}
+
+void subscriber::start(base::time_point now) {
+  if (link_) return;
+  requests_ = shared_.requests;
+  // A bus that does not answer is found out by the connection's health check.
+  requests_.request_timeout = {};
+  link_ = std::make_unique<backend::link>(environment_, resp::protocol::resp3,
+                                          static_cast<pipeline_observer*>(this));
+  link_->socket.start(now);
+}
+
+void subscriber::stop(base::time_point now) {
+  if (!link_) return;
+  up_ = false;
+  link_->socket.stop(now);
+  link_.reset();
+}
+
+void subscriber::send(std::string_view command, std::string_view name) {
+  const std::string_view args[] = {command, name};
+  resp::encoder(link_->requests.begin()).request(args);
+  open_ = true;
+}
+
+void subscriber::subscribe(subscription kind, std::string_view name) {
+  send(subscribing[static_cast<std::size_t>(kind)], name);
+}
+
+void subscriber::unsubscribe(subscription kind, std::string_view name) {
+  send(unsubscribing[static_cast<std::size_t>(kind)], name);
+}
+
+// The PING's slot covers the bytes before it, which have none of their own.
+void subscriber::close_batch(base::time_point now) {
+  if (!std::exchange(open_, false)) return;
+  const std::string number = std::to_string(++pings_);
+  const std::string_view args[] = {"PING", number};
+  resp::encoder(link_->requests.begin()).request(args);
+  link_->requests.end(*this, 0, now);
+}
+
+// ---------------------------------------------------------------------------------------- the connection
+
+void subscriber::on_connected() {
+  up_ = true;
+  refused_ = false;
+  told_.on_subscriber_up(bus_);
+  // Also without subscriptions: whoever waits for this connection waits for this number.
+  open_ = true;
+  close_batch(base::clock::now());
+}
+
+void subscriber::on_disconnected() {
+  // What was not sent must not wait for the next connection, where everything is asked for again.
+  close_batch(base::clock::now());
+  link_->requests.give_up();
+  if (std::exchange(up_, false)) told_.on_subscriber_down(bus_);
+}
+
+// message, channel, payload; pmessage has the pattern in front of the channel.
+void subscriber::on_push(std::string_view push) {
+  resp::reply_reader reader(push);
+  reader.next();
+  const std::string_view what = reader.next().text;
+  for (std::size_t i = 0; i < subscription_kinds; ++i) {
+    if (what != messages[i]) continue;
+    return told_.on_message(bus_, static_cast<subscription>(i), reader.next().text, push);
+  }
+}
+
+void subscriber::read_reply(std::string_view reply) {
+  const resp::reply_value value = resp::reply_reader(reply).next();
+  if (value.is_error()) {
+    if (!std::exchange(refused_, true)) {
+      spdlog::warn("bus '{}' refuses a subscription: {}", environment_.name, value.text);
+    }
+    return;
+  }
+  const auto number = value.type == '$' ? base::parse_int64(value.text) : std::nullopt;
+  if (!number || static_cast<std::uint64_t>(*number) <= confirmed_) return;
+  confirmed_ = static_cast<std::uint64_t>(*number);
+  told_.on_confirmed(bus_);
+}
+
+void subscriber::on_reply(std::uint32_t, const reply_view& reply) {
+  read_reply(reply.bytes);
+}
+
+// A refused subscription is answered where none has a slot, so that a PING's answer comes when no slot is
+// left.
+bool subscriber::on_unasked(std::string_view reply) {
+  if (!refused_) return false;
+  read_reply(reply);
+  return true;
+}
+
+void subscriber::flush(base::time_point now) {
+  if (!link_) return;
+  close_batch(now);
+  if (link_->requests.unsent_bytes() > 0) link_->socket.flush(now);
+}
+
+void subscriber::tick(base::time_point now) {
+  if (!link_) return;
+  link_->socket.tick(now);
+  link_->requests.tick(now);
+}
+
+void subscriber::observe(metrics::bus_metrics& out) const {
+  if (link_) ++out.connections[static_cast<std::size_t>(link_->socket.state())];
+}
+
+}  // namespace dualbus::backend

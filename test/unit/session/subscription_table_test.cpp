@@ -1,0 +1,90 @@
+#include <dualbus/session/subscription_table.hpp>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace dualbus::session {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::UnorderedElementsAre;
+using kind = subscription_table::kind;
+
+void subscribe(subscription_table& table, subscription_table::client_id client, kind k,
+               std::string_view name) {
+  table.hold(k, name);
+  table.subscribe(client, k, name);
+  table.release(k, name);
+}
+
+TEST(SubscriptionTableTest, OnlyTheFirstHolderOfANameAsksTheBuses) {
+  subscription_table table;
+  EXPECT_TRUE(table.hold(kind::channel, "a"));
+  EXPECT_FALSE(table.hold(kind::channel, "a"));
+  EXPECT_TRUE(table.hold(kind::pattern, "a"));
+  EXPECT_TRUE(table.hold(kind::shard, "a"));
+}
+
+TEST(SubscriptionTableTest, ANameIsWantedUntilTheLastHolderAndSubscriberHaveGone) {
+  subscription_table table;
+  table.hold(kind::channel, "a");
+  table.hold(kind::channel, "a");
+  EXPECT_TRUE(table.subscribe(1, kind::channel, "a"));
+  EXPECT_FALSE(table.release(kind::channel, "a"));
+  const auto removed = table.unsubscribe(1, kind::channel, "a");
+  EXPECT_TRUE(removed.was_subscribed);
+  EXPECT_FALSE(removed.last);
+  EXPECT_TRUE(table.release(kind::channel, "a"));
+  EXPECT_TRUE(table.empty());
+}
+
+TEST(SubscriptionTableTest, AHolderGetsNoMessages) {
+  subscription_table table;
+  table.hold(kind::channel, "a");
+  EXPECT_EQ(table.receivers(kind::channel, "a"), nullptr);
+  EXPECT_EQ(table.clients(), 0U);
+}
+
+TEST(SubscriptionTableTest, AChannelGoesToItsSubscribersOnly) {
+  subscription_table table;
+  subscribe(table, 1, kind::channel, "a");
+  subscribe(table, 2, kind::channel, "a");
+  subscribe(table, 3, kind::channel, "b");
+  subscribe(table, 3, kind::pattern, "a");
+  EXPECT_THAT(*table.receivers(kind::channel, "a"), UnorderedElementsAre(1, 2));
+  EXPECT_THAT(*table.receivers(kind::pattern, "a"), UnorderedElementsAre(3));
+  EXPECT_EQ(table.receivers(kind::shard, "a"), nullptr);
+}
+
+TEST(SubscriptionTableTest, ASecondSubscriptionOfTheSameClientChangesNothing) {
+  subscription_table table;
+  subscribe(table, 1, kind::channel, "a");
+  table.hold(kind::channel, "a");
+  EXPECT_FALSE(table.subscribe(1, kind::channel, "a"));
+  EXPECT_FALSE(table.release(kind::channel, "a"));
+  EXPECT_THAT(table.names_of(1, kind::channel), ElementsAre("a"));
+  EXPECT_TRUE(table.unsubscribe(1, kind::channel, "a").last);
+}
+
+TEST(SubscriptionTableTest, UnsubscribingFromWhatOneHasNotChangesNothing) {
+  subscription_table table;
+  subscribe(table, 1, kind::channel, "a");
+  EXPECT_FALSE(table.unsubscribe(2, kind::channel, "a").was_subscribed);
+  EXPECT_FALSE(table.unsubscribe(1, kind::channel, "b").was_subscribed);
+  EXPECT_FALSE(table.unsubscribe(1, kind::pattern, "a").was_subscribed);
+  EXPECT_THAT(*table.receivers(kind::channel, "a"), UnorderedElementsAre(1));
+}
+
+TEST(SubscriptionTableTest, NamesKeepTheOrderOfTheirSubscriptions) {
+  subscription_table table;
+  for (const char* name : {"c", "a", "b"}) subscribe(table, 1, kind::pattern, name);
+  EXPECT_THAT(table.names_of(1, kind::pattern), ElementsAre("c", "a", "b"));
+  table.unsubscribe(1, kind::pattern, "a");
+  EXPECT_THAT(table.names_of(1, kind::pattern), ElementsAre("c", "b"));
+  EXPECT_THAT(table.names_of(1, kind::channel), IsEmpty());
+  EXPECT_EQ(table.clients(), 1U);
+}
+
+}  // namespace
+}  // namespace dualbus::session
