@@ -262,22 +262,6 @@ void session::count(std::uint16_t command, metrics::outcome outcome) {
   if (outcome != metrics::outcome::ok) ++counters.failed_commands;
 }
 
-base::chunk_queue* session::push_target() {
-  if (closed() || is_paused(pause_reason::closing)) return nullptr;
-  queue_flush();
-  return &out_;
-}
-
-void session::push(std::string_view message) {
-  base::chunk_queue* const out = push_target();
-  if (out == nullptr) return;
-  if (protocol_ == resp::protocol::resp2) {
-    out->append("*");
-    message.remove_prefix(1);
-  }
-  out->append(message);
-}
-
 void session::queue_flush() {
   if (std::exchange(flush_queued_, true)) return;
   context_.flush_later(*this);

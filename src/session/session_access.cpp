@@ -6,7 +6,7 @@
 #include <chrono>
 #include <utility>
 
-// What users, MONITOR and SLOWLOG need of a session.
+// What users, MONITOR, Pub/Sub and SLOWLOG need of a session.
 namespace dualbus::session {
 
 void session::set_user(const user& who) {
@@ -30,6 +30,22 @@ void session::send_monitor_lines(std::string_view lines) {
   if (closed() || head_ != nullptr || is_paused(pause_reason::closing)) return;
   out_.append(lines);
   queue_flush();
+}
+
+base::chunk_queue* session::push_target() {
+  if (closed() || is_paused(pause_reason::closing)) return nullptr;
+  queue_flush();
+  return &out_;
+}
+
+void session::push(std::string_view message) {
+  base::chunk_queue* const out = push_target();
+  if (out == nullptr) return;
+  if (protocol_ == resp::protocol::resp2) {
+    out->append("*");
+    message.remove_prefix(1);
+  }
+  out->append(message);
 }
 
 // What may block waits on purpose.

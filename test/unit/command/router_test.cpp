@@ -206,8 +206,8 @@ TEST_F(RouterTest, OtherCommandsThatWaitDo) {
 }
 
 TEST_F(RouterTest, RefusalsNameTheCommandAndAnAlternative) {
-  for (const strings& request : std::vector<strings>{
-           {"FLUSHALL"}, {"SHUTDOWN"}, {"MIGRATE", "h", "1", "k", "0", "0"}}) {
+  for (const strings& request :
+       std::vector<strings>{{"FLUSHALL"}, {"SHUTDOWN"}, {"MIGRATE", "h", "1", "k", "0", "0"}}) {
     const std::string error = refusal(request);
     EXPECT_THAT(error, StartsWith("NOTSUPPORTED command '" + request[0] + "' "));
   }
