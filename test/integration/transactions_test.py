@@ -255,6 +255,30 @@ class TwoBusesTest(StackTest):
                 self.assertIn(reader.read()[0][1][0][0], ids)
                 reader.call("XREADGROUP", "GROUP", "g", "c", "STREAMS", "s", ">")
 
+    def test_messages_to_a_subscriber_come_between_its_replies(self):
+        client, publisher = self.connect(protocol=3), self.connect()
+        client.send("SUBSCRIBE", "c")
+        self.assertEqual(client.read()[:2], [b"subscribe", b"c"])
+        for _ in range(50):
+            client.send_raw(b"".join(resp.encode(*words) for words in (
+                ("MULTI",), ("SET", "md:k", 1), ("SET", "el:k", 2), ("PUBLISH", "c", "own"), ("GET", "md:k"), ("EXEC",))))
+            publisher.call("PUBLISH", "c", "other")
+            replies, messages = [], []
+            while len(messages) < 2 or len(replies) < 6:
+                reply = client.read()
+                pushed = isinstance(reply, list) and reply[:1] == [b"message"]
+                (messages if pushed else replies).append(reply)
+            self.assertEqual(replies[:5], ["OK"] + ["QUEUED"] * 4)
+            self.assertEqual(replies[5][:2] + replies[5][3:], ["OK", "OK", b"1"])
+            self.assertEqual(sorted(message[2] for message in messages), [b"other", b"own"])
+
+    def test_subscriptions_inside_are_refused(self):
+        client = self.connect()
+        self.assertEqual(client.call("MULTI"), "OK")
+        self.assertRegex(client.call("SUBSCRIBE", "c"), "^NOTSUPPORTED ")
+        self.assertRegex(client.call("EXEC"), "^EXECABORT ")
+        self.assertEqual(client.call("PUBLISH", "c", "m"), 0)
+
     def test_a_watched_key_on_another_bus_aborts(self):
         connection = self.connect()
         replies = connection.pipeline([("WATCH", "md:a"), ("MULTI",), ("SET", "b", 1), ("SET", "md:a", 1), ("EXEC",), ("GET", "b"), ("GET", "md:a")])

@@ -117,6 +117,14 @@ class UsersTest(StackTest):
                      ("SORT", "a:l", "STORE", "b"), ("BLPOP", "b", "0.01"), ("PUBLISH", "d", "m"), ("SPUBLISH", "d", "m"), ("SUBSCRIBE", "d"),
                      ("PSUBSCRIBE", "c:1*"), ("SSUBSCRIBE", "d"), ("INFO",), ("SHUTDOWN",), ("TIME", "x"))
 
+    def test_what_a_user_may_not_do_spoils_its_transaction(self):
+        self.compare(("AUTH", "engine", PASSWORD), ("MULTI",), ("SET", "a:1", "x"), ("SET", "b:1", "x"), ("EXEC",), ("GET", "a:1"),
+                     ("MULTI",), ("SET", "a:1", "x"), ("EXEC",), ("MULTI",), ("FLUSHALL",), ("DISCARD",))
+
+    def test_channels_bind_publishers_and_subscribers(self):
+        self.compare(("AUTH", "engine", PASSWORD), ("PUBLISH", "c:1", "m"), ("PUBLISH", "d", "m"), ("SUBSCRIBE", "d"), ("PSUBSCRIBE", "*"),
+                     ("PSUBSCRIBE", "c:*"), ("SUBSCRIBE", "c:1"), ("GET", "a:1"))
+
     def test_a_reader_may_read_only(self):
         self.compare(("AUTH", "reader", "x"), ("GET", "k"), ("SET", "k", "1"), ("XLEN", "k"), ("XADD", "k", "*", "f", "v"), ("MGET", "a", "b"),
                      ("PUBLISH", "c", "m"), ("CLIENT", "GETNAME"), ("PING",))
