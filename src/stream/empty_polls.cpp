@@ -88,7 +88,7 @@ void empty_polls::found_nothing(const poll& p, bus_index bus, const view& seen) 
 
 void empty_polls::found_no_group(const poll& p, bus_set buses, const view& seen) {
   if (!seen.changes.quiet) return;
-  if (group_state* const known = find(p)) known->absent = absence{buses, seen};
+  if (know(p) != nullptr) find(p)->absent = absence{buses, seen};
 }
 
 void empty_polls::clean_up(const limits& most, base::time_point now) {
