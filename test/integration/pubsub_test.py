@@ -147,7 +147,8 @@ class PubSubTest(StackTest):
         self.assertEqual(publisher.call("PUBLISH", "c", payload("market_data")), 3)
         self.assertEqual(publisher.call("PUBSUB", "NUMSUB", "c"), [b"c", 2])
         self.assertEqual(publisher.call("PUBSUB", "NUMPAT"), 2)
-        kept[0].call("UNSUBSCRIBE")
+        self.assertEqual([kept[0].read()[0] for _ in range(2)], [b"message"] * 2)
+        self.assertEqual(kept[0].call("UNSUBSCRIBE"), [b"unsubscribe", b"c", 0])
         self.assertEqual(publisher.call("PUBLISH", "c", "x"), 4)
 
     def test_the_bus_is_told_when_the_last_subscriber_has_gone_however_it_goes(self):

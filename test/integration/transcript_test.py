@@ -371,6 +371,8 @@ class TranscriptTest(StackTest):
             self.assertFalse(str(reply).startswith("ERR unknown command"), f"{name}: {reply}")
             if name == "multi":  # what follows would only be queued
                 self.assertEqual(daemon.call("DISCARD"), "OK")
+            if name == "monitor" or name.endswith("subscribe"):  # a subscriber gets another PONG
+                self.assertEqual(daemon.call("RESET"), "RESET")
             self.assertEqual(daemon.call("PING", name), name.encode())
 
 
