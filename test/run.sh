@@ -61,13 +61,14 @@ build() {
 }
 
 # run_tests PRESET [CTEST OPTION...]
+# Tests mostly wait, so there may be one more than there are cores.
 run_tests() {
   local preset=$1 arrange=()
   shift
   # The sanitizers of GCC 12 do not get along with the address layout of newer kernels; not every container may change it.
   if setarch "$(uname -m)" -R true 2>/dev/null; then arrange=(setarch "$(uname -m)" -R); fi
   ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1 \
-    "${arrange[@]}" ctest --preset "$preset" --no-tests=error --timeout 300 --parallel "$(nproc)" "$@"
+    "${arrange[@]}" ctest --preset "$preset" --no-tests=error --timeout 300 --parallel $(($(nproc) + 1)) "$@"
 }
 
 daemon_of() { find "build/$1" -name dualbusd -type f -perm -u+x | head -n 1; }
