@@ -27,7 +27,7 @@ python=/usr/bin/python3 # Debian's, which has Debian's python3-yaml
 export PYTHONDONTWRITEBYTECODE=1
 port=6379 new_port=6382 host=127.0.0.1 timeout=600 watch=3
 config=$root/config/dualbus.yaml daemon='' password_file='' state=$root/build/takeover
-rewrite=no force=no dry_run=no goal=forward
+rewrite=no rewritten=yes force=no dry_run=no goal=forward
 log='' phase=none paused=no step_started='' admin=''
 unserved='' # while nobody serves the port on the way back: the configuration with which the daemon did
 # shellcheck source=deploy/processes.sh
@@ -71,7 +71,7 @@ told() { "$@" 2>&1 | indented; }
 remember() {
   phase=$1
   printf '%s\n' "phase=$phase" "port=$port" "new_port=$new_port" "host=$host" "daemon=$daemon" \
-    "password_file=$password_file" >"$state/state.new"
+    "password_file=$password_file" "rewrite=$rewrite" >"$state/state.new"
   mv "$state/state.new" "$state/state"
 }
 
@@ -84,7 +84,10 @@ recall() {
     return
   fi
   while IFS='=' read -r name value; do
-    case $name in phase | port | new_port | host | daemon | password_file) printf -v "$name" %s "$value" ;; esac
+    case $name in
+      phase | port | new_port | host | daemon | password_file) printf -v "$name" %s "$value" ;;
+      rewrite) [ "$value" = no ] || rewrite=yes ;; # else the way back would leave what the way there has written
+    esac
   done <"$state/state"
 }
 
@@ -145,12 +148,19 @@ put_back() {
   end_step
 }
 
-# ---------------------------------------------------------------------- forward
-
+# rewrite_config PORT: the one that it has now.
 rewrite_config() {
+  local reply
   [ $rewrite = yes ] || return 0
-  say "    CONFIG REWRITE: $(ask "$1" CONFIG REWRITE)"
+  reply=$(ask "$1" CONFIG REWRITE)
+  say "    CONFIG REWRITE: $reply"
+  [ "$reply" != OK ] || return 0
+  rewritten=no
+  say "    DO THIS BY HAND: port $1 in $(ask "$1" INFO server | sed -nE 's/^config_file:([^\r]*)\r?$/\1/p')"
 }
+check_rewritten() { [ $rewritten = yes ] || fail "the old Redis has its new port, but its configuration file names another"; }
+
+# ---------------------------------------------------------------------- forward
 
 go_forward() {
   local since came_back=no
@@ -203,6 +213,7 @@ go_forward() {
   say "    groups made on the new buses: $(($(tool metric "$admin" dualbus_groups_healed_total) + $(tool metric "$admin" dualbus_drain_healed_groups_total)))"
   told tool report "$admin"
   end_step
+  check_rewritten
   [ $came_back = no ] || fail "not everybody has moved: find out who knows port $new_port, then run this again"
   say "Taken over. Configuration: $state/dualbus.yaml. docs/migration.md says what comes next."
 }
@@ -219,6 +230,7 @@ restart_daemon() {
 }
 
 has_returned() {
+  rewrite_config "$port"
   forgive_calls
   remember returned
   unserved=''
@@ -241,6 +253,7 @@ go_back() {
   if [ "$phase" = leaving ] && is_redis "$port"; then
     has_returned # an earlier run broke off just then
     say "The old Redis has port $port already."
+    check_rewritten
     return
   fi
   if ! [[ $phase =~ ^(returning|leaving)$ ]] || ! running_pid dualbusd >/dev/null; then
@@ -273,11 +286,11 @@ go_back() {
   set_port "$new_port" "$port" || fail "the old Redis does not take port $port"
   say "    new connections were refused for $(($(now_ms) - since)) ms"
   has_returned
-  rewrite_config "$port"
   step "Report"
   sleep 1
   say "    clients of the old Redis: $(foreign "$port" | wc -l)"
   end_step
+  check_rewritten
   say "Taken back. What the other buses still hold was delivered; empty them before the next takeover."
 }
 
