@@ -8,6 +8,9 @@ namespace {
 // Forks and slow commands stop a healthy Redis for less than this, and a busy machine does.
 constexpr std::chrono::milliseconds patience{1000};
 
+// Who uses another database goes on using it; a connection that nobody has used for this long is closed.
+constexpr std::chrono::seconds keep_database{60};
+
 }  // namespace
 
 bus::bus(link_environment environment) : environment_(std::move(environment)), dedicated_(environment_) {
@@ -18,22 +21,33 @@ void bus::start(base::time_point now) {
   shared_[0]->socket.start(now);
 }
 
-void bus::stop(base::time_point now) {
-  for (auto& l : shared_) {
-    if (l) l->socket.stop(now);
+template <typename Visit>
+void bus::each_link(Visit&& visit) const {
+  for (const auto& l : shared_) {
+    if (l) visit(*l);
   }
+  for (const database_link& d : databases_) visit(*d.link);
+}
+
+void bus::stop(base::time_point now) {
+  each_link([now](link& l) { l.socket.stop(now); });
   dedicated_.stop(now);
 }
 
-pipeline& bus::requests(resp::protocol version, base::time_point now) {
-  if (diverted_ != nullptr) [[unlikely]]
-    return *diverted_;
-  auto& l = shared_[version == resp::protocol::resp3 ? 1 : 0];
-  if (!l) {
-    l = std::make_unique<link>(environment_, version);
-    l->socket.start(now);
+void bus::open(std::unique_ptr<link>& made, resp::protocol version, base::time_point now) {
+  made = std::make_unique<link>(environment_, version);
+  made->socket.start(now);
+}
+
+pipeline& bus::of_database(resp::protocol version, int database, base::time_point now) {
+  for (database_link& d : databases_) {
+    if (d.link->database != database || d.link->version != version) continue;
+    d.last_used = now;
+    return d.link->requests;
   }
-  return l->requests;
+  databases_.push_back({std::make_unique<link>(environment_, version, database), now});
+  databases_.back().link->socket.start(now);
+  return databases_.back().link->requests;
 }
 
 bool bus::responsive(base::time_point now) const {
@@ -48,22 +62,25 @@ bool bus::responsive(base::time_point now) const {
 
 void bus::flush(base::time_point now) {
   bool congested = false;
-  for (auto& l : shared_) {
-    if (!l) continue;
-    if (l->requests.unsent_bytes() > 0) l->socket.flush(now);
-    congested |= l->requests.congested();
-  }
+  each_link([&](link& l) {
+    if (l.requests.unsent_bytes() > 0) l.socket.flush(now);
+    congested |= l.requests.congested();
+  });
   dedicated_.flush(now);
   if (congested || waiting_.empty()) return;
   for (drain_listener* listener : std::exchange(waiting_, {})) listener->on_drained();
 }
 
 void bus::tick(base::time_point now) {
-  for (auto& l : shared_) {
-    if (!l) continue;
-    l->socket.tick(now);
-    l->requests.tick(now);
-  }
+  each_link([now](link& l) {
+    l.socket.tick(now);
+    l.requests.tick(now);
+  });
+  std::erase_if(databases_, [now](database_link& d) {
+    if (now - d.last_used < keep_database || !d.link->requests.idle()) return false;
+    d.link->socket.stop(now);
+    return true;
+  });
   dedicated_.tick(now);
 }
 
@@ -72,13 +89,12 @@ void bus::forget(drain_listener& listener) {
 }
 
 void bus::observe(metrics::bus_metrics& out) const {
-  for (const auto& l : shared_) {
-    if (!l) continue;
-    ++out.connections[static_cast<std::size_t>(l->socket.state())];
-    out.waiting += l->requests.waiting();
-    out.in_flight += l->requests.in_flight();
-    out.abandoned += l->requests.abandoned();
-  }
+  each_link([&out](const link& l) {
+    ++out.connections[static_cast<std::size_t>(l.socket.state())];
+    out.waiting += l.requests.waiting();
+    out.in_flight += l.requests.in_flight();
+    out.abandoned += l.requests.abandoned();
+  });
   dedicated_.observe(out);
 }
 

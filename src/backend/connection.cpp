@@ -40,13 +40,14 @@ std::string bulk(std::string_view text) {
 
 connection::connection(asio::io_context& io, base::poller& poller, const config::backend_settings& settings,
                        const config::bus_settings& target, std::string bus_name, resp::protocol version,
-                       pipeline& requests, metrics::bus_metrics& metrics)
+                       int database, pipeline& requests, metrics::bus_metrics& metrics)
     : resolver_(io),
       poller_(poller),
       settings_(settings),
       target_(target),
       bus_name_(std::move(bus_name)),
       version_(version),
+      database_(database),
       requests_(requests),
       metrics_(metrics),
       random_(std::random_device{}()) {}
@@ -131,8 +132,8 @@ void connection::connected(base::time_point now) {
   }
   handshake_ += bulk("SETNAME") + bulk("dualbusd");
   handshake_replies_ = 1;
-  if (target_.database != 0) {
-    handshake_ += "*2\r\n" + bulk("SELECT") + bulk(std::to_string(target_.database));
+  if (const int database = target_.database + database_; database != 0) {
+    handshake_ += "*2\r\n" + bulk("SELECT") + bulk(std::to_string(database));
     ++handshake_replies_;
   }
   last_received_ = now;

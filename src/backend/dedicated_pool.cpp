@@ -15,7 +15,7 @@ dedicated_pool::dedicated_pool(const link_environment& environment)
                    environment.target, requests_,          environment.name, environment.metrics},
       shared_(environment) {}
 
-link* dedicated_pool::borrow(resp::protocol version, std::size_t limit, base::time_point now) {
+link* dedicated_pool::borrow(resp::protocol version, int database, std::size_t limit, base::time_point now) {
   // Reloads change the shared settings; here an answer may take any time, and silence means nothing.
   requests_ = shared_.requests;
   requests_.request_timeout = {};
@@ -24,11 +24,12 @@ link* dedicated_pool::borrow(resp::protocol version, std::size_t limit, base::ti
   const auto busy = std::count_if(entries_.begin(), entries_.end(), [](const entry& e) { return e.busy; });
   if (static_cast<std::size_t>(busy) >= limit) return nullptr;
   for (entry& e : entries_) {
-    if (e.busy || e.doomed || e.link->version != version || !e.link->requests.idle()) continue;
+    if (e.busy || e.doomed || !e.link->requests.idle()) continue;
+    if (e.link->version != version || e.link->database != database) continue;
     e.busy = true;
     return e.link.get();
   }
-  entries_.push_back({std::make_unique<link>(environment_, version), true, false, now});
+  entries_.push_back({std::make_unique<link>(environment_, version, database), true, false, now});
   link& made = *entries_.back().link;
   made.socket.start(now);
   return &made;

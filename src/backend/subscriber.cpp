@@ -31,7 +31,7 @@ void subscriber::start(base::time_point now) {
   requests_ = shared_.requests;
   // A bus that does not answer is found out by the connection's health check.
   requests_.request_timeout = {};
-  link_ = std::make_unique<backend::link>(environment_, resp::protocol::resp3,
+  link_ = std::make_unique<backend::link>(environment_, resp::protocol::resp3, 0,
                                           static_cast<pipeline_observer*>(this));
   link_->socket.start(now);
 }

@@ -44,7 +44,7 @@ void watcher::start(base::time_point now) {
   settings_.health_timeout = {};
   requests_ = shared_.requests;
   requests_.request_timeout = {};
-  link_ = std::make_unique<backend::link>(environment_, resp::protocol::resp3,
+  link_ = std::make_unique<backend::link>(environment_, resp::protocol::resp3, 0,
                                           static_cast<pipeline_observer*>(this));
   link_->socket.start(now);
 }

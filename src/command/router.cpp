@@ -63,11 +63,12 @@ std::string_view reason_of(route r) {
 
 }  // namespace
 
-router::router(const routing_table& table, message_counters& counters)
+router::router(const routing_table& table, message_counters& counters, waiting_reads waiting)
     : table_(table),
       classifier_(table, counters),
       single_(table.bus_count() == 1),
-      transparent_(single_ && table.bus(0).id_slot == 0) {}
+      transparent_(single_ && table.bus(0).id_slot == 0),
+      waiting_(waiting) {}
 
 void router::forward(bus_index bus, plan& out) const {
   out.what = plan::action::forward;
@@ -119,6 +120,8 @@ void router::make_plan(const command_spec& spec, resp::arguments args, plan& out
     }
     case route::scripting:
       return plan_script(spec, args, out);
+    case route::databases:
+      return plan_databases(spec, args, out);
     case route::keyspace:
       return plan_keyspace(spec, out);
     case route::refused:
@@ -205,7 +208,10 @@ void router::plan_stream(const command_spec& spec, resp::arguments args, plan& o
   if (whole == out.keys.size()) {
     plan_keys(spec, args, out);
     // Each of XREAD's keys is a read of its own; and to wait for entries takes no connection.
-    if (spec.route == route::xread && (out.what == plan::action::refuse || has_block_option(args))) {
+    if (spec.route != route::xread) return;
+    if (waiting_ == waiting_reads::block) {
+      if (out.what == plan::action::forward && has_block_option(args)) out.what = plan::action::block;
+    } else if (out.what == plan::action::refuse || has_block_option(args)) {
       out.what = plan::action::spread;
     }
     return;
@@ -225,6 +231,15 @@ void router::plan_stream(const command_spec& spec, resp::arguments args, plan& o
   }
   refuse(out, "ERR dualbus: command '" + upper(spec.name) + "' is not supported on logical stream '" +
                   std::string(args[out.keys[0]]) + "': pin the key with routing.keys");
+}
+
+void router::plan_databases(const command_spec& spec, resp::arguments args, plan& out) const {
+  if (single_) return forward(0, out);
+  if (spec.first_key == 0)
+    return refuse_unsupported(spec, out, "is about one server: send it to the bus it is meant for");
+  const bus_index bus = table_.pinned_bus(args[1]);
+  if (bus != no_bus) return forward(bus, out);
+  refuse_unsupported(spec, out, "needs a key that is pinned to one bus: pin it with routing.keys");
 }
 
 void router::plan_keyspace(const command_spec& spec, plan& out) const {

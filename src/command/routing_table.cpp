@@ -5,6 +5,12 @@
 
 namespace dualbus::command {
 
+routing_rules with_every_key_pinned(routing_rules rules) {
+  if (rules.default_key_bus == no_bus) rules.default_key_bus = rules.default_bus;
+  rules.keys.push_back({"*", rules.default_key_bus});
+  return rules;
+}
+
 routing_table::routing_table(routing_rules rules) : rules_(std::move(rules)) {
   if (rules_.default_key_bus == no_bus) rules_.default_key_bus = rules_.default_bus;
   for (const match_rule& rule : rules_.keys) {

@@ -101,7 +101,7 @@ void assembler::check_buses() {
     mistake("buses", "at most " + std::to_string(max_buses) + " buses, not " + std::to_string(rules.size()));
   }
   std::unordered_map<int, std::size_t> of_slot;
-  std::unordered_map<std::string, std::size_t> of_endpoint;
+  std::unordered_map<std::string, std::vector<std::size_t>> of_endpoint;
   bool any_active = false;
   for (std::size_t i = 0; i < rules.size(); ++i) {
     check_bus_name(rules[i].name);
@@ -117,11 +117,17 @@ void assembler::check_buses() {
       const bus_settings& bus = config_.buses[i];
       const std::string where =
           bus.unix_socket.empty() ? bus.host + ":" + std::to_string(bus.port) : bus.unix_socket;
-      const auto [first, is_new] = of_endpoint.emplace(where + " " + std::to_string(bus.database), i);
-      if (!is_new) {
-        mistake(bus_path(i, "endpoint"), quoted(endpoint_text(bus)) + " is the endpoint of " +
-                                             quoted(rules[first->second].name) + " already");
+      std::vector<std::size_t>& others = of_endpoint[where];
+      for (const std::size_t other : others) {
+        const int apart = std::abs(bus.database - config_.buses[other].database);
+        if (apart >= config_.databases) continue;
+        mistake(
+            bus_path(i, "endpoint"),
+            quoted(endpoint_text(bus)) + " is the endpoint of " + quoted(rules[other].name) + " already" +
+                (apart == 0 ? ""
+                            : ": with databases: " + std::to_string(config_.databases) + " they share some"));
       }
+      others.push_back(i);
       check_own_address(i);
     }
     read_bus_password(i);

@@ -62,6 +62,17 @@ constexpr key_row rows[] = {
          "Threads that serve clients. Each has connections of its own to every bus, so every worker adds "
          "to the connections that the buses see. One is enough until it is busy all the time.",
      .bind = top<&configuration::workers>()},
+    {.path = "databases",
+     .type = integer,
+     .range = {1, 256},
+     .fallback = "1",
+     .meaning =
+         "How many databases clients can `SELECT`. Database 0 of the clients is `buses.*.database` of each "
+         "bus, "
+         "1 the one behind it, and so on; the buses must have that many. Streams over several buses are in "
+         "database 0 only: in the others every key has one bus. See "
+         "[differences.md](differences.md#databases).",
+     .bind = top<&configuration::databases>()},
     {.path = "engines.field",
      .reload = true,
      .range = {1, max_name},

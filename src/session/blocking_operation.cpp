@@ -1,3 +1,4 @@
+#include <dualbus/base/numbers.hpp>
 #include <dualbus/command/command_table.hpp>
 #include <dualbus/resp/encoder.hpp>
 #include <dualbus/session/blocking_operation.hpp>
@@ -13,11 +14,17 @@ namespace dualbus::session {
 
 namespace {
 
-// The time that a command of lists or sorted sets waits at most, in seconds as it stands there: the first
-// argument of those that say how many keys follow, the last one of the others. 0 for ever, or where Redis
-// will find fault with it.
+// The time that a command waits at most: behind BLOCK in milliseconds for streams; for lists and sorted sets
+// in seconds, the first argument of those that say how many keys follow, the last one of the others. 0 for
+// ever, or where Redis will find fault with it.
 std::chrono::milliseconds block_time(const command::command_spec& spec, resp::arguments args) {
   constexpr double longest = 1e9;
+  if (spec.route == command::route::xread) {
+    const auto block = std::find_if(
+        args.begin(), args.end(), [](std::string_view a) { return base::equals_ignoring_case(a, "block"); });
+    const auto limit = args.end() - block < 2 ? std::nullopt : base::parse_int64(*(block + 1));
+    return std::chrono::milliseconds(std::clamp<std::int64_t>(limit.value_or(0), 0, 1'000'000'000'000));
+  }
   const std::string_view text = spec.keys == command::key_form::numkeys2 ? args[1] : args.back();
   double seconds = 0;
   std::from_chars(text.data(), text.data() + text.size(), seconds);
@@ -92,7 +99,8 @@ bool start_blocking(worker_context& context, session& client, const request& wha
   // Earlier requests travel on the shared connection and would be overtaken.
   if (client.await_replies()) return false;
   const std::size_t limit = context.configuration().backend.dedicated_connections;
-  backend::link* const link = context.bus(bus).dedicated().borrow(client.protocol(), limit, context.now);
+  backend::link* const link =
+      context.bus(bus).dedicated().borrow(client.protocol(), client.database(), limit, context.now);
   if (link == nullptr) {
     client.refuse(what.command, no_connection_text(context, bus));
     return true;

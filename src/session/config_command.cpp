@@ -27,7 +27,7 @@ parameters redis_parameters(const config::configuration& c) {
       {"appendonly", "no"},
       {"bind", c.listen.address, "listen.address"},
       {"client-query-buffer-limit", std::to_string(c.limits.max_request), "limits.max_request"},
-      {"databases", "1"},
+      {"databases", std::to_string(c.databases), "databases"},
       {"loglevel", c.log_level == "info" ? "notice" : c.log_level, "log.level"},
       {"maxclients", std::to_string(c.limits.max_clients), "limits.max_clients"},
       {"maxmemory", "0"},

@@ -2,6 +2,7 @@
 
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/session/authorization.hpp>
+#include <dualbus/session/database_commands.hpp>
 #include <dualbus/session/local_commands.hpp>
 #include <dualbus/session/session.hpp>
 #include <dualbus/session/subscription_commands.hpp>
@@ -28,14 +29,6 @@ void run_ping(session& client, const request& what) {
     if (what.args.size() == 2) return out.bulk(what.args[1]);
     out.status("PONG");
   });
-}
-
-void run_select(session& client, const request& what) {
-  const auto index = base::parse_int64(what.args[1]);
-  if (!index) return client.refuse(what.command, "ERR value is not an integer or out of range");
-  // One database: which one of a bus it is, the configuration says.
-  if (*index != 0) return client.refuse(what.command, "ERR DB index is out of range");
-  answer_ok(client, what);
 }
 
 void run_time(session& client, const request& what) {
@@ -126,7 +119,7 @@ void run_local_command(worker_context& context, session& client, const command::
   if (spec.name == "command") return run_command(context, client, what);
   if (spec.name == "info") return run_info(context, client, what);
   if (spec.name == "config") return run_config(context, client, what);
-  if (spec.name == "select") return run_select(client, what);
+  if (spec.name == "select") return run_select(context, client, what);
   if (spec.name == "time") return run_time(client, what);
   if (spec.name == "auth") return run_auth(context, client, what);
   if (spec.name == "reset") {

@@ -3,6 +3,7 @@
 #include <dualbus/command/key_positions.hpp>
 #include <dualbus/session/authorization.hpp>
 #include <dualbus/session/blocking_operation.hpp>
+#include <dualbus/session/database_commands.hpp>
 #include <dualbus/session/dispatcher.hpp>
 #include <dualbus/session/key_operations.hpp>
 #include <dualbus/session/keyspace_operations.hpp>
@@ -159,7 +160,7 @@ bool changes_keys(const command_spec& spec, resp::arguments args) {
 void forward(worker_context& context, session& client, const request& what, command::bus_index bus,
              bool translate_id, resp::arguments args) {
   backend::bus& target = context.bus(bus);
-  backend::pipeline& requests = target.requests(client.protocol(), context.now);
+  backend::pipeline& requests = target.requests(client.protocol(), client.database(), context.now);
   const command_spec& spec = command::command_table()[what.command];
   auto* const op = context.forwards.create(context, client, what.command, bus, translate_id,
                                            messages_of(spec, what.args, context.plan));
@@ -176,7 +177,7 @@ void forward(worker_context& context, session& client, const request& what, comm
   requests.end(*op, 0, context.now);
   if (requests.congested()) client.await_drain(target);
   // Who waits for the stream looks behind the entry, in the same write to the bus.
-  if (spec.route == route::xadd) {
+  if (spec.route == route::xadd && client.database() == 0) {
     const std::uint32_t key = context.parking().waited_for(what.args[1]);
     if (key == 0) return;
     if (context.transactions.playing()) {
@@ -204,9 +205,10 @@ bool dispatch(worker_context& context, session& client, request what) {
   }
   const command_spec& spec = command::command_table()[index];
   what.command = static_cast<std::uint16_t>(index);
-  // They change the protocol, and so the connection that requests take: none may overtake an earlier one.
-  // And subscriptions begin and end between replies.
-  const bool waits = spec.name == "hello" || spec.name == "reset" || spec.route == route::subscribe;
+  // They change the protocol or the database, and so the connection that requests take: none may overtake an
+  // earlier one. And subscriptions begin and end between replies.
+  const bool waits = spec.name == "hello" || spec.name == "reset" || spec.route == route::subscribe ||
+                     chooses_another_database(client, spec, what);
   if (waits && client.await_replies()) return false;
   if (const std::string fault = refusal(client, spec, what); !fault.empty()) {
     spoil_transaction(client, &spec);
@@ -231,9 +233,9 @@ bool carry_out(worker_context& context, session& client, const request& what) {
   const bool playing = context.transactions.playing();
   plan& p = context.plan;
   if (playing) {
-    context.router().foresee(spec, what.args, p);  // it was counted when it was queued
+    context.router(client.database()).foresee(spec, what.args, p);  // it was counted when it was queued
   } else {
-    context.router().make_plan(spec, what.args, p);
+    context.router(client.database()).make_plan(spec, what.args, p);
   }
   engine_attribution& engine = client.attribution();
   if (engine.undecided(spec)) engine.look(spec, what.args, p.xadd, context.configuration().engines.field);
@@ -244,7 +246,14 @@ bool carry_out(worker_context& context, session& client, const request& what) {
   }
   switch (p.what) {
     case plan::action::forward:
-      if (spec.route == route::xread && !playing && start_whole_read(context, client, what)) break;
+      if (spec.route == route::xread && !playing && client.database() == 0 &&
+          start_whole_read(context, client, what)) {
+        break;
+      }
+      if (names_databases(spec)) {
+        forward_between_databases(context, client, what, p.bus);
+        break;
+      }
       if (spec.route == route::publish && !playing) {
         start_publish(context, client, what, p);
         break;

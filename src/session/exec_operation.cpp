@@ -106,7 +106,7 @@ void exec_operation::send_at_once(block& only, std::string_view plain) {
   backend::bus& bus = context_.bus(only.bus_);
   const bool shared = only.link_ == nullptr;
   backend::pipeline& requests =
-      shared ? bus.requests(owner_->protocol(), context_.now) : only.link_->requests;
+      shared ? bus.requests(owner_->protocol(), database_, context_.now) : only.link_->requests;
   if (!requests.accepts()) return failed(only, backend::failure::bus_down);
   base::chunk_queue& out = requests.begin();
   out.append(multi);
@@ -137,7 +137,7 @@ void exec_operation::send_to_queue() {
 bool exec_operation::borrow_links() {
   const std::size_t limit = context_.configuration().backend.dedicated_connections;
   for (const auto& b : blocks_) {
-    b->link_ = context_.bus(b->bus_).dedicated().borrow(owner_->protocol(), limit, context_.now);
+    b->link_ = context_.bus(b->bus_).dedicated().borrow(owner_->protocol(), database_, limit, context_.now);
     if (b->link_ != nullptr) continue;
     abort_with("EXECABORT Transaction discarded because of: " + no_connection_text(context_, b->bus_),
                metrics::outcome::refused);

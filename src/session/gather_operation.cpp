@@ -51,7 +51,7 @@ void gather_operation::send(command::bus_index bus, resp::arguments args) {
   const auto index = static_cast<std::uint32_t>(parts_.size());
   parts_.push_back({bus, {}, {}});
   backend::bus& target = context_.bus(bus);
-  backend::pipeline& requests = target.requests(version_, context_.now);
+  backend::pipeline& requests = target.requests(version_, database_, context_.now);
   if (!requests.accepts()) {
     parts_.back().failed = backend::failure::bus_down;
     return;

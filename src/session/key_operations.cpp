@@ -32,7 +32,7 @@ class split_operation : public single_round_operation {
 
  protected:
   void on_start() override {
-    const command::routing_table& table = context_.router().table();
+    const command::routing_table& table = context_.router(database_).table();
     std::vector<std::vector<std::string_view>> requests(context_.bus_count());
     for (const std::uint32_t position : keys_) {
       const bus_index bus = table.bus_of_key(args_[position]);
@@ -88,7 +88,7 @@ class remove_operation final : public gather_operation {
       : gather_operation(context, owner, command, true), args_(copy(args)), removed_(args.size() - 1, false) {
     // Draining buses, then the anchor, then the others: in another order a poll could bring a group back.
     // EXEC asks all at once.
-    const command::routing_table& table = context.router().table();
+    const command::routing_table& table = context.router(owner.database()).table();
     for (std::size_t key = 0; key < removed_.size(); ++key) {
       if (const bus_index pinned = table.pinned_bus(args_[key + 1]); pinned != command::no_bus) {
         steps_[1].push_back({key, pinned});
@@ -139,7 +139,7 @@ class ask_operation : public single_round_operation {
 
  protected:
   void on_start() override {
-    const command::routing_table& table = context_.router().table();
+    const command::routing_table& table = context_.router(database_).table();
     // Several keys are asked for one by one: only so is it known which of them was found.
     const bool one_by_one = key_positions_.size() > 1;
     std::vector<std::string_view> request(args_.begin(), args_.end());

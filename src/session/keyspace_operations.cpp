@@ -161,7 +161,7 @@ class flush_operation final : public gather_operation {
  protected:
   base::task<> run() override {
     const std::vector<std::string_view> request(args_.begin(), args_.end());
-    const command::routing_table& table = context_.router().table();
+    const command::routing_table& table = context_.router(database_).table();
     std::vector<bus_index> steps[3];
     for (std::size_t i = 0; i < context_.bus_count(); ++i) {
       const auto bus = static_cast<bus_index>(i);

@@ -32,6 +32,7 @@ std::uint64_t entries_in(std::string_view reply) {
 operation::operation(worker_context& context, session& owner, std::uint16_t command)
     : context_(context),
       owner_(&owner),
+      database_(owner.database()),
       stash_(context.client_chunks, true),
       change_(std::move(context.changing)),
       arrived_(context.now),

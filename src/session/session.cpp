@@ -430,6 +430,7 @@ void session::reset() {
   if (subscribed_) context_.subscriptions().leave(*this);
   protocol_ = resp::protocol::resp2;
   reply_mode_ = reply_mode::on;
+  database_ = 0;
   end_transaction();
   logged_in_ = monitoring_ = false;
   user_ = context_.access().initial();

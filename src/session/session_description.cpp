@@ -48,16 +48,17 @@ std::string session::describe() const {
   if (!tcp_) flags += 'U';
   if (flags.empty()) flags += 'N';
   return fmt::format(
-      "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db=0 sub={} psub={} ssub={} multi={} "
+      "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} "
       "watch=0 qbuf={} "
       "qbuf-free=0 argv-mem=0 multi-mem={} rbs=0 rbp=0 obl=0 oll={} omem={} tot-mem={} events=r{} cmd={} "
       "user={} "
       "redir=-1 "
       "resp={} lib-name={} lib-ver={}",
       id_, peer_address(), local_address(), fd_.get(), n.client, seconds_since(created_),
-      seconds_since(last_active_), flags, subscriptions(kind::channel), subscriptions(kind::pattern),
-      subscriptions(kind::shard), in_transaction_ ? static_cast<std::int64_t>(transaction_->count()) : -1,
-      input, transaction_ ? transaction_->bytes() : 0, in_flight_, out_.size() + stashed_bytes_,
+      seconds_since(last_active_), flags, database_, subscriptions(kind::channel),
+      subscriptions(kind::pattern), subscriptions(kind::shard),
+      in_transaction_ ? static_cast<std::int64_t>(transaction_->count()) : -1, input,
+      transaction_ ? transaction_->bytes() : 0, in_flight_, out_.size() + stashed_bytes_,
       sizeof(session) + input + out_.size() + stashed_bytes_, writing_ ? "w" : "", last, user_name(),
       static_cast<int>(protocol_), n.library, n.library_version);
 }

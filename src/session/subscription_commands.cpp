@@ -269,7 +269,7 @@ void start_publish(worker_context& context, session& client, const request& what
   if (context.daemon.subscriptions.empty()) return forward(context, client, what, plan.bus, false);
   const command::command_spec& spec = command::command_table()[what.command];
   backend::bus& target = context.bus(plan.bus);
-  backend::pipeline& requests = target.requests(client.protocol(), context.now);
+  backend::pipeline& requests = target.requests(client.protocol(), client.database(), context.now);
   auto* const op = new publish_operation(context, client, what, plan.bus, spec.name == "spublish");
   client.enqueue(*op);
   if (!requests.accepts()) return op->on_failure(0, backend::failure::bus_down);

@@ -67,7 +67,7 @@ void traffic_gate::note(const session& client, const request& what) {
     return;
   }
   const std::string_view name = command::command_table()[what.command].name;
-  lines_ += "+" + timestamp() + " [0 " + client.peer_address() + "]";
+  lines_ += "+" + timestamp() + " [" + std::to_string(client.database()) + " " + client.peer_address() + "]";
   std::size_t hidden = name == "auth" ? what.args.size() : 0;
   for (std::size_t i = 0; i < what.args.size(); ++i) {
     if (i > 0 && hidden > 0) {

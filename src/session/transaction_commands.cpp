@@ -1,6 +1,7 @@
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/command/command_table.hpp>
 #include <dualbus/session/blocking_operation.hpp>
+#include <dualbus/session/database_commands.hpp>
 #include <dualbus/session/session.hpp>
 #include <dualbus/session/stream_operations.hpp>
 #include <dualbus/session/transaction.hpp>
@@ -79,11 +80,13 @@ std::string rounds_fault(const command_spec& spec, const request& what, const pl
 }
 
 /// Why the request cannot be queued; empty if it can.
-std::string queue_fault(worker_context& context, const command_spec& spec, const request& what) {
+std::string queue_fault(worker_context& context, const session& client, const command_spec& spec,
+                        const request& what) {
   if (spec.flags.find('X') != std::string_view::npos) return "ERR Command not allowed inside a transaction";
   plan& p = context.plan;
-  context.router().make_plan(spec, what.args, p);
+  context.router(client.database()).make_plan(spec, what.args, p);
   if (p.what == plan::action::refuse) return p.error;
+  if (chooses_another_database(client, spec, what)) return not_here("SELECT of another database");
   return rounds_fault(spec, what, p);
 }
 
@@ -92,7 +95,8 @@ void note_plain(worker_context& context, session& client, const command_spec& sp
   const plan& p = context.plan;
   engine_attribution& engine = client.attribution();
   if (engine.undecided(spec)) engine.look(spec, what.args, p.xadd, context.configuration().engines.field);
-  const bool forwards = p.what == plan::action::forward && spec.route != route::xread;
+  const bool forwards =
+      p.what == plan::action::forward && spec.route != route::xread && !names_databases(spec);
   const bool adds = p.what == plan::action::add && adds_as_is(what, p);
   const bool changes = changes_keys(spec, what.args);
   const bool one_key = spec.keys == command::key_form::range && spec.first_key == 1 && spec.last_key == 1;
@@ -126,7 +130,7 @@ bool run_exec(worker_context& context, session& client, std::uint16_t command) {
 
 void queue_request(worker_context& context, session& client, const command_spec& spec, const request& what) {
   transaction& queue = *client.current_transaction();
-  std::string fault = queue_fault(context, spec, what);
+  std::string fault = queue_fault(context, client, spec, what);
   if (fault.empty() && !queue.spoiled()) {
     const std::size_t limit = context.configuration().limits.max_request;
     if (queue.add(what.args, what.raw, what.verbatim, limit)) {

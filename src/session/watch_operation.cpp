@@ -53,7 +53,7 @@ void watch_operation::on_failure(std::uint32_t, backend::failure why) {
 bool start_watch(worker_context& context, session& client, const request& what) {
   // Earlier requests travel on the shared connection and would be overtaken.
   if (client.await_replies()) return false;
-  const command::routing_table& table = context.router().table();
+  const command::routing_table& table = context.router(client.database()).table();
   transaction& of = client.open_transaction();
   const command::bus_index bus = of.watches() ? of.watched_bus() : table.bus_of_key(what.args[1]);
   for (const std::string_view key : what.args.subspan(1)) {
@@ -65,7 +65,8 @@ bool start_watch(worker_context& context, session& client, const request& what) 
   }
   if (!of.watches()) {
     const std::size_t limit = context.configuration().backend.dedicated_connections;
-    backend::link* const link = context.bus(bus).dedicated().borrow(client.protocol(), limit, context.now);
+    backend::link* const link =
+        context.bus(bus).dedicated().borrow(client.protocol(), client.database(), limit, context.now);
     if (link == nullptr) {
       client.refuse(what.command, no_connection_text(context, bus));
       return true;

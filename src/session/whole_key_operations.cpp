@@ -65,7 +65,7 @@ class transfer_operation final : public gather_operation {
       co_return;
     }
 
-    const command::routing_table& table = context_.router().table();
+    const command::routing_table& table = context_.router(database_).table();
     const std::vector<std::string_view> request(args_.begin(), args_.end());
     const std::string_view remove[] = {"DEL", destination};
     bool begun = false;
@@ -115,7 +115,8 @@ class transfer_operation final : public gather_operation {
       if (base::equals_ignoring_case(args_[i], "replace")) {
         keeps_old_ = false;
       } else if (base::equals_ignoring_case(args_[i], "db") && i + 1 < args_.size()) {
-        return "NOTSUPPORTED command 'COPY' has no option DB here: there is one database";
+        return "NOTSUPPORTED command 'COPY' with DB needs keys that are pinned to one bus: pin them with "
+               "routing.keys";
       } else {
         return "ERR syntax error";
       }

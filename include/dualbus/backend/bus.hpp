@@ -19,7 +19,8 @@ class drain_listener {
 };
 
 /// One worker's access to one bus: a shared link per protocol version, and dedicated ones. The shared RESP3
-/// link comes up when a client first asks for it.
+/// link comes up when a client first asks for it; one for another database than 0 likewise, and goes when it
+/// has not been used for a while.
 class bus {
  public:
   explicit bus(link_environment environment);
@@ -27,7 +28,17 @@ class bus {
   void start(base::time_point now);
   void stop(base::time_point now);
 
-  pipeline& requests(resp::protocol version, base::time_point now);
+  /// `database` is the client's.
+  pipeline& requests(resp::protocol version, int database, base::time_point now) {
+    if (diverted_ != nullptr) [[unlikely]]
+      return *diverted_;
+    if (database != 0) [[unlikely]]
+      return of_database(version, database, now);
+    auto& l = shared_[version == resp::protocol::resp3 ? 1 : 0];
+    if (!l) [[unlikely]]
+      open(l, version, now);
+    return l->requests;
+  }
   /// As long as it is not null, requests() returns this.
   void divert(pipeline* to) { diverted_ = to; }
   dedicated_pool& dedicated() { return dedicated_; }
@@ -50,8 +61,19 @@ class bus {
   void observe(metrics::bus_metrics& out) const;
 
  private:
+  struct database_link {
+    std::unique_ptr<backend::link> link;
+    base::time_point last_used;
+  };
+
+  void open(std::unique_ptr<link>& made, resp::protocol version, base::time_point now);
+  pipeline& of_database(resp::protocol version, int database, base::time_point now);
+  template <typename Visit>
+  void each_link(Visit&& visit) const;
+
   const link_environment environment_;
-  std::unique_ptr<link> shared_[2];  // RESP2, RESP3
+  std::unique_ptr<link> shared_[2];       // RESP2, RESP3
+  std::vector<database_link> databases_;  // others than 0
   pipeline* diverted_ = nullptr;
   dedicated_pool dedicated_;
   std::vector<drain_listener*> waiting_;

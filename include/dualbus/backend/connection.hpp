@@ -24,9 +24,10 @@ namespace dualbus::backend {
 /// Lives on one worker's thread. flush() writes what the pipeline holds; the worker calls it once per turn.
 class connection final : public base::io_handler {
  public:
-  /// All outlive the connection. `settings` and `target` may change between calls, as reloads do.
+  /// All outlive the connection. `settings` and `target` may change between calls, as reloads do. `database`
+  /// counts from the target's.
   connection(boost::asio::io_context& io, base::poller& poller, const config::backend_settings& settings,
-             const config::bus_settings& target, std::string bus_name, resp::protocol version,
+             const config::bus_settings& target, std::string bus_name, resp::protocol version, int database,
              pipeline& requests, metrics::bus_metrics& metrics);
   ~connection() override;
 
@@ -79,6 +80,7 @@ class connection final : public base::io_handler {
   const config::bus_settings& target_;
   const std::string bus_name_;
   const resp::protocol version_;
+  const int database_;
   pipeline& requests_;
   metrics::bus_metrics& metrics_;
 

@@ -15,8 +15,9 @@ class dedicated_pool {
   /// Outlives the pool.
   explicit dedicated_pool(const link_environment& environment);
 
-  /// A link for one request, or null if `limit` are in use. Give it back with release().
-  link* borrow(resp::protocol version, std::size_t limit, base::time_point now);
+  /// A link for one request in a client's `database`, or null if `limit` are in use. Give it back with
+  /// release().
+  link* borrow(resp::protocol version, int database, std::size_t limit, base::time_point now);
   /// `reusable` if the link's request has been answered; otherwise its connection is closed, which is how
   /// Redis learns that nobody waits.
   void release(link& used, bool reusable, base::time_point now);

@@ -23,12 +23,16 @@ struct link_environment {
 
 /// A pipeline and the connection that serves it.
 struct link {
-  link(const link_environment& with, resp::protocol speaks, pipeline_observer* observer = nullptr)
+  link(const link_environment& with, resp::protocol speaks, int in_database = 0,
+       pipeline_observer* observer = nullptr)
       : version(speaks),
+        database(in_database),
         requests(with.pool, with.requests, with.metrics, observer),
-        socket(with.io, with.poller, with.settings, with.target, with.name, speaks, requests, with.metrics) {}
+        socket(with.io, with.poller, with.settings, with.target, with.name, speaks, in_database, requests,
+               with.metrics) {}
 
   const resp::protocol version;
+  const int database;  ///< as clients count: 0 is the bus's
   pipeline requests;
   connection socket;
 };

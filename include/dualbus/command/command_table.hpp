@@ -50,8 +50,9 @@ enum class route : std::uint8_t {
   expire,
   ttl,
   object,
-  memory,  ///< asked on every bus that may hold a part of the key
-  whole,   ///< RENAME, COPY, DUMP: keys of one bus; or, if no rule pins them, their parts on all
+  memory,     ///< asked on every bus that may hold a part of the key
+  whole,      ///< RENAME, COPY, DUMP: keys of one bus; or, if no rule pins them, their parts on all
+  databases,  ///< MOVE, SWAPDB: from one database of a bus to another
   xadd,
   xread,   ///< XREAD, XREADGROUP
   stream,  ///< every other command of logical streams, over all buses

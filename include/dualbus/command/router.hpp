@@ -30,12 +30,18 @@ struct plan {
   std::string error;  ///< code and text, without '-'
 };
 
+/// How XREAD and XREADGROUP with BLOCK wait on keys of one bus.
+enum class waiting_reads : std::uint8_t {
+  park,  ///< in the daemon
+  block  ///< on a connection of their own
+};
+
 /// Turns requests into plans, by the command table and one routing table. Counts each XADD it plans (see
 /// classifier). One per worker and routing table; a plan object is reused, so that planning allocates
 /// nothing.
 class router {
  public:
-  router(const routing_table& table, message_counters& counters);
+  router(const routing_table& table, message_counters& counters, waiting_reads waiting = waiting_reads::park);
 
   /// `args` has an arity that the command takes.
   void make_plan(const command_spec& spec, resp::arguments args, plan& out);
@@ -56,6 +62,7 @@ class router {
   void plan_xadd(resp::arguments args, plan& out);
   void plan_spread(const command_spec& spec, resp::arguments args, plan& out);
   void plan_stream(const command_spec& spec, resp::arguments args, plan& out);
+  void plan_databases(const command_spec& spec, resp::arguments args, plan& out) const;
   void plan_keyspace(const command_spec& spec, plan& out) const;
   void plan_script(const command_spec& spec, resp::arguments args, plan& out);
   void forward(bus_index bus, plan& out) const;
@@ -65,6 +72,7 @@ class router {
   classifier classifier_;
   bool single_;       // one bus: nothing to split
   bool transparent_;  // and its IDs are the clients'
+  waiting_reads waiting_;
   bool counting_ = true;
 };
 

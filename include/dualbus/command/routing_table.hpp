@@ -51,6 +51,9 @@ struct routing_rules {
   flush_permission flush = flush_permission::refused;
 };
 
+/// The same rules, but what no rule for keys matches belongs to the bus of keys that are no streams.
+routing_rules with_every_key_pinned(routing_rules rules);
+
 /// Decides where keys and message types belong. Immutable: a reload builds another one.
 class routing_table {
  public:

@@ -121,6 +121,7 @@ struct configuration {
   admin_settings admin;
   auth_settings auth;
   unsigned workers = 1;
+  int databases = 1;                ///< that clients can SELECT; 0 is the one that each bus names
   std::vector<bus_settings> buses;  ///< same order as routing.buses
   command::routing_rules routing;   ///< buses, anchor, types, keys
   backend_settings backend;

@@ -51,6 +51,7 @@ class operation : public backend::reply_sink {
 
   worker_context& context_;
   session* owner_;
+  const std::uint8_t database_;  // the client's, when the request came
 
  private:
   friend class session;

@@ -51,6 +51,9 @@ class session final : public base::io_handler, public backend::drain_listener {
   std::uint64_t id() const { return id_; }
   resp::protocol protocol() const { return protocol_; }
   void set_protocol(resp::protocol version) { protocol_ = version; }
+  /// What it has chosen with SELECT.
+  std::uint8_t database() const { return database_; }
+  void set_database(std::uint8_t index) { database_ = index; }
 
   /// Puts an operation at the end of the queue. It must be so before anything can finish it.
   void enqueue(operation& op);
@@ -250,7 +253,7 @@ class session final : public base::io_handler, public backend::drain_listener {
   std::uint32_t in_flight_ = 0;
   base::unique_fd fd_;
   std::uint16_t last_command_ = no_command;
-  std::uint8_t paused_ = 0;
+  std::uint8_t paused_ = 0, database_ = 0;
   resp::protocol protocol_ = resp::protocol::resp2;
   reply_mode reply_mode_ = reply_mode::on;
   metrics::close_reason close_reason_ = metrics::close_reason::client;

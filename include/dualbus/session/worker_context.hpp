@@ -72,7 +72,10 @@ class worker_context {
   // ----------------------------------------------------------------------------------------
 
   const config::configuration& configuration() const { return *routing_->configuration; }
-  command::router& router() { return routing_->router; }
+  /// The rules for requests in that database: in others than 0 every key has one bus.
+  command::router& router(std::uint8_t database = 0) {
+    return database == 0 ? routing_->router : routing_->other_router;
+  }
   /// Another number after each reload.
   std::uint64_t routing_number() const { return reloads_; }
   /// The users of the configuration; they change with it.
@@ -168,11 +171,15 @@ class worker_context {
         : configuration(std::move(c)),
           access(configuration->auth),
           table(configuration->routing),
-          router(table, counters) {}
+          router(table, counters),
+          other_table(command::with_every_key_pinned(configuration->routing)),
+          other_router(other_table, counters, command::waiting_reads::block) {}
     std::shared_ptr<const config::configuration> configuration;
     access_control access;
     command::routing_table table;
     command::router router;
+    command::routing_table other_table;  // of other databases than 0
+    command::router other_router;
   };
   struct observation {
     base::time_point arrived_plus_bus_time;

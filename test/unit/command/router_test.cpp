@@ -27,11 +27,11 @@ routing_rules two_buses() {
 
 class RouterTest : public testing::Test {
  protected:
-  void use(routing_rules rules) {
+  void use(routing_rules rules, waiting_reads waiting = waiting_reads::park) {
     router_.reset();
     table_ = std::make_unique<routing_table>(std::move(rules));
     counters_ = std::make_unique<message_counters>(table_->bus_count(), 10);
-    router_ = std::make_unique<router>(*table_, *counters_);
+    router_ = std::make_unique<router>(*table_, *counters_, waiting);
   }
   void SetUp() override { use(two_buses()); }
 
@@ -236,6 +236,35 @@ TEST_F(RouterTest, ScriptsRunOnTheBusOfTheirKeysAndAreLoadedOnEveryBus) {
   EXPECT_THAT(refusal({"SCRIPT", "KILL"}), StartsWith("NOTSUPPORTED command 'SCRIPT KILL' "));
 }
 
+TEST_F(RouterTest, InOtherDatabasesEveryKeyHasOneBus) {
+  use(with_every_key_pinned(two_buses()), waiting_reads::block);
+  expect_forward({"XADD", "md:s", "*", "message_type", "order_request"}, 0);
+  expect_forward({"XADD", "s", "*", "message_type", "market_data"}, 1);
+  expect_forward({"DEL", "a", "b"}, 1);
+  expect_spread({"DEL", "a", "md:b"});
+  expect_forward({"RENAME", "a", "b"}, 1);
+  expect_forward({"XREADGROUP", "GROUP", "g", "c", "STREAMS", "s", ">"}, 1);
+  EXPECT_EQ(plan_for({"XREAD", "BLOCK", "0", "STREAMS", "md:s", "$"}).what, action::block);
+  EXPECT_EQ(plan_for({"XREAD", "BLOCK", "0", "STREAMS", "md:s", "$"}).bus, 0);
+  EXPECT_THAT(refusal({"XREAD", "BLOCK", "0", "STREAMS", "md:s", "s", "$", "$"}), StartsWith("CROSSBUS "));
+  expect_spread({"KEYS", "*"});
+  EXPECT_TRUE(router_->is_whole("s"));
+}
+
+TEST_F(RouterTest, InOtherDatabasesKeysThatNoRuleKnowsAreWhereKeysAre) {
+  routing_rules rules = two_buses();
+  rules.default_key_bus = 0;
+  use(with_every_key_pinned(rules));
+  expect_forward({"XADD", "s", "*", "message_type", "order_request"}, 0);
+  expect_forward({"GET", "el:k"}, 1);
+}
+
+TEST_F(RouterTest, BetweenDatabasesKeysMoveOnTheirBus) {
+  expect_forward({"MOVE", "md:a", "1"}, 0);
+  EXPECT_THAT(refusal({"MOVE", "a", "1"}), StartsWith("NOTSUPPORTED command 'MOVE' "));
+  EXPECT_THAT(refusal({"SWAPDB", "0", "1"}), StartsWith("NOTSUPPORTED command 'SWAPDB' "));
+}
+
 TEST_F(RouterTest, OneBusWithSlotZeroIsTransparent) {
   routing_rules rules;
   rules.buses = {{"main", 0, false}};
@@ -245,6 +274,8 @@ TEST_F(RouterTest, OneBusWithSlotZeroIsTransparent) {
   expect_forward({"XREADGROUP", "GROUP", "g", "c", "STREAMS", "s", ">"}, 0);
   expect_forward({"DEL", "a", "b"}, 0);
   expect_forward({"RENAME", "a", "b"}, 0);
+  expect_forward({"MOVE", "a", "1"}, 0);
+  expect_forward({"SWAPDB", "0", "1"}, 0);
   EXPECT_TRUE(router_->is_whole("s"));
 }
 

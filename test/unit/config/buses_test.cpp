@@ -73,6 +73,12 @@ TEST(BusesTest, ShareNoEndpointAndDatabase) {
       ElementsAre(
           "f.yaml:3:29: buses.b.endpoint: 'unix:/run/r.sock, database 3' is the endpoint of 'a' already"));
   EXPECT_EQ(mistakes_in(two("\"h:1\"", "\"h:1\", database: 1")), lines{});
+  // Clients count their databases from there.
+  EXPECT_THAT(
+      mistakes_in("databases: 3\n" + two("\"h:1\", database: 4", "\"h:1\", database: 2")),
+      ElementsAre("f.yaml:4:29: buses.b.endpoint: 'h:1, database 2' is the endpoint of 'a' already: with "
+                  "databases: 3 they share some"));
+  EXPECT_EQ(mistakes_in("databases: 3\n" + two("\"h:1\", database: 4", "\"h:1\", database: 1")), lines{});
 }
 
 TEST(BusesTest, NamesAreShortAndPlain) {

@@ -56,6 +56,7 @@ constexpr std::int64_t kb = 1024, mb = 1024 * kb, gb = 1024 * mb;
 
 const amount_key amount_keys[] = {
     {"", "workers", "1", "1", "128", "0", "129", 1, 1, 128, READ(c.workers), "1 and 128"},
+    {"", "databases", "1", "1", "256", "0", "257", 1, 1, 256, READ(c.databases), "1 and 256"},
     {"listen", "port", "6379", "1", "65535", "-1", "65536", 6379, 1, 65535, READ(c.listen.port),
      "0 and 65535"},
     {"listen", "backlog", "511", "1", "65535", "0", "65536", 511, 1, 65535, READ(c.listen.backlog),

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <dualbus/command/command_table.hpp>
+#include <dualbus/command/routing_table.hpp>
+#include <dualbus/session/dispatcher.hpp>
+
+namespace dualbus::session {
+
+class session;
+class worker_context;
+
+/// SELECT, of the databases that `databases` in the configuration allows.
+void run_select(worker_context& context, session& client, const request& what);
+
+/// True for a SELECT that would change the client's database: its requests travel over other connections
+/// then.
+bool chooses_another_database(const session& client, const command::command_spec& spec, const request& what);
+
+/// True for commands whose arguments may name databases: MOVE, SWAPDB, COPY.
+inline bool names_databases(const command::command_spec& spec) {
+  return spec.route == command::route::databases || spec.route == command::route::whole;
+}
+
+/// Sends such a command to `bus`, with databases as the bus counts them.
+void forward_between_databases(worker_context& context, session& client, const request& what,
+                               command::bus_index bus);
+
+}  // namespace dualbus::session

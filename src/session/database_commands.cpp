@@ -1,0 +1,70 @@
+#include <dualbus/base/numbers.hpp>
+#include <dualbus/session/database_commands.hpp>
+#include <dualbus/session/session.hpp>
+#include <dualbus/session/transaction.hpp>
+#include <dualbus/session/worker_context.hpp>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+// A client's database 0 is the one that each bus names, 1 the next one, and so on.
+namespace dualbus::session {
+namespace {
+
+constexpr std::string_view out_of_range = "ERR DB index is out of range";
+
+/// Where the numbers of databases stand.
+std::vector<std::size_t> database_positions(const command::command_spec& spec, resp::arguments args) {
+  if (spec.name == "move") return {2};
+  if (spec.name == "swapdb") return {1, 2};
+  for (std::size_t i = 3; spec.name == "copy" && i + 1 < args.size(); ++i) {
+    if (base::equals_ignoring_case(args[i], "db")) return {i + 1};
+  }
+  return {};
+}
+
+}  // namespace
+
+void run_select(worker_context& context, session& client, const request& what) {
+  const auto index = base::parse_int64(what.args[1]);
+  if (!index) return client.refuse(what.command, "ERR value is not an integer or out of range");
+  if (*index < 0 || *index >= context.configuration().databases) {
+    return client.refuse(what.command, out_of_range);
+  }
+  const auto database = static_cast<std::uint8_t>(*index);
+  // The watched keys are on a connection that stays in its database.
+  const transaction* const watching = client.current_transaction();
+  if (database != client.database() && watching != nullptr && watching->watches()) {
+    return client.refuse(what.command,
+                         "NOTSUPPORTED SELECT of another database is not available between WATCH and EXEC: "
+                         "send it before WATCH or after EXEC");
+  }
+  client.set_database(database);
+  client.answer(what.command, metrics::outcome::ok, [](resp::encoder& out) { out.status("OK"); });
+}
+
+bool chooses_another_database(const session& client, const command::command_spec& spec, const request& what) {
+  if (spec.name != "select" || what.args.size() != 2) return false;
+  const auto index = base::parse_int64(what.args[1]);
+  return index && *index != client.database();
+}
+
+void forward_between_databases(worker_context& context, session& client, const request& what,
+                               command::bus_index bus) {
+  std::vector<std::string_view> args(what.args.begin(), what.args.end());
+  std::string numbers[2];
+  std::string* number = numbers;
+  for (const std::size_t position : database_positions(command::command_table()[what.command], what.args)) {
+    const auto index = base::parse_int64(args[position]);
+    if (!index) continue;  // Redis refuses it
+    if (*index < 0 || *index >= context.configuration().databases) {
+      return client.refuse(what.command, out_of_range);
+    }
+    *number = std::to_string(context.configuration().buses[bus].database + *index);
+    args[position] = *number++;
+  }
+  forward(context, client, what, bus, false, args);
+}
+
+}  // namespace dualbus::session

@@ -1,0 +1,242 @@
+"""SELECT: several databases, each on every bus."""
+import os
+import shutil
+import tempfile
+import unittest
+
+import yaml
+
+from harness import ENGINE_LOGIC, MARKETDATA, ROOT, Daemon, Redis, StackTest, free_port, wait_for
+from resp import Connection, encode
+
+FIRST = 2  # the bus's number of the clients' database 0
+
+
+class DatabasesTest(StackTest):
+    config = {"databases": 4, "flush": "allowed", "buses": {MARKETDATA: {"database": FIRST}},
+              "routing": {"keys": [{"match": "md:*", "bus": MARKETDATA}]}}
+
+    def of_bus(self, name, database):
+        return self.client(self.stack.buses[name], db=database)
+
+    def test_each_database_has_keys_of_its_own_and_requests_keep_their_order(self):
+        client = self.connect()
+        requests = []
+        for database in range(4):
+            requests += [("SELECT", database), ("SET", "key", database), ("MSET", "md:key", database, "other", "x")]
+        for database in range(4):
+            requests += [("SELECT", database), ("MGET", "md:key", "key"), ("DBSIZE",)]
+        client.send_raw(b"".join(encode(*request) for request in requests))
+        replies = [client.read() for _ in requests]
+        self.assertEqual(replies[:12], ["OK"] * 12)
+        for database in range(4):
+            self.assertEqual(replies[12 + 3 * database:15 + 3 * database], ["OK", [b"%d" % database] * 2, 3])
+            self.assertEqual(self.of_bus(MARKETDATA, FIRST + database).keys(), [b"md:key"])
+            self.assertEqual(sorted(self.of_bus(ENGINE_LOGIC, database).keys()), [b"key", b"other"])
+        self.assertEqual(client.call("FLUSHDB"), "OK")
+        self.assertEqual(client.call("DBSIZE"), 0)
+        self.assertEqual(client.call("SELECT", 2), "OK")
+        self.assertEqual(sorted(client.call("KEYS", "*")), [b"key", b"md:key", b"other"])
+
+    def test_the_database_is_the_clients_own(self):
+        client, other = self.connect(3), self.connect()
+        self.assertEqual(client.call("SELECT", 3), "OK")
+        client.call("SET", "key", "three")
+        self.assertEqual(other.call("GET", "key"), None)
+        self.assertIn(b" db=3 ", client.call("CLIENT", "INFO"))
+        self.assertIn(b" db=0 ", other.call("CLIENT", "INFO"))
+        self.assertEqual(client.call("CONFIG", "GET", "databases"), {b"databases": b"4"})
+        for wrong in (4, -1, 2**40):
+            self.assertEqual(client.call("SELECT", wrong), "ERR DB index is out of range")
+        self.assertEqual(client.call("SELECT", "three"), "ERR value is not an integer or out of range")
+        self.assertEqual(client.call("GET", "key"), b"three")
+        self.assertEqual(client.call("RESET"), "RESET")
+        self.assertEqual(client.call("GET", "key"), None)
+
+    def test_a_stream_in_another_database_is_on_one_bus_with_its_own_ids(self):
+        client = self.connect()
+        client.call("SELECT", 1)
+        for kind in ("market_data", "order_request"):
+            self.assertEqual(client.call("XADD", "s", "5-*", "message_type", kind)[:2], b"5-")
+        self.assertEqual(client.call("XADD", "s", "6-1", "message_type", "market_data"), b"6-1")
+        self.assertEqual(self.of_bus(ENGINE_LOGIC, 1).xlen("s"), 3)
+        self.assertEqual(self.of_bus(MARKETDATA, FIRST + 1).keys(), [])
+        self.assertEqual(client.call("XGROUP", "CREATE", "s", "g", "6-1"), "OK")
+        read = ("XREADGROUP", "GROUP", "g", "c", "BLOCK", 20_000, "STREAMS", "s", ">")
+        client.send_raw(encode(*read))
+        other = self.connect()
+        wait_for(lambda: b"flags=b" in other.call("CLIENT", "LIST"), "the reader waits")
+        other.call("XADD", "s", "*", "message_type", "order_request")  # the same name in database 0
+        self.of_bus(ENGINE_LOGIC, 1).xadd("s", {"message_type": "x"}, id="7-7")
+        self.assertEqual(client.read(), [[b"s", [[b"7-7", [b"message_type", b"x"]]]]])
+        self.assertEqual(client.call("XREAD", "BLOCK", 10, "STREAMS", "s", "$"), None)
+        self.assertEqual(client.call("XREAD", "COUNT", 1, "STREAMS", "s", "0")[0][1][0][0], b"5-0")
+
+    def test_a_blocking_pop_waits_in_its_database(self):
+        client, other = self.connect(), self.connect()
+        client.call("SELECT", 2)
+        client.send_raw(encode("BLPOP", "list", 20))
+        wait_for(lambda: b"flags=b" in other.call("CLIENT", "LIST"), "it waits")
+        other.call("RPUSH", "list", "zero")
+        other.call("SELECT", 2)
+        other.call("RPUSH", "list", "two")
+        self.assertEqual(client.read(), [b"list", b"two"])
+
+    def test_transactions_stay_in_their_database(self):
+        client, other = self.connect(), self.connect()
+        client.call("SELECT", 1)
+        for keys in (("a", "b"), ("a", "md:b")):
+            self.assertEqual(client.call("MULTI"), "OK")
+            for key in keys:
+                self.assertEqual(client.call("INCR", key), "QUEUED")
+            self.assertEqual(client.call("SELECT", 1), "QUEUED")
+            self.assertEqual(client.call("EXEC")[1:], [1, "OK"])
+        self.assertEqual(other.call("MGET", "a", "md:b"), [None, None])
+        self.assertEqual(self.of_bus(MARKETDATA, FIRST + 1).get("md:b"), b"1")
+
+        client.call("MULTI")
+        self.assertIn("NOTSUPPORTED SELECT of another database", client.call("SELECT", 2))
+        self.assertIn("EXECABORT", client.call("EXEC"))
+
+        self.assertEqual(client.call("WATCH", "a"), "OK")
+        self.assertIn("NOTSUPPORTED SELECT of another database", client.call("SELECT", 0))
+        other.call("SET", "a", "of database 0")
+        client.call("MULTI")
+        client.call("GET", "a")
+        self.assertEqual(client.call("EXEC"), [b"2"])
+        client.call("WATCH", "a")
+        self.of_bus(ENGINE_LOGIC, 1).set("a", 7)
+        client.call("MULTI")
+        client.call("GET", "a")
+        self.assertEqual(client.call("EXEC"), None)
+
+    def test_keys_move_between_databases_of_their_bus(self):
+        client = self.connect()
+        client.call("SET", "md:k", "v")
+        self.assertEqual(client.call("MOVE", "md:k", 1), 1)
+        self.assertEqual(self.of_bus(MARKETDATA, FIRST + 1).get("md:k"), b"v")
+        client.call("SELECT", 1)
+        self.assertEqual(client.call("COPY", "md:k", "md:c", "DB", 3), 1)
+        self.assertEqual(self.of_bus(MARKETDATA, FIRST + 3).get("md:c"), b"v")
+        self.assertEqual(client.call("MOVE", "md:k", 4), "ERR DB index is out of range")
+        client.call("SET", "k", "v")
+        self.assertEqual(client.call("MOVE", "k", 0), 1)
+        client.call("SELECT", 0)
+        self.assertEqual(client.call("GET", "k"), b"v")
+        self.assertIn("needs a key that is pinned", client.call("MOVE", "k", 1))
+        self.assertIn("needs keys that are pinned", client.call("COPY", "k", "l", "DB", 1))
+        self.assertIn("NOTSUPPORTED", client.call("SWAPDB", 0, 1))
+
+    def test_monitor_names_the_database(self):
+        monitor, client = self.connect(), self.connect()
+        self.assertEqual(monitor.call("MONITOR"), "OK")
+        client.call("SELECT", 3)
+        client.call("GET", "seen")
+        while '"seen"' not in (line := monitor.read()):
+            pass
+        self.assertRegex(line, r"^\d+\.\d{6} \[3 127\.0\.0\.1:\d+\] \"GET\" \"seen\"$")
+
+    def test_a_database_that_the_bus_lacks_is_the_clients_fault_only(self):
+        # The bus has 16, and the clients' database 0 is the last but one.
+        with open(self.daemon.config_path, encoding="utf-8") as file:
+            config = yaml.safe_load(file)
+        config["buses"][ENGINE_LOGIC]["database"] = 14
+        config["listen"]["port"], config["admin"]["port"] = free_port(), free_port()
+        config["backend"] = {"reconnect_wait": "100ms"}
+        directory = tempfile.mkdtemp(prefix="dualbus-test-")
+        self.addCleanup(shutil.rmtree, directory, ignore_errors=True)
+        daemon = Daemon(directory, config)
+        daemon.start()
+        self.addCleanup(daemon.kill)
+        client, other = self.connect(to=daemon), self.connect(to=daemon)
+        client.call("SELECT", 2)
+        self.assertTrue(client.call("SET", "k", 1).startswith("BUSDOWN"))
+        wait_for(lambda: "DB index is out of range" in daemon.log(), "the log says why")
+        self.assertEqual(other.call("SET", "k", 1), "OK")
+
+
+# Nothing depends on time or chance.
+TRANSCRIPT = [line.split() for line in """
+SET k zero
+SELECT 15
+SELECT 16
+SELECT -1
+SELECT x
+SELECT
+SELECT 1 2
+GET k
+SET k fifteen
+MOVE k 15
+MOVE k 16
+MOVE k -1
+MOVE k x
+MOVE k
+MOVE nothing 3
+MOVE k 0
+MOVE k 3
+EXISTS k
+SELECT 3
+GET k
+COPY k k
+COPY k k DB 3
+COPY k k DB 4
+COPY k k DB 4
+COPY k k DB 4 REPLACE
+COPY k k DB 16
+COPY k k DB x
+COPY k k DB
+COPY k k REPLACE DB 5
+SWAPDB 4 5
+SWAPDB 4 16
+SWAPDB x 4
+SWAPDB 4 x
+SWAPDB 4
+SELECT 4
+DBSIZE
+SWAPDB 4 0
+GET k
+XADD s 1-1 a b
+XREAD BLOCK 1 STREAMS s $
+XGROUP CREATE s g 0
+XREADGROUP GROUP g c BLOCK 5 STREAMS s >
+XREADGROUP GROUP g c BLOCK 5 STREAMS s >
+XREADGROUP GROUP none c BLOCK 5 STREAMS s >
+SELECT 0
+XADD s 1-1 a b
+XREAD STREAMS s 0
+FLUSHDB
+SELECT 4
+DBSIZE
+FLUSHALL
+SELECT 3
+DBSIZE
+""".strip().splitlines()]
+
+
+class PlainTest(unittest.TestCase):
+    def test_one_bus_with_16_databases_answers_as_redis_does(self):
+        directory = tempfile.mkdtemp(prefix="dualbus-test-")
+        self.addCleanup(shutil.rmtree, directory, ignore_errors=True)
+        bus, bare = (Redis(name, directory).start() for name in ("main", "bare"))
+        self.addCleanup(bus.kill)
+        self.addCleanup(bare.kill)
+        with open(os.path.join(ROOT, "config", "plain.yaml"), encoding="utf-8") as file:
+            config = yaml.safe_load(file)
+        config["listen"]["port"], config["admin"]["port"] = free_port(), free_port()
+        config["buses"]["main"]["endpoint"] = bus.endpoint
+        daemon = Daemon(directory, config)
+        daemon.start()
+        self.addCleanup(daemon.kill)
+        for protocol in (2, 3):
+            through, direct = (Connection(to.address, protocol=protocol) for to in (daemon, bare))
+            self.addCleanup(through.close)
+            self.addCleanup(direct.close)
+            replies = []
+            for request in TRANSCRIPT:
+                replies.append(through.call_raw(*request))
+                self.assertEqual(replies[-1], direct.call_raw(*request), request)
+            self.assertFalse(any(reply.startswith(b"-NOTSUPPORTED") for reply in replies))
+
+
+if __name__ == "__main__":
+    unittest.main()
