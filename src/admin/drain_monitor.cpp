@@ -19,6 +19,9 @@
 namespace dualbus::admin {
 namespace {
 
+// A bus with so many keys that a check takes longer is watched.
+constexpr std::chrono::seconds longest_check_of_resting{2};
+
 double unix_seconds() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
@@ -30,11 +33,17 @@ bus_links::settings link_settings(const config::configuration& configuration,
 
 }  // namespace
 
+bool drain_status::may_rest() const {
+  return verdict() == drain_verdict::drained && report->pinned().total == 0 &&
+         check_duration <= longest_check_of_resting;
+}
+
 class drain_monitor::worker {
  public:
   worker(std::shared_ptr<const config::configuration> configuration, const settings& timing)
       : changed_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
         links_(configuration->buses, stop_, link_settings(*configuration, timing)),
+        rest_(timing.rest),
         configuration_(std::move(configuration)) {
     if (!changed_) throw std::system_error(errno, std::generic_category(), "eventfd");
     const auto& buses = configuration_->routing.buses;
@@ -82,6 +91,7 @@ class drain_monitor::worker {
       const base::time_point begun = base::clock::now();
       for (std::size_t i = 0; i < drained_.size() && !stop_.raised(); ++i) check(i, *configuration, table);
       links_.rest();
+      tell_resting();
       if (stop_.wait(changed_.get(), POLLIN, begun + configuration->draining.interval) ==
           stop_signal::wake::stopped) {
         return;
@@ -118,6 +128,12 @@ class drain_monitor::worker {
     note_verdict(status, before, table.bus(status.bus).name);
   }
 
+  void tell_resting() {
+    std::uint32_t buses = 0;
+    for (const drain_status& one : status()) buses |= std::uint32_t{one.may_rest()} << one.bus;
+    rest_(buses);
+  }
+
   // One line when it changes, not one per check.
   void note_verdict(drain_status& status, drain_verdict before, const std::string& name) {
     const drain_verdict now = status.verdict();
@@ -146,6 +162,7 @@ class drain_monitor::worker {
   stop_signal stop_;
   base::unique_fd changed_;  // readable: there is another configuration
   bus_links links_;          // used by the thread only, like the next
+  const std::function<void(std::uint32_t)> rest_;
   std::vector<watched> drained_;
   mutable std::mutex mutex_;  // guards the two below
   std::shared_ptr<const config::configuration> configuration_;

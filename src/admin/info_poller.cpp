@@ -23,9 +23,11 @@ constexpr redis_connection::options connection_options = {.name = "dualbusd-info
 
 class info_poller::bus_poller {
  public:
-  bus_poller(std::string name, config::bus_settings bus, const settings& timing, const stop_signal& stop)
+  bus_poller(std::string name, config::bus_settings bus, bool leaving, const settings& timing,
+             const stop_signal& stop)
       : name_(std::move(name)),
         bus_(std::move(bus)),
+        leaving_(leaving),
         timing_(timing),
         stop_(stop),
         connection_(bus_, stop, connection_options) {}
@@ -79,6 +81,7 @@ class info_poller::bus_poller {
       return false;
     }
     note_answer(std::move(info), base::clock::now());
+    if (leaving_) connection_.close();
     return true;
   }
 
@@ -145,6 +148,7 @@ class info_poller::bus_poller {
 
   const std::string name_;
   const config::bus_settings bus_;
+  const bool leaving_;
   const settings& timing_;
   const stop_signal& stop_;
   redis_connection connection_;  // used by the thread only, like the four below
@@ -163,13 +167,13 @@ struct info_poller::state {
 };
 
 info_poller::info_poller(std::vector<std::string> names, std::vector<config::bus_settings> buses,
-                         settings timing)
+                         const std::vector<bool>& leaving, settings timing)
     : state_(std::make_unique<state>()) {
   state_->timing = timing;
   for (std::size_t i = 0; i < buses.size(); ++i) {
-    state_->buses.push_back(
-        std::make_unique<bus_poller>(i < names.size() ? std::move(names[i]) : std::to_string(i),
-                                     std::move(buses[i]), state_->timing, state_->stop));
+    state_->buses.push_back(std::make_unique<bus_poller>(
+        i < names.size() ? std::move(names[i]) : std::to_string(i), std::move(buses[i]),
+        i < leaving.size() && leaving[i], state_->timing, state_->stop));
   }
 }
 

@@ -29,6 +29,12 @@ std::vector<std::string> bus_names(const config::configuration& configuration) {
   return names;
 }
 
+std::vector<bool> draining_buses(const config::configuration& configuration) {
+  std::vector<bool> result;
+  for (const command::bus_rules& bus : configuration.routing.buses) result.push_back(bus.draining);
+  return result;
+}
+
 info_poller::settings poll_settings(const config::configuration& configuration) {
   info_poller::settings settings;
   settings.connect_timeout = configuration.backend.connect_timeout;
@@ -116,8 +122,9 @@ void service::start() {
   if (configuration.admin.port == 0) return;
   // Poller and monitor stand before the first request can come, and run only once the address is ours.
   parts_->poller = std::make_unique<info_poller>(bus_names(configuration), configuration.buses,
-                                                 poll_settings(configuration));
-  parts_->drain = std::make_unique<drain_monitor>(parts_->configuration, drain_monitor::settings());
+                                                 draining_buses(configuration), poll_settings(configuration));
+  parts_->drain = std::make_unique<drain_monitor>(parts_->configuration,
+                                                  drain_monitor::settings{.rest = parts_->view.rest});
   parts_->server = std::make_unique<http_server>(configuration.admin.address, configuration.admin.port,
                                                  parts_->pages(), http_server::limits());
   parts_->server->start();

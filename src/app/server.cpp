@@ -86,8 +86,12 @@ void server::open_listeners() {
 }
 
 void server::start() {
-  admin_ =
-      std::make_unique<admin::service>(configuration_, admin::daemon_view{[this] { return snapshots(); }});
+  admin_ = std::make_unique<admin::service>(
+      configuration_, admin::daemon_view{.snapshots = [this] { return snapshots(); },
+                                         .rest =
+                                             [this](std::uint32_t buses) {
+                                               daemon_.resting_buses.store(buses, std::memory_order_relaxed);
+                                             }});
   admin_->start();
   for (auto& w : workers_) threads_.emplace_back([&w] { w->run(); });
   const config::listen_settings& listen = configuration_->listen;

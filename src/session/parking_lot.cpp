@@ -30,7 +30,11 @@ void parking_lot::settle() {
       using kind = stream::parked_reads::action::kind;
       if (what.what == kind::arm) {
         // A watcher that has just been lost has said so, or will: then the key counts as not watched.
-        if (watchers_[what.bus]->up()) watchers_[what.bus]->arm(what.key, context_.now);
+        if (is_resting(what.bus)) {
+          reads_.armed(what.bus, what.key, context_.now);
+        } else if (watchers_[what.bus]->up()) {
+          watchers_[what.bus]->arm(what.key, context_.now);
+        }
         continue;
       }
       const auto found = readers_.find(what.reader);
@@ -76,7 +80,23 @@ std::uint64_t parking_lot::ping(command::bus_index bus) {
 
 void parking_lot::start_watchers() {
   last_used_ = context_.now;
-  for (auto& w : watchers_) w->start(context_.now);
+  for (std::size_t i = 0; i < watchers_.size(); ++i) {
+    if (!is_resting(static_cast<command::bus_index>(i))) watchers_[i]->start(context_.now);
+  }
+}
+
+void parking_lot::set_resting(stream::bus_set buses) {
+  const stream::bus_set changed = buses ^ std::exchange(resting_, buses);
+  for (std::size_t i = 0; i < watchers_.size(); ++i) {
+    if ((changed >> i & 1) == 0) continue;
+    const auto bus = static_cast<command::bus_index>(i);
+    watchers_[i]->stop(context_.now);
+    // What was known ends in either case; then it is asked once more.
+    reads_.watcher_down(bus, context_.now);
+    context_.polls().on_watcher_down(bus);
+    if (is_resting(bus)) reads_.watcher_up(bus, context_.now);
+  }
+  if (changed != 0 && !readers_.empty()) start_watchers();
 }
 
 parking_lot::reader_id parking_lot::park(parked_reader& reader, const std::vector<source>& sources,
@@ -161,6 +181,7 @@ void parking_lot::flush(base::time_point now) {
 }
 
 void parking_lot::tick(base::time_point now) {
+  set_resting(context_.daemon.resting_buses.load(std::memory_order_relaxed));
   for (std::size_t i = 0; i < watchers_.size(); ++i) {
     const auto bus = static_cast<command::bus_index>(i);
     watchers_[i]->tick(now);

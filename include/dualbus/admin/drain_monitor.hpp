@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -32,6 +33,9 @@ struct drain_status {
   /// The bus answered the last check.
   bool known() const { return report && !errors.contains(bus); }
   drain_verdict verdict() const { return known() ? report->verdict() : drain_verdict::unknown; }
+  /// Nobody need watch the bus: nothing is left to be delivered, nothing belongs there, and whoever adds
+  /// something all the same is found out soon.
+  bool may_rest() const;
 };
 
 /// Checks the streams of every draining bus again and again (see drain_verdict.hpp), on a thread and over
@@ -43,6 +47,8 @@ class drain_monitor {
   struct settings {
     std::chrono::milliseconds reply_timeout{5000};
     std::size_t commands_per_second = 2000;
+    /// Told after each check, on the monitor's thread, which buses may rest; see drain_status::may_rest().
+    std::function<void(std::uint32_t)> rest = [](std::uint32_t) {};
   };
 
   /// Throws std::system_error if there is no descriptor left.

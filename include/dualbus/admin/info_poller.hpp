@@ -34,8 +34,10 @@ class info_poller {
     std::chrono::milliseconds backoff_min{50}, backoff_max{2000};
   };
 
-  /// `names` by bus, for the log. Throws std::system_error if there is no descriptor left.
-  info_poller(std::vector<std::string> names, std::vector<config::bus_settings> buses, settings timing);
+  /// By bus: `names` for the log; `leaving`, to be left without a connection between two answers. Throws
+  /// std::system_error if there is no descriptor left.
+  info_poller(std::vector<std::string> names, std::vector<config::bus_settings> buses,
+              const std::vector<bool>& leaving, settings timing);
   ~info_poller();  ///< stops
   info_poller(const info_poller&) = delete;
   info_poller& operator=(const info_poller&) = delete;

@@ -16,6 +16,9 @@ struct daemon_view {
   /// figures. A worker that does not answer in time is represented by its last snapshot: were it left out,
   /// its counters would seem to fall and rise again, and Prometheus would count them twice.
   std::function<std::vector<metrics::worker_snapshot>()> snapshots;
+  /// Told after each check which buses are drained so that nobody need watch them, by bit. Called on the
+  /// monitor's thread.
+  std::function<void(std::uint32_t)> rest;
 };
 
 /// The HTTP listener with /, /drain, /metrics, /healthz and /readyz, and the INFO poller and the drain

@@ -2,6 +2,7 @@
 
 #include <dualbus/backend/watcher.hpp>
 #include <dualbus/session/timer_queue.hpp>
+#include <dualbus/stream/empty_polls.hpp>
 #include <dualbus/stream/parked_reads.hpp>
 
 #include <memory>
@@ -32,7 +33,8 @@ class parked_reader {
 };
 
 /// Carries out what stream::parked_reads decides, for one worker: watches keys on the buses, wakes readers,
-/// keeps the time. The watchers have connections only while somebody waits, or did so a while ago.
+/// keeps the time. The watchers have connections only while somebody waits, or did so a while ago. A bus that
+/// rests (daemon_state::resting_buses) has none: it counts as watched, as long as it rests.
 class parking_lot final : private backend::watcher::listener {
  public:
   using reader_id = stream::parked_reads::reader_id;
@@ -96,6 +98,8 @@ class parking_lot final : private backend::watcher::listener {
   void on_groups_changed(command::bus_index bus) override;
   void on_pong(command::bus_index bus, std::uint64_t number) override;
   void start_watchers();
+  void set_resting(stream::bus_set buses);
+  bool is_resting(command::bus_index bus) const { return (resting_ >> bus & 1) != 0; }
 
   void set_timer();
 
@@ -103,6 +107,7 @@ class parking_lot final : private backend::watcher::listener {
   stream::parked_reads reads_;
   std::vector<std::unique_ptr<backend::watcher>> watchers_;
   std::vector<bool> up_;
+  stream::bus_set resting_ = 0;
   std::unordered_map<reader_id, parked_reader*> readers_;
   std::optional<timer_queue::id> timer_;
   base::time_point last_used_{};

@@ -44,6 +44,9 @@ struct daemon_state {
   std::atomic<std::uint64_t> last_slow_id{0};  ///< of SLOWLOG entries
   /// By all workers' requests: what one changes is not answered from memory by another.
   stream::key_changes changes;
+  /// Drained buses that need not be watched: nobody adds anything there, and who does is found out by the
+  /// next check.
+  std::atomic<stream::bus_set> resting_buses{0};
   subscription_registry subscriptions;
 };
 
