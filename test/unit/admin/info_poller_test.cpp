@@ -48,7 +48,7 @@ info_poller::settings fast() {
 
 struct started_poller {
   explicit started_poller(std::vector<config::bus_settings> buses, info_poller::settings timing = fast())
-      : poller({"marketdata", "engine_logic"}, std::move(buses), timing) {
+      : poller({"marketdata", "engine_logic"}, std::move(buses), {}, timing) {
     poller.start();
   }
   bus_status of(std::size_t bus) const { return poller.status()[bus]; }
