@@ -47,13 +47,12 @@ void exec_operation::start(std::unique_ptr<transaction> what) {
   starting_ = false;
   if (owner_ != nullptr) last_ = owner_->newest();
 
-  bool elsewhere = false;
   for (std::size_t i = 0; i < context_.bus_count(); ++i) {
     const auto bus = static_cast<command::bus_index>(i);
     const bool watched = what->watches() && what->watched_bus() == bus;
     if (!stage.has(bus) && !watched) continue;
-    elsewhere |= what->watches() && !watched;
     blocks_.push_back(std::make_unique<block>(*this, bus));
+    if (watched) decider_ = blocks_.back().get();
     stage.take(bus, blocks_.back()->bytes_, blocks_.back()->requests_);
     blocks_.back()->count_ = blocks_.back()->requests_.size();
   }
@@ -61,18 +60,11 @@ void exec_operation::start(std::unique_ptr<transaction> what) {
 
   const bool gone = owner_ == nullptr;
   const bool lost = what->watches() && !what->still_watching();
-  const bool crosses = blocks_.size() > 1 && !what->may_cross();
-  if (what->watches() && !elsewhere && !lost && !gone) blocks_.front()->link_ = what->take_link();
+  const bool crosses = blocks_.size() > 1 && !what->may_cross() && !what->watches();
+  if (decider_ != nullptr && !lost && !gone) decider_->link_ = what->take_link();
   stage.give_transaction(std::move(what));
 
   if (gone) return abort(nothing_done, metrics::outcome::refused);
-  if (elsewhere) {
-    return abort_with(
-        "EXECABORT Transaction discarded because of: CROSSBUS what is watched is on another bus than a "
-        "command "
-        "of the transaction: pin the keys to one bus with routing.keys",
-        metrics::outcome::refused);
-  }
   // Nobody has seen whether a watched key was changed in the meantime.
   if (lost) {
     return abort(owner_->protocol() == resp::protocol::resp3 ? "_\r\n" : "*-1\r\n", metrics::outcome::ok);
@@ -137,6 +129,7 @@ void exec_operation::send_to_queue() {
 bool exec_operation::borrow_links() {
   const std::size_t limit = context_.configuration().backend.dedicated_connections;
   for (const auto& b : blocks_) {
+    if (b->link_ != nullptr) continue;
     b->link_ = context_.bus(b->bus_).dedicated().borrow(owner_->protocol(), database_, limit, context_.now);
     if (b->link_ != nullptr) continue;
     abort_with("EXECABORT Transaction discarded because of: " + no_connection_text(context_, b->bus_),
@@ -150,9 +143,7 @@ void exec_operation::all_queued() {
   stop_clock();
   std::string problem;
   for (const auto& b : blocks_) {
-    const bool same = b->link_ != nullptr && b->link_->requests.connected() &&
-                      b->link_->requests.connection_number() == b->connection_;
-    if (b->problem_.empty() && !same)
+    if (b->problem_.empty() && !b->holds_all())
       b->problem_ = failure_text(context_, b->bus_, backend::failure::bus_down);
     if (problem.empty()) problem = b->problem_;
   }
@@ -161,14 +152,39 @@ void exec_operation::all_queued() {
   }
   executing_ = true;
   outstanding_ = blocks_.size();
+  if (decider_ != nullptr) {
+    send_exec(*decider_);
+  } else {
+    for (const auto& b : blocks_) send_exec(*b);
+  }
+  set_deadline();
+}
+
+void exec_operation::send_exec(block& to) {
+  to.link_->requests.begin().append(exec);
+  to.link_->requests.end(to, static_cast<std::uint32_t>(to.count_) + 1, context_.now);
+}
+
+void exec_operation::decided() {
+  stop_clock();
+  const block* const decider = std::exchange(decider_, nullptr);
   for (const auto& b : blocks_) {
-    b->link_->requests.begin().append(exec);
-    b->link_->requests.end(*b, static_cast<std::uint32_t>(b->count_) + 1, context_.now);
+    if (b.get() == decider) continue;
+    if (b->holds_all()) {
+      send_exec(*b);
+    } else {
+      failed(*b, backend::failure::bus_down);
+    }
   }
   set_deadline();
 }
 
 // ------------------------------------------------------------------------------------------------- replies
+
+bool exec_operation::block::holds_all() const {
+  return link_ != nullptr && link_->requests.connected() &&
+         link_->requests.connection_number() == connection_;
+}
 
 void exec_operation::block::on_reply(std::uint32_t part, const backend::reply_view& reply) {
   if (part > count_) return exec_.executed(*this, reply);
@@ -192,7 +208,7 @@ void exec_operation::executed(block& from, const backend::reply_view& reply) {
   // A health check's PING may have been queued as the last one.
   const bool done = head.type == '*' && !head.null &&
                     static_cast<std::size_t>(std::max<std::int64_t>(head.number, 0)) >= from.count_;
-  if (!done && blocks_.size() == 1) {
+  if (!done && (blocks_.size() == 1 || decider_ == &from)) {
     give_back(from, true);
     return abort(reply.bytes, reply.is_error() ? metrics::outcome::redis_error : metrics::outcome::ok);
   }
@@ -200,6 +216,7 @@ void exec_operation::executed(block& from, const backend::reply_view& reply) {
   const std::vector<backend::pipeline::collected> requests = std::move(from.requests_);
   if (from.link_ != nullptr) tell_added(from.bus_);
   give_back(from, done);
+  if (decider_ == &from && blocks_.size() > 1) decided();
   from.answered_ = true;
   if (--outstanding_ == 0) conclude();  // may be the end of this and of `from`
   if (!done) return tell(requests, reply.is_error() ? reply.bytes : nothing_done);
@@ -243,7 +260,8 @@ void exec_operation::failed(block& at, backend::failure why) {
     if (--outstanding_ == 0) all_queued();
     return;
   }
-  if (blocks_.size() == 1) return abort_with(failure_text(context_, at.bus_, why), outcome_of(why));
+  if (blocks_.size() == 1 || decider_ == &at)
+    return abort_with(failure_text(context_, at.bus_, why), outcome_of(why));
   const std::vector<backend::pipeline::collected> requests = std::move(at.requests_);
   if (--outstanding_ == 0) conclude();
   for (const auto& r : requests) r.sink->on_failure(r.part, why);

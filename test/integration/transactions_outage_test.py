@@ -93,6 +93,20 @@ class AtExecTest(StackTest):
         self.assertEqual(self.connect().pipeline(CROSSING)[3:], [["OK", "EXECABORT why not"], b"1"])
         self.assertEqual(self.client(self.stack.engine_logic).get("a"), b"1")
 
+    def test_a_watching_bus_lost_at_exec_leaves_the_others_untouched(self):
+        for at_exec, said in ((CLOSE, "^BUSLOST bus 'marketdata'"), (b"-EXECABORT why not\r\n", "^EXECABORT why not$")):
+            self.fake.at_exec = at_exec
+            replies = self.connect().pipeline([("WATCH", "md:w"), *CROSSING])
+            self.assertRegex(replies[4], said)
+            self.assertIsNone(replies[5])
+
+    def test_another_bus_lost_at_exec_when_the_watching_one_has_decided(self):
+        self.fake.at_exec = CLOSE
+        replies = self.connect().pipeline([("WATCH", "w"), *CROSSING])
+        self.assertEqual(replies[4][0], "OK")
+        self.assertRegex(replies[4][1], "^BUSLOST bus 'marketdata'")
+        self.assertEqual(replies[5], b"1")
+
     def test_the_only_bus_lost_at_exec(self):
         self.fake.at_exec = CLOSE
         replies = self.connect().pipeline([("MULTI",), ("SET", "md:a", 1), ("EXEC",), ("SET", "a", 1)])

@@ -279,12 +279,32 @@ class TwoBusesTest(StackTest):
         self.assertRegex(client.call("EXEC"), "^EXECABORT ")
         self.assertEqual(client.call("PUBLISH", "c", "m"), 0)
 
-    def test_a_watched_key_on_another_bus_aborts(self):
+    def test_the_bus_of_a_watched_key_decides_for_the_others(self):
+        """`gone` is on no bus: DEL asks all of them."""
+        crossing = [("MULTI",), ("SET", "b", 1), ("SET", "md:a", 1), ("DEL", "b", "gone"), ("XADD", "s", "*", "message_type", "market_data"),
+                    ("EXEC",), ("EXISTS", "md:a", "s")]
+        for protocol in (2, 3):
+            for watched in ("md:w", "w"):
+                self.stack.flush()
+                connection, bus = self.connect(protocol), self.client(self.stack.buses[MARKETDATA if watched == "md:w" else ENGINE_LOGIC])
+                self.assertEqual(connection.call("WATCH", watched), "OK")
+                bus.incr(watched)
+                self.assertEqual(connection.pipeline(crossing)[5:], [None, 0])
+                self.assertEqual(connection.call("WATCH", watched), "OK")
+                replies = connection.pipeline(crossing)
+                self.assertEqual((replies[5][:3], replies[6]), (["OK", "OK", 1], 2))
+                self.assertEqual(stored(replies[5][3])[0], MARKETDATA)
+
+    def test_a_watched_key_and_commands_for_the_other_bus_only(self):
         connection = self.connect()
-        replies = connection.pipeline([("WATCH", "md:a"), ("MULTI",), ("SET", "b", 1), ("SET", "md:a", 1), ("EXEC",), ("GET", "b"), ("GET", "md:a")])
-        self.assertRegex(replies[4], "^EXECABORT .*CROSSBUS")
-        self.assertEqual(replies[5:], [None, None])
-        self.assertRegex(connection.call("WATCH", "a", "md:a"), "^CROSSBUS ")
+        replies = connection.pipeline([("WATCH", "md:w"), ("MULTI",), ("SET", "b", 1), ("EXEC",), ("GET", "b")])
+        self.assertEqual(replies[3:], [["OK"], b"1"])
+        connection.call("WATCH", "md:w")
+        self.client(self.stack.marketdata).incr("md:w")
+        self.assertEqual(connection.pipeline([("MULTI",), ("SET", "b", 2), ("EXEC",), ("GET", "b")])[2:], [None, b"1"])
+
+    def test_keys_of_two_buses_cannot_be_watched_together(self):
+        self.assertRegex(self.connect().call("WATCH", "a", "md:a"), "^CROSSBUS ")
 
     def test_changes_by_others_are_seen(self):
         for protocol in (2, 3):

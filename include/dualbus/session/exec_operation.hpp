@@ -27,7 +27,8 @@ class worker_context;
 /// What the operations send goes to each bus as one block. One bus: MULTI, the requests and EXEC in one piece
 /// on the shared connection, or on the one that watches. Several: on connections borrowed for it, MULTI and
 /// the requests to all of them, and EXEC when every bus has queued everything. If one has not, none gets
-/// EXEC.
+/// EXEC. When keys are watched, their bus gets EXEC first, and the others only if it has carried out its
+/// part.
 /// Plain requests to one bus need not be played, and have no operations: the array comes back as it is, or
 /// with the IDs translated. When nothing was carried out, the operations are silenced and the error is EXEC's
 /// whole reply.
@@ -52,6 +53,8 @@ class exec_operation final : public operation {
     void on_reply(std::uint32_t part, const backend::reply_view& reply) override;
     void on_failure(std::uint32_t part, backend::failure why) override;
     bool abandoned() const override { return exec_.abandoned(); }
+    /// The connection on which everything was queued is still there.
+    bool holds_all() const;
 
     exec_operation& exec_;
     const command::bus_index bus_;
@@ -70,6 +73,9 @@ class exec_operation final : public operation {
   void send_to_queue();
   bool borrow_links();
   void all_queued();
+  void send_exec(block& to);
+  /// The bus that watches has carried out its part: EXEC to the others.
+  void decided();
   void executed(block& from, const backend::reply_view& reply);
   void failed(block& at, backend::failure why);
   /// Nothing was carried out: `reply` is EXEC's.
@@ -82,6 +88,7 @@ class exec_operation final : public operation {
   void tell_added(command::bus_index bus);
 
   std::vector<std::unique_ptr<block>> blocks_;
+  block* decider_ = nullptr;  // the part of the bus that watches, until it is known to be carried out
   std::vector<std::pair<command::bus_index, std::string>> added_;  // entries that somebody waits for
   std::unique_ptr<transaction> plain_;                             // until it is answered
   operation* last_ = nullptr;                                      // of the queued requests'
