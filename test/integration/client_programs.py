@@ -64,7 +64,7 @@ class ClientTest(StackTest):
 
     def start_program(self, name, command, **options):
         """Runs until the test ends, if it does not end by itself."""
-        program = Program(name, self.stack.directory)
+        program = Program(f"{name}-{self._testMethodName}", self.stack.directory)
         self.addCleanup(program.kill)
         return program.start(command, **options)
 
