@@ -1,4 +1,5 @@
 """Other people's programs in front of the daemon: its configuration as shipped, and whether anything was refused them."""
+import json
 import os
 import signal
 import subprocess
@@ -73,3 +74,8 @@ class ClientTest(StackTest):
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False, **options)
         self.assertEqual(done.returncode, 0, f"{command}:\n{done.stdout[-3000:]}{done.stderr[-3000:]}\n{self.daemon.log()[-1000:]}")
         return done.stdout
+
+    def run_node(self, script, *arguments):
+        """The JSON that a script of the folder clients/ printed."""
+        self.assertTrue(os.path.isdir(os.path.join(CLIENTS, "node_modules")), f"the libraries are missing: npm ci --prefix {CLIENTS}")
+        return json.loads(self.run_program(["node", script, *map(str, arguments)], cwd=CLIENTS))

@@ -1,21 +1,17 @@
 """Client libraries of another language, with their default settings, doing real work over both buses."""
-import json
-import os
-import subprocess
 import unittest
 
-from harness import ENGINE_LOGIC, MARKETDATA, PATIENCE, StackTest, stored
+from client_programs import ClientTest
+from harness import ENGINE_LOGIC, MARKETDATA, stored
 
-CLIENTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "clients")
 
-
-class LanguagesTest(StackTest):
-    def run_client(self, script, *arguments):
-        self.assertTrue(os.path.isdir(os.path.join(CLIENTS, "node_modules")), f"the libraries are missing: npm ci --prefix {CLIENTS}")
-        done = subprocess.run(["node", script, str(self.daemon.port), *map(str, arguments)], cwd=CLIENTS, capture_output=True,
-                              text=True, timeout=2 * PATIENCE, check=False)
-        self.assertEqual(done.returncode, 0, done.stderr + self.daemon.log()[-2000:])
-        return json.loads(done.stdout)
+class LanguagesTest(ClientTest):
+    def same_as_at_one_redis(self, command):
+        """Runs the same against one bus without the daemon, and with it; what is seen must be the same."""
+        expected = command(self.stack.engine_logic.port)
+        self.stack.flush()
+        self.assertEqual(command(self.daemon.port), expected)
+        self.assert_nothing_refused()
 
     def check_streams(self, seen):
         """400 messages, of market_data and order_request in turn."""
@@ -46,24 +42,36 @@ class LanguagesTest(StackTest):
         self.assertRegex(seen[5], "^WRONGTYPE ")
 
     def test_ioredis(self):
-        seen = self.run_client("ioredis.mjs")
-        self.check_streams(seen)
-        self.check_keys(seen)
-        self.assertIsNone(seen["changed"])
-        self.assertEqual(seen["pipelined"][:4], [1, 1, ["1", "ä☃"], 1])
-        self.assertRegex(seen["pipelined"][4], "^WRONGTYPE ")
-        self.assertEqual(bytes.fromhex(seen["buffer"]).decode(), "ä☃")
+        for library in ("ioredis", "ioredis-5"):
+            with self.subTest(library):
+                self.stack.flush()
+                seen = self.run_node("ioredis.mjs", self.daemon.port, library)
+                self.check_streams(seen)
+                self.check_keys(seen)
+                self.assertIsNone(seen["changed"])
+                self.assertEqual(seen["pipelined"][:4], [1, 1, ["1", "ä☃"], 1])
+                self.assertRegex(seen["pipelined"][4], "^WRONGTYPE ")
+                self.assertEqual(bytes.fromhex(seen["buffer"]).decode(), "ä☃")
 
     def test_node_redis_in_both_protocols(self):
-        for protocol in (2, 3):
-            with self.subTest(f"RESP{protocol}"):
+        for library, protocol in (("redis-5", 2), ("redis-5", 3), ("redis", 2), ("redis", 0)):
+            with self.subTest(f"{library}, RESP{protocol}"):
                 self.stack.flush()
-                seen = self.run_client("node_redis.mjs", protocol)
+                seen = self.run_node("node_redis.mjs", self.daemon.port, library, protocol)
                 self.check_streams(seen)
                 self.check_keys(seen)
                 self.assertEqual(seen["changed"], "WatchError")
                 self.assertEqual((seen["score"], seen["ping"]), (1.5, "PONG"))
                 self.assertGreater(seen["clientId"], 0)
+
+    def test_subscribers_scripts_scans_and_waiting_of_ioredis(self):
+        for library in ("ioredis", "ioredis-5"):
+            with self.subTest(library):
+                self.stack.flush()
+                self.same_as_at_one_redis(lambda port, name=library: self.run_node("ioredis_work.mjs", port, name))
+
+    def test_subscribers_scripts_scans_and_waiting_of_node_redis(self):
+        self.same_as_at_one_redis(lambda port: self.run_node("node_redis_work.mjs", port, "redis"))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 // A publisher and reader as ioredis makes them with its default settings. Prints what it saw as JSON.
-//   node ioredis.mjs PORT
-import Redis from "ioredis";
+//   node ioredis.mjs PORT LIBRARY
+const { default: Redis } = await import(process.argv[3]);
 
 const client = new Redis(Number(process.argv[2]));
 client.on("error", (error) => {

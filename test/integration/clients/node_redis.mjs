@@ -1,9 +1,9 @@
-// A publisher and reader as node-redis makes them: RESP2 is its default, RESP3 its option. Prints what it saw as JSON.
-//   node node_redis.mjs PORT PROTOCOL
-import { createClient } from "redis";
+// A publisher and reader as node-redis makes them. Prints what it saw as JSON.
+//   node node_redis.mjs PORT LIBRARY PROTOCOL, 0 for the default one
+const { createClient } = await import(process.argv[3]);
 
-const [port, protocol] = process.argv.slice(2).map(Number);
-const client = createClient({ socket: { port }, ...(protocol === 3 ? { RESP: 3 } : {}) });
+const [port, protocol] = [process.argv[2], process.argv[4]].map(Number);
+const client = createClient({ socket: { port }, ...(protocol ? { RESP: protocol } : {}) });
 client.on("error", (error) => {
   console.error(error);
   process.exit(1);
