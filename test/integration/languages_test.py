@@ -1,7 +1,9 @@
 """Client libraries of another language, with their default settings, doing real work over both buses."""
+import json
+import os
 import unittest
 
-from client_programs import ClientTest
+from client_programs import CLIENTS, ClientTest
 from harness import ENGINE_LOGIC, MARKETDATA, stored
 
 
@@ -72,6 +74,10 @@ class LanguagesTest(ClientTest):
 
     def test_subscribers_scripts_scans_and_waiting_of_node_redis(self):
         self.same_as_at_one_redis(lambda port: self.run_node("node_redis_work.mjs", port, "redis"))
+
+    def test_ruby(self):
+        script = os.path.join(CLIENTS, "ruby_client.rb")
+        self.same_as_at_one_redis(lambda port: json.loads(self.run_program(["ruby", script, str(port)])))
 
 
 if __name__ == "__main__":
