@@ -129,6 +129,7 @@ class drain_monitor::worker {
   }
 
   void tell_resting() {
+    if (!rest_) return;
     std::uint32_t buses = 0;
     for (const drain_status& one : status()) buses |= std::uint32_t{one.may_rest()} << one.bus;
     rest_(buses);

@@ -14,6 +14,10 @@ namespace {
 
 constexpr std::string_view out_of_range = "ERR DB index is out of range";
 
+bool is_database(const worker_context& context, std::int64_t index) {
+  return index >= 0 && index < context.configuration().databases;
+}
+
 /// Where the numbers of databases stand.
 std::vector<std::size_t> database_positions(const command::command_spec& spec, resp::arguments args) {
   if (spec.name == "move") return {2};
@@ -29,9 +33,7 @@ std::vector<std::size_t> database_positions(const command::command_spec& spec, r
 void run_select(worker_context& context, session& client, const request& what) {
   const auto index = base::parse_int64(what.args[1]);
   if (!index) return client.refuse(what.command, "ERR value is not an integer or out of range");
-  if (*index < 0 || *index >= context.configuration().databases) {
-    return client.refuse(what.command, out_of_range);
-  }
+  if (!is_database(context, *index)) return client.refuse(what.command, out_of_range);
   const auto database = static_cast<std::uint8_t>(*index);
   // The watched keys are on a connection that stays in its database.
   const transaction* const watching = client.current_transaction();
@@ -44,10 +46,11 @@ void run_select(worker_context& context, session& client, const request& what) {
   client.answer(what.command, metrics::outcome::ok, [](resp::encoder& out) { out.status("OK"); });
 }
 
-bool chooses_another_database(const session& client, const command::command_spec& spec, const request& what) {
+bool chooses_another_database(const worker_context& context, const session& client,
+                              const command::command_spec& spec, const request& what) {
   if (spec.name != "select" || what.args.size() != 2) return false;
   const auto index = base::parse_int64(what.args[1]);
-  return index && *index != client.database();
+  return index && is_database(context, *index) && *index != client.database();
 }
 
 void forward_between_databases(worker_context& context, session& client, const request& what,
@@ -58,9 +61,7 @@ void forward_between_databases(worker_context& context, session& client, const r
   for (const std::size_t position : database_positions(command::command_table()[what.command], what.args)) {
     const auto index = base::parse_int64(args[position]);
     if (!index) continue;  // Redis refuses it
-    if (*index < 0 || *index >= context.configuration().databases) {
-      return client.refuse(what.command, out_of_range);
-    }
+    if (!is_database(context, *index)) return client.refuse(what.command, out_of_range);
     *number = std::to_string(context.configuration().buses[bus].database + *index);
     args[position] = *number++;
   }

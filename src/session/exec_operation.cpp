@@ -106,6 +106,7 @@ void exec_operation::send_at_once(block& only, std::string_view plain) {
   out.append(exec);
   requests.end_block(only, static_cast<std::uint32_t>(only.count_) + 2, context_.now);
   if (shared) {
+    hold_output_back();  // whoever has sent EXEC needs no QUEUED before its reply
     if (requests.congested()) owner_->await_drain(bus);
     return tell_added(only.bus_);
   }

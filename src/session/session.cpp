@@ -20,6 +20,7 @@ constexpr std::size_t own_read_cap = std::size_t{1} << 20;
 constexpr std::size_t burst_bytes = std::size_t{1} << 20;
 constexpr std::chrono::milliseconds linger_time{250};
 constexpr int max_vectors = 64;
+constexpr std::size_t most_held_back = std::size_t{16} << 10;
 
 }  // namespace
 
@@ -270,6 +271,7 @@ void session::queue_flush() {
 void session::flush() {
   flush_queued_ = false;
   if (closed()) return;
+  if (head_ != nullptr && head_->holds_output_back_ && !writing_ && out_.size() < most_held_back) return;
   while (!out_.empty()) {
     iovec vectors[max_vectors];
     const int count = out_.gather(vectors, max_vectors);

@@ -86,7 +86,7 @@ std::string queue_fault(worker_context& context, const session& client, const co
   plan& p = context.plan;
   context.router(client.database()).make_plan(spec, what.args, p);
   if (p.what == plan::action::refuse) return p.error;
-  if (chooses_another_database(client, spec, what)) return not_here("SELECT of another database");
+  if (chooses_another_database(context, client, spec, what)) return not_here("SELECT of another database");
   return rounds_fault(spec, what, p);
 }
 

@@ -48,7 +48,7 @@ class drain_monitor {
     std::chrono::milliseconds reply_timeout{5000};
     std::size_t commands_per_second = 2000;
     /// Told after each check, on the monitor's thread, which buses may rest; see drain_status::may_rest().
-    std::function<void(std::uint32_t)> rest = [](std::uint32_t) {};
+    std::function<void(std::uint32_t)> rest = {};
   };
 
   /// Throws std::system_error if there is no descriptor left.

@@ -18,7 +18,7 @@ struct daemon_view {
   std::function<std::vector<metrics::worker_snapshot>()> snapshots;
   /// Told after each check which buses are drained so that nobody need watch them, by bit. Called on the
   /// monitor's thread.
-  std::function<void(std::uint32_t)> rest;
+  std::function<void(std::uint32_t)> rest = {};
 };
 
 /// The HTTP listener with /, /drain, /metrics, /healthz and /readyz, and the INFO poller and the drain

@@ -14,7 +14,8 @@ void run_select(worker_context& context, session& client, const request& what);
 
 /// True for a SELECT that would change the client's database: its requests travel over other connections
 /// then.
-bool chooses_another_database(const session& client, const command::command_spec& spec, const request& what);
+bool chooses_another_database(const worker_context& context, const session& client,
+                              const command::command_spec& spec, const request& what);
 
 /// True for commands whose arguments may name databases: MOVE, SWAPDB, COPY.
 inline bool names_databases(const command::command_spec& spec) {

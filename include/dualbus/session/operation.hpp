@@ -48,6 +48,8 @@ class operation : public backend::reply_sink {
   /// The reply is complete. Destroys the operation, now or when its turn has come.
   void finish(metrics::outcome outcome);
   base::time_point arrived() const { return arrived_; }
+  /// Replies before this one need not be written before it comes, which is soon: one write will do.
+  void hold_output_back() { holds_output_back_ = true; }
 
   worker_context& context_;
   session* owner_;
@@ -63,6 +65,7 @@ class operation : public backend::reply_sink {
   base::time_point arrived_;
   std::uint16_t command_;
   bool done_ = false;
+  bool holds_output_back_ = false;
   bool deferred_ = false;  // see session::defer()
   bool muted_;             // CLIENT REPLY OFF or SKIP
 };
