@@ -3,7 +3,7 @@
 const { createClient } = await import(process.argv[3]);
 
 const [port, protocol] = [process.argv[2], process.argv[4]].map(Number);
-const client = createClient({ socket: { port }, ...(protocol ? { RESP: protocol } : {}) });
+const client = createClient({ socket: { host: "127.0.0.1", port }, ...(protocol ? { RESP: protocol } : {}) });
 client.on("error", (error) => {
   console.error(error);
   process.exit(1);

@@ -12,7 +12,7 @@ const bump = defineScript({
   },
   transformReply: (reply) => reply,
 });
-const client = createClient({ socket: { port: Number(process.argv[2]) }, scripts: { bump } });
+const client = createClient({ socket: { host: "127.0.0.1", port: Number(process.argv[2]) }, scripts: { bump } });
 const all = [client, client.duplicate(), client.duplicate()];
 for (const one of all) {
   one.on("error", (error) => {
@@ -80,7 +80,7 @@ seen.empty = await waiting.xReadGroup("g", "c", { key: "s", id: ">" }, { BLOCK: 
 const { length, groups } = await client.xInfoStream("s");
 seen.info = [length === ids.length, groups];
 
-const pool = await createClientPool({ socket: { port: Number(process.argv[2]) } }).connect();
+const pool = await createClientPool({ socket: { host: "127.0.0.1", port: Number(process.argv[2]) } }).connect();
 seen.pool = await Promise.all(Array.from({ length: 20 }, (_, i) => pool.set("md:pool:" + i, i)));
 seen.guarded = await pool.execute(async (one) => {
   await one.watch("md:pool:1");
