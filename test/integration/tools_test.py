@@ -44,6 +44,21 @@ class CommandLineTest(StackTest):
             self.assertEqual(self.client(bus).xlen("s"), 2500)
         self.assertEqual(self.client(self.stack.marketdata).get("md:n"), b"5000")
 
+    def test_scans_and_scripts_from_files(self):
+        self.cli("MSET", "md:a", "x" * 500, "b", 1)
+        self.cli("RPUSH", "md:list", 1, 2, 3)
+        for message_type in ("market_data", "order_request"):
+            self.cli("XADD", "s", "*", "message_type", message_type)
+        self.assertEqual(set(self.cli("--scan", "--pattern", "md:*").split()), {"md:a", "md:list"})
+        biggest = self.cli("--bigkeys")
+        for line in ("Biggest string found '\"md:a\"' has 500 bytes", "Biggest   list found '\"md:list\"' has 3 items", "Biggest stream found '\"s\"' has 2 entries"):
+            self.assertIn(line, biggest)
+        self.assertIn("Biggest stream found", self.cli("--memkeys"))
+        path = os.path.join(self.stack.directory, "script.lua")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("return redis.call('STRLEN', KEYS[1]) + ARGV[1]")
+        self.assertEqual(self.cli("--eval", path, "md:a", ",", 2), "502\n")
+
     def test_an_interactive_session_starts_with_the_daemons_command_docs(self):
         for options in ([], ["-3"]):
             master, slave = pty.openpty()
