@@ -5,7 +5,7 @@ import unittest
 from datetime import timedelta
 
 from client_programs import CLIENTS, ClientTest
-from harness import wait_for
+from harness import MARKETDATA, merge, wait_for
 from rq import Queue, Retry, Worker
 from rq.job import Job, JobStatus
 from rq.registry import FailedJobRegistry, FinishedJobRegistry, ScheduledJobRegistry
@@ -44,6 +44,18 @@ class QueueTest(ClientTest):
         self.assertEqual(len(FinishedJobRegistry(queue=queue)), 7)
         self.assertEqual((queue.count, urgent.count), (0, 0))
         self.assertIn(self.client().ttl("rq:job:named"), range(400, 501))
+        self.assert_nothing_refused()
+
+    def test_a_rule_puts_queues_on_another_bus(self):
+        self.daemon.reload(merge(self.stack.config, {"routing": {"keys": [{"match": "rq:*", "bus": MARKETDATA}]}}))
+        self.addCleanup(self.daemon.reload, self.stack.config)
+        queue = self.queue()
+        first = queue.enqueue(rq_jobs.add, 1, 2)
+        second = queue.enqueue(rq_jobs.add, 3, 4, depends_on=first)
+        self.finish()
+        self.assertEqual((first.return_value(), second.return_value()), (3, 7))
+        self.assertGreater(self.client(self.stack.marketdata).dbsize(), 3)
+        self.assertEqual(self.client(self.stack.engine_logic).dbsize(), 0)
         self.assert_nothing_refused()
 
     def test_failures_and_retries(self):
