@@ -5,8 +5,8 @@
 #   deploy/install-packages.sh --list GROUP...   prints the names, one a line
 #
 # Groups: build (compile the daemon), run (run a compiled one), demo (the quickstart), test (every test).
-# redis-server, prometheus and its exporter come with services; a service that this script brings in is neither started nor enabled,
-# so that it does not sit on the ports the daemon is about to use. Services that were there before are left alone.
+# redis-server, prometheus and its exporter come with services; a service that this script brings in is neither started nor
+# enabled, so that it does not sit on the ports the daemon is about to use. Services that were there before are left alone.
 set -euo pipefail
 
 packages_of() {
