@@ -188,6 +188,12 @@ void forward(worker_context& context, session& client, const request& what, comm
   }
 }
 
+void spread_script(worker_context& context, session& client, const command_spec& spec, const request& what,
+                   command::bus_index bus) {
+  const bool brings_text = spec.name == "eval" || spec.name == "eval_ro";
+  if (brings_text && context.bus_count() > 1) context.scripts.spread(client, what.args[1], bus);
+}
+
 bool dispatch(worker_context& context, session& client, request what) {
   const int index = command::find_command(what.args[0]);
   if (index < 0) {
@@ -250,6 +256,7 @@ bool carry_out(worker_context& context, session& client, const request& what) {
           start_whole_read(context, client, what)) {
         break;
       }
+      if (spec.route == route::scripting && !playing) spread_script(context, client, spec, what, p.bus);
       if (names_databases(spec)) {
         forward_between_databases(context, client, what, p.bus);
         break;

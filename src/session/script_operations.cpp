@@ -72,6 +72,7 @@ void start_script_operation(worker_context& context, session& client, std::uint1
   } else if (base::equals_ignoring_case(args[1], "exists")) {
     op = new script_exists_operation(context, client, command, args);
   } else {
+    if (base::equals_ignoring_case(args[1], "flush")) ++context.daemon.script_flushes;
     op = new script_operation(context, client, command, args);
   }
   op->start();

@@ -139,6 +139,7 @@ void queue_request(worker_context& context, session& client, const command_spec&
           p.what == plan::action::forward || p.what == plan::action::add || p.what == plan::action::block;
       if (p.what != plan::action::local) queue.note_bus(one_bus ? p.bus : command::no_bus);
       note_plain(context, client, spec, what);
+      if (spec.route == route::scripting) spread_script(context, client, spec, what, p.bus);
     } else {
       fault = "ERR dualbus: the transaction takes more memory than limits.max_request: send it in parts";
     }

@@ -1,7 +1,9 @@
 """Scripts and functions: run on the bus of their keys, loaded on all."""
+import hashlib
 import unittest
 
 from harness import ENGINE_LOGIC, MARKETDATA, StackTest, wait_for
+from resp import encode
 
 WRITE = "return redis.call('SET', KEYS[1], ARGV[1])"
 LIBRARY = ("#!lua name=lib\n"
@@ -72,12 +74,37 @@ class ScriptsTest(StackTest):
             self.assertEqual(script(keys=["md:1"], args=["w"]), b"OK")
             self.assertEqual(script(keys=["x"], args=["w"]), b"OK")
         self.assertEqual((self.bus_get(MARKETDATA, "md:1"), self.bus_get(ENGINE_LOGIC, "x")), (b"w", b"w"))
-        # EVAL makes a script known where it ran.
-        raw = self.connect()
-        sha = self.client(self.stack.add_redis("other")).script_load("return KEYS[1]")
-        self.assertRegex(raw.call("EVALSHA", sha, 1, "md:1"), "^NOSCRIPT ")
-        self.assertEqual(raw.call("EVAL", "return KEYS[1]", 1, "md:1"), b"md:1")
-        self.assertEqual(raw.call("EVALSHA", sha, 1, "md:1"), b"md:1")
+
+    def test_eval_makes_a_script_known_on_every_bus(self):
+        text = "return KEYS[1]"
+        sha = hashlib.sha1(text.encode()).hexdigest()
+        for protocol in (2, 3):
+            client = self.connect(protocol)
+            for _ in range(2):
+                self.assertRegex(client.call("EVALSHA", sha, 1, "md:1"), "^NOSCRIPT ")
+                # As libraries do that take it for known as soon as EVAL is on its way.
+                requests = [("EVAL", text, 1, "md:1"), ("EVALSHA", sha, 1, "x"), ("EVALSHA", sha, 1, "md:1")]
+                client.send_raw(b"".join(encode(*request) for request in requests))
+                self.assertEqual([client.read() for _ in requests], [b"md:1", b"x", b"md:1"])
+                client.call("SCRIPT", "FLUSH")
+            requests = [("MULTI",), ("EVAL_RO", text, 1, "x"), ("EVALSHA", sha, 1, "md:1"), ("EXEC",)]
+            client.send_raw(b"".join(encode(*request) for request in requests))
+            self.assertEqual([client.read() for _ in requests][-1], [b"x", b"md:1"])
+            client.call("SCRIPT", "FLUSH")
+
+    def test_a_bus_that_was_started_again_is_told_scripts_again(self):
+        text = "return KEYS[1] .. '!'"
+        sha = hashlib.sha1(text.encode()).hexdigest()
+        client = self.connect()
+        client.call("EVAL", text, 1, "x")
+        self.assertEqual(client.call("EVALSHA", sha, 1, "md:1"), b"md:1!")
+        self.stack.marketdata.kill()
+        self.stack.marketdata.start()
+        wait_for(lambda: client.call("GET", "md:1") is None, "the bus is back")
+        self.assertRegex(client.call("EVALSHA", sha, 1, "md:1"), "^NOSCRIPT ")
+        client.call("EVAL", text, 1, "x")
+        self.assertEqual(client.call("EVALSHA", sha, 1, "md:1"), b"md:1!")
+        self.await_connections()
 
     def test_functions_are_loaded_on_every_bus_and_run_on_that_of_their_keys(self):
         client = self.connect()

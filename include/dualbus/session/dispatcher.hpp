@@ -36,4 +36,8 @@ bool carry_out(worker_context& context, session& client, const request& what);
 void forward(worker_context& context, session& client, const request& what, command::bus_index bus,
              bool translate_id, resp::arguments args = {});
 
+/// An EVAL is about to be sent or queued: see script_spread. Any other command of scripts: nothing happens.
+void spread_script(worker_context& context, session& client, const command::command_spec& spec,
+                   const request& what, command::bus_index bus);
+
 }  // namespace dualbus::session

@@ -14,6 +14,7 @@
 #include <dualbus/session/operation.hpp>
 #include <dualbus/session/parking_lot.hpp>
 #include <dualbus/session/poll_absorber.hpp>
+#include <dualbus/session/script_spread.hpp>
 #include <dualbus/session/subscription_hub.hpp>
 #include <dualbus/session/subscription_registry.hpp>
 #include <dualbus/session/timer_queue.hpp>
@@ -44,6 +45,7 @@ struct daemon_state {
   std::atomic<std::uint64_t> last_slow_id{0};  ///< of SLOWLOG entries
   /// By all workers' requests: what one changes is not answered from memory by another.
   stream::key_changes changes;
+  std::atomic<std::uint64_t> script_flushes{0};  ///< SCRIPT FLUSH, so far
   /// Drained buses that need not be watched: nobody adds anything there, and who does is found out by the
   /// next check.
   std::atomic<stream::bus_set> resting_buses{0};
@@ -148,6 +150,7 @@ class worker_context {
   metrics::engine_table engines;
   timer_queue timers;
   transaction_stage transactions{*this};
+  script_spread scripts{*this};
   client_directory clients;
   base::log_limiter client_log;  ///< for lines that clients can cause
   daemon_state& daemon;
