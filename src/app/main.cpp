@@ -1,6 +1,7 @@
 #include <dualbus/app/server.hpp>
 #include <dualbus/base/log.hpp>
 #include <dualbus/base/version.hpp>
+#include <dualbus/command/command_reference.hpp>
 #include <dualbus/config/loader.hpp>
 #include <dualbus/config/reference.hpp>
 
@@ -59,11 +60,17 @@ int main(int argc, char** argv) {
           ->type_name("[FILE]");
   options.add_flag("--config-reference", reference,
                    "print the documentation of every configuration key, and leave");
+  bool commands = false;
+  options.add_flag("--command-reference", commands, "print what becomes of every command, and leave");
   options.set_version_flag("-v,--version", std::string("dualbusd ") + dualbus::base::version);
   CLI11_PARSE(options, argc, argv);
 
   if (reference) {
     std::fputs(dualbus::config::reference_markdown().c_str(), stdout);
+    return 0;
+  }
+  if (commands) {
+    std::fputs(dualbus::command::command_reference_markdown().c_str(), stdout);
     return 0;
   }
   if (check_only->count() > 0) return check(to_check.empty() ? path : to_check);

@@ -38,6 +38,8 @@ constexpr command_spec commands[] = {
     {"decr", 2, "wmF", 1, 1, 1, group::string, "1.0.0", key_form::range, route::keys},
     {"decrby", 3, "wmF", 1, 1, 1, group::string, "1.0.0", key_form::range, route::keys},
     {"del", -2, "w", 1, -1, 1, group::generic, "1.0.0", key_form::range, route::remove},
+    {"delex", -2, "wF", 1, 1, 1, group::string, "8.4.0", key_form::range, route::remove},
+    {"digest", 2, "rF", 1, 1, 1, group::string, "8.4.0", key_form::range, route::keys},
     {"discard", 1, "sltFB", 0, 0, 0, group::transactions, "2.0.0", key_form::range, route::transaction},
     {"dump", 2, "r", 1, 1, 1, group::generic, "2.6.0", key_form::range, route::whole},
     {"echo", 2, "ltF", 0, 0, 0, group::connection, "1.0.0", key_form::range, route::local},
@@ -88,6 +90,7 @@ constexpr command_spec commands[] = {
     {"hlen", 2, "rF", 1, 1, 1, group::hash, "2.0.0", key_form::range, route::keys},
     {"hmget", -3, "rF", 1, 1, 1, group::hash, "2.0.0", key_form::range, route::keys},
     {"hmset", -4, "wmF", 1, 1, 1, group::hash, "2.0.0", key_form::range, route::keys},
+    {"hotkeys", -2, "", 0, 0, 0, group::server, "8.6.0", key_form::range, route::refused},
     {"hpersist", -5, "wF", 1, 1, 1, group::hash, "7.4.0", key_form::range, route::keys},
     {"hpexpire", -6, "wFm", 1, 1, 1, group::hash, "7.4.0", key_form::range, route::keys},
     {"hpexpireat", -6, "wFm", 1, 1, 1, group::hash, "7.4.0", key_form::range, route::keys},
@@ -130,6 +133,7 @@ constexpr command_spec commands[] = {
     {"monitor", 1, "aslt", 0, 0, 0, group::server, "1.0.0", key_form::range, route::local},
     {"move", 3, "wF", 1, 1, 1, group::generic, "1.0.0", key_form::range, route::databases},
     {"mset", -3, "wm", 1, -1, 2, group::string, "1.0.1", key_form::range, route::mset},
+    {"msetex", -4, "wmk", 0, 0, 0, group::string, "8.4.0", key_form::numkeys1_pairs, route::keys},
     {"msetnx", -3, "wm", 1, -1, 2, group::string, "1.0.1", key_form::range, route::keys},
     {"multi", 1, "sltFB", 0, 0, 0, group::transactions, "1.2.0", key_form::range, route::transaction},
     {"object", -2, "", 0, 0, 0, group::generic, "2.2.3", key_form::second, route::object},
@@ -212,6 +216,19 @@ constexpr command_spec commands[] = {
     {"unlink", -2, "wF", 1, -1, 1, group::generic, "4.0.0", key_form::range, route::remove},
     {"unsubscribe", -1, "pslt", 0, 0, 0, group::pubsub, "2.0.0", key_form::range, route::subscribe},
     {"unwatch", 1, "sltFB", 0, 0, 0, group::transactions, "2.2.0", key_form::range, route::transaction},
+    {"vadd", -5, "wm", 1, 1, 1, group::module, "8.0.0", key_form::range, route::keys},
+    {"vcard", 2, "rF", 1, 1, 1, group::module, "8.0.0", key_form::range, route::keys},
+    {"vdim", 2, "rF", 1, 1, 1, group::module, "8.0.0", key_form::range, route::keys},
+    {"vemb", -3, "r", 1, 1, 1, group::module, "8.0.0", key_form::range, route::keys},
+    {"vgetattr", 3, "rF", 1, 1, 1, group::module, "8.0.0", key_form::range, route::keys},
+    {"vinfo", 2, "rF", 1, 1, 1, group::module, "8.0.0", key_form::range, route::keys},
+    {"vismember", 3, "rF", 1, 1, 1, group::module, "8.2.0", key_form::range, route::keys},
+    {"vlinks", -3, "rF", 1, 1, 1, group::module, "8.0.0", key_form::range, route::keys},
+    {"vrandmember", -2, "r", 1, 1, 1, group::module, "8.0.0", key_form::range, route::keys},
+    {"vrange", -4, "r", 1, 1, 1, group::module, "8.4.0", key_form::range, route::keys},
+    {"vrem", 3, "w", 1, 1, 1, group::module, "8.0.0", key_form::range, route::keys},
+    {"vsetattr", 4, "wF", 1, 1, 1, group::module, "8.0.0", key_form::range, route::keys},
+    {"vsim", -4, "r", 1, 1, 1, group::module, "8.0.0", key_form::range, route::keys},
     {"wait", 3, "s", 0, 0, 0, group::generic, "3.0.0", key_form::range, route::blocking},
     {"waitaof", 4, "s", 0, 0, 0, group::generic, "7.2.0", key_form::range, route::blocking},
     {"watch", -2, "sltFB", 1, -1, 1, group::transactions, "2.2.0", key_form::range, route::transaction},
@@ -219,12 +236,14 @@ constexpr command_spec commands[] = {
     {"xackdel", -6, "wF", 1, 1, 1, group::stream, "8.2.0", key_form::range, route::stream},
     {"xadd", -5, "wmF", 1, 1, 1, group::stream, "5.0.0", key_form::range, route::xadd},
     {"xautoclaim", -6, "wF", 1, 1, 1, group::stream, "6.2.0", key_form::range, route::stream},
+    {"xcfgset", -2, "wF", 1, 1, 1, group::stream, "8.6.0", key_form::range, route::xother},
     {"xclaim", -6, "wF", 1, 1, 1, group::stream, "5.0.0", key_form::range, route::stream},
     {"xdel", -3, "wF", 1, 1, 1, group::stream, "5.0.0", key_form::range, route::stream},
     {"xdelex", -5, "wF", 1, 1, 1, group::stream, "8.2.0", key_form::range, route::stream},
     {"xgroup", -2, "", 0, 0, 0, group::stream, "5.0.0", key_form::second, route::stream},
     {"xinfo", -2, "", 0, 0, 0, group::stream, "5.0.0", key_form::second, route::stream},
     {"xlen", 2, "rF", 1, 1, 1, group::stream, "5.0.0", key_form::range, route::stream},
+    {"xnack", -7, "wF", 1, 1, 1, group::stream, "8.8.0", key_form::range, route::xother},
     {"xpending", -3, "r", 1, 1, 1, group::stream, "5.0.0", key_form::range, route::stream},
     {"xrange", -4, "r", 1, 1, 1, group::stream, "5.0.0", key_form::range, route::stream},
     {"xread", -4, "rbk", 0, 0, 0, group::stream, "5.0.0", key_form::streams, route::xread},
@@ -275,9 +294,10 @@ constexpr command_flag flags[] = {
 };
 
 // In the order of the enumeration.
-constexpr std::string_view group_names[] = {
-    "bitmap", "cluster",   "connection", "generic", "geo",        "hash",   "hyperloglog", "list",
-    "pubsub", "scripting", "server",     "set",     "sorted-set", "stream", "string",      "transactions"};
+constexpr std::string_view group_names[] = {"bitmap",    "cluster",     "connection", "generic",    "geo",
+                                            "hash",      "hyperloglog", "list",       "module",     "pubsub",
+                                            "scripting", "server",      "set",        "sorted-set", "stream",
+                                            "string",    "transactions"};
 
 constexpr std::size_t longest_name = 20;  // georadiusbymember_ro
 

@@ -6,14 +6,16 @@ namespace {
 
 using positions_list = std::vector<std::uint32_t>;
 
-bool add_counted(resp::arguments args, std::size_t count_at, bool may_be_none, positions_list& positions) {
+// `step`: 2 if each key is followed by a value.
+bool add_counted(resp::arguments args, std::size_t count_at, bool may_be_none, positions_list& positions,
+                 std::size_t step = 1) {
   if (count_at >= args.size()) return false;
   const auto count = base::parse_int64(args[count_at]);
   if (!count || *count < (may_be_none ? 0 : 1) ||
-      static_cast<std::uint64_t>(*count) > args.size() - count_at - 1)
+      static_cast<std::uint64_t>(*count) > (args.size() - count_at - 1) / step)
     return false;
-  for (std::size_t i = 1; i <= static_cast<std::size_t>(*count); ++i) {
-    positions.push_back(static_cast<std::uint32_t>(count_at + i));
+  for (std::size_t i = 0; i < static_cast<std::size_t>(*count); ++i) {
+    positions.push_back(static_cast<std::uint32_t>(count_at + 1 + i * step));
   }
   return true;
 }
@@ -71,6 +73,8 @@ bool find_keys(const command_spec& spec, resp::arguments args, positions_list& p
       return args.size() > 2;
     case key_form::numkeys1:
       return add_counted(args, 1, false, positions);
+    case key_form::numkeys1_pairs:
+      return add_counted(args, 1, false, positions, 2);
     case key_form::numkeys2:
       // Scripts need no keys: 'K' is no_mandatory_keys.
       return add_counted(args, 2, spec.flags.find('K') != std::string_view::npos, positions);

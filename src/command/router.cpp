@@ -184,6 +184,10 @@ void router::plan_spread(const command_spec& spec, resp::arguments args, plan& o
   if (spec.route == route::memory && !base::equals_ignoring_case(args[1], "usage")) {
     return refuse_unsupported(spec, out, "has only the subcommand USAGE here: ask each bus directly");
   }
+  // DELEX with a condition is about a string, which has one bus.
+  if (spec.route == route::remove && spec.last_key == 1 && args.size() > 2) {
+    return forward(table_.bus_of_key(args[1]), out);
+  }
   const bool odd_pairs = spec.route == route::mset && args.size() % 2 == 0;  // Redis refuses it
   if (!find_keys(spec, args, out.keys) || out.keys.empty() || single_ || odd_pairs) {
     return forward(table_.rules().default_bus, out);

@@ -1,6 +1,7 @@
 #include <dualbus/base/glob.hpp>
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/command/acl_categories.hpp>
+#include <dualbus/command/command_reference.hpp>
 #include <dualbus/command/command_table.hpp>
 #include <dualbus/command/key_positions.hpp>
 #include <dualbus/session/local_commands.hpp>
@@ -39,43 +40,11 @@ void write_info(resp::encoder& out, const command_spec& spec) {
   out.array(0);  // subcommands
 }
 
-std::string_view summary_of(command::route way) {
-  using command::route;
-  switch (way) {
-    case route::local:
-      return "Answered by dualbusd.";
-    case route::keys:
-      return "Sent to the bus of its keys.";
-    case route::mget:
-    case route::mset:
-      return "Split by the keys' buses, answers merged.";
-    case route::remove:
-    case route::count:
-    case route::type:
-    case route::expire:
-    case route::ttl:
-    case route::object:
-    case route::memory:
-      return "Asked on every bus that may hold a part of the key, answers merged.";
-    case route::whole:
-      return "For keys that are pinned to one bus.";
-    case route::xadd:
-      return "Sent to the bus of the message's type.";
-    case route::xread:
-    case route::stream:
-      return "Over all buses; answers merged in the order of the IDs.";
-    case route::xother:
-      return "For streams that are pinned to one bus.";
-    default:
-      return "Not available behind dualbusd.";
-  }
-}
-
 void write_docs(resp::encoder& out, const command_spec& spec) {
   out.bulk(spec.name);
   out.map(4);
   out.bulk("summary");
-  out.bulk(summary_of(spec.route));
+  out.bulk(command::what_becomes_of(spec));
   out.bulk("since");
   out.bulk(spec.since);
   out.bulk("group");

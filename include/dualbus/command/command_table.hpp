@@ -16,6 +16,7 @@ enum class group : std::uint8_t {
   hash,
   hyperloglog,
   list,
+  module,  ///< vector sets
   pubsub,
   scripting,
   server,
@@ -28,14 +29,15 @@ enum class group : std::uint8_t {
 
 /// Where a command's keys stand.
 enum class key_form : std::uint8_t {
-  range,         ///< first_key … last_key, every key_step-th; a negative last_key counts from the end
-  second,        ///< behind a subcommand that takes a key (OBJECT, MEMORY, XGROUP, XINFO)
-  numkeys1,      ///< argument 1 says how many follow it
-  numkeys2,      ///< argument 2 says how many follow it
-  dest_numkeys,  ///< argument 1 is a key, argument 2 says how many follow it
-  sort,          ///< argument 1, and the one behind STORE
-  georadius,     ///< argument 1, and the one behind STORE or STOREDIST
-  streams        ///< the first half of what follows STREAMS
+  range,           ///< first_key … last_key, every key_step-th; a negative last_key counts from the end
+  second,          ///< behind a subcommand that takes a key (OBJECT, MEMORY, XGROUP, XINFO)
+  numkeys1,        ///< argument 1 says how many follow it
+  numkeys1_pairs,  ///< likewise, each followed by its value
+  numkeys2,        ///< argument 2 says how many follow it
+  dest_numkeys,    ///< argument 1 is a key, argument 2 says how many follow it
+  sort,            ///< argument 1, and the one behind STORE
+  georadius,       ///< argument 1, and the one behind STORE or STOREDIST
+  streams          ///< the first half of what follows STREAMS
 };
 
 /// What becomes of a command. docs/differences.md says what that means to users.

@@ -49,6 +49,8 @@ TEST(KeyPositionsTest, FindsCountedKeys) {
   EXPECT_EQ(keys_of({"ZUNIONSTORE", "d", "2", "a", "b", "WEIGHTS", "1", "2"}), (strings{"d", "a", "b"}));
   EXPECT_EQ(keys_of({"LMPOP", "1", "a", "LEFT"}), strings{"a"});
   EXPECT_EQ(keys_of({"BLMPOP", "0", "1", "a", "LEFT"}), strings{"a"});
+  EXPECT_EQ(keys_of({"MSETEX", "2", "a", "1", "b", "2", "EX", "9"}), (strings{"a", "b"}));
+  EXPECT_EQ(keys_of({"MSETEX", "2", "a", "1", "b"}), std::nullopt);
   for (const char* count : {"0", "-1", "3", "x", "", "99999999999999999999"}) {
     EXPECT_EQ(keys_of({"ZUNION", count, "a", "b"}), std::nullopt) << count;
   }

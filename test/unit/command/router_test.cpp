@@ -105,6 +105,8 @@ TEST_F(RouterTest, KeysThatMayHavePartsOnEveryBusAreAskedForEverywhere) {
   expect_spread({"TYPE", "a"});
   expect_spread({"TTL", "a"});
   expect_forward({"DEL", "md:1", "md:2"}, 0);
+  expect_spread({"DELEX", "a"});
+  expect_forward({"DELEX", "a", "IFEQ", "v"}, 1);
   expect_forward({"TTL", "el:1"}, 1);
 }
 

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <dualbus/command/command_table.hpp>
+
+#include <string>
+#include <string_view>
+
+namespace dualbus::command {
+
+/// What becomes of a command with that route, in a sentence; COMMAND DOCS says the same.
+std::string_view what_becomes_of(route way);
+
+/// The same for one command, whose route's sentence may not be all there is to say.
+std::string_view what_becomes_of(const command_spec& spec);
+
+/// docs/commands.md: every command of the table, by group.
+std::string command_reference_markdown();
+
+}  // namespace dualbus::command
