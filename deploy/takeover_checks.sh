@@ -5,7 +5,7 @@
 
 objections=() active_buses=()
 # What engines may use and the daemon refuses. Commands that operators and monitoring use are not among them.
-refused_commands="flushall flushdb swapdb move migrate wait waitaof xsetid"
+refused_commands="flushall flushdb swapdb move migrate xsetid xcfgset xnack"
 
 # ---------------------------------------------------------------------- the old Redis
 

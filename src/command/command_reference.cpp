@@ -53,7 +53,7 @@ constexpr note notes[] = {
     {"function",
      "`LOAD`, `DELETE`, `FLUSH` and `RESTORE` to every bus. `LIST`, `DUMP` and `STATS` to "
      "`routing.default_key_bus`. "
-     "`KILL` is refused."},
+     "`KILL` to every bus."},
     {"info", "Answered by the daemon, about itself and its buses."},
     {"latency", "Answered by the daemon, which watches no events; `HISTOGRAM` is refused."},
     {"memory",
@@ -66,8 +66,7 @@ constexpr note notes[] = {
      "hear all."},
     {"readonly", "Answered as by a Redis with cluster mode off."},
     {"readwrite", "Answered as by a Redis with cluster mode off."},
-    {"script",
-     "`LOAD`, `EXISTS` and `FLUSH` to every bus that can be reached. `KILL` and `DEBUG` are refused."},
+    {"script", "`LOAD`, `EXISTS`, `FLUSH` and `KILL` to every bus. `DEBUG` is refused."},
     {"select", "Answered by the daemon; see `databases`."},
     {"slowlog", "Answered by the daemon: its own slow log."},
     {"sort", "To the bus of its keys. With `BY` or `GET` patterns refused once there are rules for keys."},
@@ -76,8 +75,8 @@ constexpr note notes[] = {
      "To one bus: by the type in the payload, else by `routing.channels`, else the default bus. Subscribers "
      "hear all."},
     {"swapdb", "To the bus if there is only one; else refused."},
-    {"wait", "Refused: it is about the connection that wrote, which clients share."},
-    {"waitaof", "Refused: it is about the connection that wrote, which clients share."},
+    {"wait", "To every bus, on connections of its own; the answer is the smallest number."},
+    {"waitaof", "To every bus, on connections of its own; the answer is the smallest of each number."},
     {"watch",
      "To the bus of its keys, which must be one and the same, on a connection of its own until `EXEC`."},
     {"xinfo", "`STREAM`, `GROUPS` and `CONSUMERS` are merged over all buses."},

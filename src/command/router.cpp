@@ -52,15 +52,6 @@ bool names_other_keys(resp::arguments args) {
   return false;
 }
 
-std::string_view reason_of(route r) {
-  switch (r) {
-    case route::blocking:
-      return "has no meaning behind dualbusd, where clients share connections: ask the bus directly";
-    default:
-      return "has no meaning behind dualbusd: send it to the bus it is meant for";
-  }
-}
-
 }  // namespace
 
 router::router(const routing_table& table, message_counters& counters, waiting_reads waiting)
@@ -125,7 +116,8 @@ void router::make_plan(const command_spec& spec, resp::arguments args, plan& out
     case route::keyspace:
       return plan_keyspace(spec, out);
     case route::refused:
-      return refuse_unsupported(spec, out, reason_of(spec.route));
+      return refuse_unsupported(spec, out,
+                                "has no meaning behind dualbusd: send it to the bus it is meant for");
   }
 }
 
@@ -145,9 +137,11 @@ void router::plan_keys(const command_spec& spec, resp::arguments args, plan& out
 }
 
 void router::plan_blocking(const command_spec& spec, resp::arguments args, plan& out) {
-  // WAIT and WAITAOF are about the connection that wrote, which clients share.
+  // WAIT and WAITAOF are about what was written, which may be on any bus.
   if (spec.keys == key_form::range && spec.first_key == 0) {
-    return refuse_unsupported(spec, out, reason_of(spec.route));
+    out.keys.clear();
+    out.what = plan::action::broadcast;
+    return;
   }
   plan_keys(spec, args, out);
   if (out.what == plan::action::forward) out.what = plan::action::block;
@@ -266,8 +260,14 @@ void router::plan_script(const command_spec& spec, resp::arguments args, plan& o
     return forward(table_.rules().default_key_bus, out);
   }
   const auto is = [&](std::string_view word) { return base::equals_ignoring_case(args[1], word); };
-  // To end a script takes another connection than the one that it keeps busy, and to debug one, its own.
-  if (is("kill") || is("debug")) {
+  // Nobody knows on which bus the script runs that is to end.
+  if (is("kill")) {
+    out.keys.clear();
+    out.what = plan::action::broadcast;
+    return;
+  }
+  // To debug one takes a connection of one's own.
+  if (is("debug")) {
     return refuse(
         out, "NOTSUPPORTED command '" + upper(spec.name) + " " + upper(args[1]) +
                  "' has no meaning behind dualbusd, where clients share connections: ask the bus directly");

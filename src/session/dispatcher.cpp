@@ -3,6 +3,7 @@
 #include <dualbus/command/key_positions.hpp>
 #include <dualbus/session/authorization.hpp>
 #include <dualbus/session/blocking_operation.hpp>
+#include <dualbus/session/broadcast_operation.hpp>
 #include <dualbus/session/database_commands.hpp>
 #include <dualbus/session/dispatcher.hpp>
 #include <dualbus/session/key_operations.hpp>
@@ -282,6 +283,10 @@ bool carry_out(worker_context& context, session& client, const request& what) {
         break;
       }
       return start_blocking(context, client, what, p.bus);
+    case plan::action::broadcast:
+      if (!playing) return start_broadcast(context, client, what);
+      start_broadcast_in_transaction(context, client, what);
+      break;
     case plan::action::refuse:
       client.refuse(what.command, p.error);
       break;

@@ -128,8 +128,7 @@ class ScriptsTest(StackTest):
 
     def test_what_needs_a_connection_of_its_own_is_refused(self):
         client = self.connect()
-        for request in ("SCRIPT KILL", "SCRIPT DEBUG YES", "FUNCTION KILL"):
-            self.assertRegex(client.call(*request.split()), f"^NOTSUPPORTED command '{' '.join(request.split()[:2])}' ")
+        self.assertRegex(client.call("SCRIPT", "DEBUG", "YES"), "^NOTSUPPORTED command 'SCRIPT DEBUG' ")
 
     def test_an_entry_that_a_script_adds_wakes_a_reader_and_ends_empty_polls(self):
         client, poll = self.connect(), ("XREADGROUP", "GROUP", "g", "c", "STREAMS", "el:s", "s", ">", ">")

@@ -15,12 +15,13 @@ namespace dualbus::command {
 /// What to do with a request.
 struct plan {
   enum class action : std::uint8_t {
-    local,    ///< the daemon answers
-    forward,  ///< as it is to `bus`, the reply as it is back
-    block,    ///< the same, but the reply may take long: needs a connection of its own
-    add,      ///< XADD of a logical stream: to `bus`, as `xadd` says
-    spread,   ///< over several buses, as the command's route says; `keys` are the keys' positions
-    refuse    ///< answer `error`
+    local,      ///< the daemon answers
+    forward,    ///< as it is to `bus`, the reply as it is back
+    block,      ///< the same, but the reply may take long: needs a connection of its own
+    broadcast,  ///< likewise to every bus
+    add,        ///< XADD of a logical stream: to `bus`, as `xadd` says
+    spread,     ///< over several buses, as the command's route says; `keys` are the keys' positions
+    refuse      ///< answer `error`
   };
   action what = action::refuse;
   bus_index bus = no_bus;

@@ -204,7 +204,8 @@ TEST_F(RouterTest, OtherCommandsThatWaitDo) {
   EXPECT_EQ(plan_.bus, 0);
   EXPECT_EQ(plan_for({"BLMPOP", "0", "1", "el:a", "LEFT"}).what, action::block);
   EXPECT_THAT(refusal({"BLMOVE", "md:a", "el:b", "LEFT", "LEFT", "0"}), StartsWith("CROSSBUS "));
-  EXPECT_THAT(refusal({"WAIT", "0", "0"}), StartsWith("NOTSUPPORTED "));
+  EXPECT_EQ(plan_for({"WAIT", "0", "0"}).what, action::broadcast);
+  EXPECT_EQ(plan_for({"WAITAOF", "0", "0", "0"}).what, action::broadcast);
 }
 
 TEST_F(RouterTest, RefusalsNameTheCommandAndAnAlternative) {
@@ -235,7 +236,9 @@ TEST_F(RouterTest, ScriptsRunOnTheBusOfTheirKeysAndAreLoadedOnEveryBus) {
   EXPECT_THAT(refusal({"EVALSHA", "x", "2", "md:a", "el:b"}), StartsWith("CROSSBUS "));
   expect_spread({"SCRIPT", "LOAD", "return 1"});
   expect_spread({"function", "load", "x"});
-  EXPECT_THAT(refusal({"SCRIPT", "KILL"}), StartsWith("NOTSUPPORTED command 'SCRIPT KILL' "));
+  EXPECT_EQ(plan_for({"SCRIPT", "KILL"}).what, action::broadcast);
+  EXPECT_EQ(plan_for({"function", "kill"}).what, action::broadcast);
+  EXPECT_THAT(refusal({"SCRIPT", "DEBUG", "YES"}), StartsWith("NOTSUPPORTED command 'SCRIPT DEBUG' "));
 }
 
 TEST_F(RouterTest, InOtherDatabasesEveryKeyHasOneBus) {
