@@ -54,7 +54,7 @@ constexpr note notes[] = {
      "`LOAD`, `DELETE`, `FLUSH` and `RESTORE` to every bus. `LIST`, `DUMP` and `STATS` to "
      "`routing.default_key_bus`. "
      "`KILL` to every bus."},
-    {"info", "Answered by the daemon, about itself and its buses."},
+    {"info", "Answered by the daemon, about itself; `keyspace` is the sum over the buses."},
     {"latency", "Answered by the daemon, which watches no events; `HISTOGRAM` is refused."},
     {"memory",
      "`USAGE` is asked on every bus that may hold a part of the key, and summed up. Other subcommands are "

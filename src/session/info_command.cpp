@@ -1,6 +1,7 @@
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/base/version.hpp>
 #include <dualbus/command/command_table.hpp>
+#include <dualbus/session/keyspace_survey.hpp>
 #include <dualbus/session/local_commands.hpp>
 #include <dualbus/session/session.hpp>
 #include <dualbus/session/worker_context.hpp>
@@ -191,7 +192,8 @@ bool wants(const std::vector<std::string>& sections, std::string_view name, show
   });
 }
 
-std::string compose(worker_context& context, const std::vector<std::string>& sections, const counts& total) {
+std::string compose(worker_context& context, const std::vector<std::string>& sections, const counts& total,
+                    const std::string& keyspace) {
   std::string text;
   const auto add = [&](std::string_view name, auto&& make, shown when = shown::by_default) {
     if (wants(sections, name, when)) text += (text.empty() ? "" : "\r\n") + make();
@@ -218,7 +220,7 @@ std::string compose(worker_context& context, const std::vector<std::string>& sec
   add("errorstats", [&] { return error_section(total); });
   add("latencystats", fixed("# Latencystats\r\n"), shown::in_all);
   add("cluster", fixed("# Cluster\r\ncluster_enabled:0\r\n"));
-  add("keyspace", fixed("# Keyspace\r\n"));
+  add("keyspace", fixed(keyspace));
   add("buses", [&] { return buses_section(context); });
   return text;
 }
@@ -234,16 +236,26 @@ void run_info(worker_context& context, session& client, const request& what) {
   }
   client.defer(what.command);
   auto total = std::make_shared<counts>();
-  const auto question = [total](worker_context& worker) {
-    total->add(worker);
-    return std::string();
+  const auto ask_workers = [&context, sections, total, id = client.id()](const keyspace_figures& keys) {
+    const auto question = [total](worker_context& worker) {
+      total->add(worker);
+      return std::string();
+    };
+    // At the daemon's end there may be nobody to ask any more.
+    if (context.clients.find(id) == nullptr) return;
+    context.ask_all(question, [&context, sections, total, keyspace = keys.section(),
+                               id](const std::vector<std::string>&) {
+      session* const waiting = context.clients.find(id);
+      if (waiting == nullptr) return;
+      waiting->complete(metrics::outcome::ok, [&](resp::encoder& out) {
+        out.verbatim(compose(context, sections, *total, keyspace));
+      });
+    });
   };
-  context.ask_all(question, [&context, sections, total, id = client.id()](const std::vector<std::string>&) {
-    session* const waiting = context.clients.find(id);
-    if (waiting == nullptr) return;
-    waiting->complete(metrics::outcome::ok,
-                      [&](resp::encoder& out) { out.verbatim(compose(context, sections, *total)); });
-  });
+  // What is sent while EXEC collects would become a part of the transaction.
+  if (!wants(sections, "keyspace", shown::by_default) || context.transactions.playing())
+    return ask_workers({});
+  keyspace_survey::start(context, ask_workers);
 }
 
 }  // namespace dualbus::session

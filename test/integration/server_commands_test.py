@@ -103,6 +103,22 @@ class ServerCommandsTest(StackTest):
         self.assertGreater(everything["used_memory_peak"], 0)
         self.assertGreater(everything["total_system_memory"], everything["used_memory"])
 
+    def test_info_counts_the_keys_of_all_buses(self):
+        client = self.client()
+        self.assertEqual(client.info("keyspace"), {})
+        for number in range(3):
+            client.set(f"md:{number}", 1)
+        client.set("el:k", 1, ex=1000)
+        client.xadd("s", {"message_type": "market_data"})
+        client.xadd("s", {"message_type": "order_request"})
+        for sections in ("keyspace", "default", "all"):
+            database = client.info(sections)["db0"]
+            self.assertEqual((database["keys"], database["expires"]), (6, 1), "as DBSIZE, a stream counts on each bus")
+        self.assertEqual(client.dbsize(), 6)
+        only = self.client(self.bare)
+        only.set("el:k", 1, ex=1000)
+        self.assertEqual(set(database), set(only.info("keyspace")["db0"]))
+
     # --- CLIENT PAUSE
 
     def test_a_pause_holds_requests_back_and_ends(self):

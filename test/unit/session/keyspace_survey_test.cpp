@@ -1,0 +1,37 @@
+#include <dualbus/session/keyspace_survey.hpp>
+
+#include <gtest/gtest.h>
+
+namespace dualbus::session {
+namespace {
+
+TEST(KeyspaceFiguresTest, AddsUpBusesAndWeighsTheTimesToLive) {
+  keyspace_figures figures;
+  figures.add("# Keyspace\r\ndb0:keys=3,expires=1,avg_ttl=1000\r\ndb1:keys=7,expires=0,avg_ttl=0\r\n", 0, 16);
+  figures.add("# Keyspace\r\ndb0:keys=5,expires=3,avg_ttl=2000,subexpiry=9\r\n", 0, 16);
+  EXPECT_EQ(figures.section(),
+            "# Keyspace\r\ndb0:keys=8,expires=4,avg_ttl=1750\r\ndb1:keys=7,expires=0,avg_ttl=0\r\n");
+}
+
+TEST(KeyspaceFiguresTest, CountsDatabasesAsClientsDoAndLeavesOthersOut) {
+  keyspace_figures figures;
+  figures.add(
+      "db1:keys=1,expires=0,avg_ttl=0\r\ndb2:keys=2,expires=0,avg_ttl=0\r\ndb4:keys=4,expires=0,avg_ttl="
+      "0\r\n",
+      2, 2);
+  EXPECT_EQ(figures.section(), "# Keyspace\r\ndb0:keys=2,expires=0,avg_ttl=0\r\n");
+}
+
+TEST(KeyspaceFiguresTest, PassesOverWhatMakesNoSense) {
+  keyspace_figures figures;
+  for (const char* text :
+       {"", "\r\n", "db", "db0", "db0:", "db:keys=1", "dbx:keys=1", "db-1:keys=1",
+        "db99999999999999999999:keys=1", "keys=1\r\n:\r\n\n", "db0:keys=x,=,,", "db7:keys=1"}) {
+    figures.add(text, 0, 1);
+  }
+  EXPECT_EQ(figures.section(), "# Keyspace\r\ndb0:keys=0,expires=0,avg_ttl=0\r\n");
+  EXPECT_EQ(keyspace_figures().section(), "# Keyspace\r\n");
+}
+
+}  // namespace
+}  // namespace dualbus::session
