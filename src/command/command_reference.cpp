@@ -16,6 +16,10 @@ or to merge: what is said below of "every bus" is then that bus, to which the re
 that a rule of `routing.keys` ties to one bus; other keys live on `routing.default_key_bus`, and streams on all
 buses. [differences.md](differences.md) says what engines may notice.
 
+With `server_commands: passed`, which needs a single bus, that bus gets as they are: `BGREWRITEAOF`, `BGSAVE`, `CLUSTER`, `CONFIG`,
+`DEBUG`, `HOTKEYS`, `LASTSAVE`, `LATENCY`, `LOLWUT`, `MEMORY`, `MIGRATE`, `MODULE LIST`, `PFDEBUG`, `PFSELFTEST`, `RESTORE-ASKING`,
+`ROLE` and `SAVE`, whatever is said of them below.
+
 A command that is not here is answered with Redis's `ERR unknown command` and never sent to a bus, since nobody could tell which
 one. That holds for:
 

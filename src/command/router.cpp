@@ -2,6 +2,9 @@
 #include <dualbus/command/key_positions.hpp>
 #include <dualbus/command/router.hpp>
 
+#include <algorithm>
+#include <iterator>
+
 namespace dualbus::command {
 namespace {
 
@@ -59,7 +62,8 @@ router::router(const routing_table& table, message_counters& counters, waiting_r
       classifier_(table, counters),
       single_(table.bus_count() == 1),
       transparent_(single_ && table.bus(0).id_slot == 0),
-      waiting_(waiting) {}
+      waiting_(waiting),
+      passing_(single_ && table.rules().server_commands == server_commands::passed) {}
 
 void router::forward(bus_index bus, plan& out) const {
   out.what = plan::action::forward;
@@ -75,6 +79,9 @@ void router::foresee(const command_spec& spec, resp::arguments args, plan& out) 
 void router::make_plan(const command_spec& spec, resp::arguments args, plan& out) {
   switch (spec.route) {
     case route::local:
+      if (passing_ && passes(spec, args)) return forward(0, out);
+      out.what = plan::action::local;
+      return;
     case route::transaction:
     case route::subscribe:
     case route::pubsub:
@@ -116,6 +123,7 @@ void router::make_plan(const command_spec& spec, resp::arguments args, plan& out
     case route::keyspace:
       return plan_keyspace(spec, out);
     case route::refused:
+      if (passing_ && passes(spec, args)) return forward(0, out);
       return refuse_unsupported(spec, out,
                                 "has no meaning behind dualbusd: send it to the bus it is meant for");
   }
@@ -175,7 +183,7 @@ void router::plan_xadd(resp::arguments args, plan& out) {
 }
 
 void router::plan_spread(const command_spec& spec, resp::arguments args, plan& out) {
-  if (spec.route == route::memory && !base::equals_ignoring_case(args[1], "usage")) {
+  if (spec.route == route::memory && !passing_ && !base::equals_ignoring_case(args[1], "usage")) {
     return refuse_unsupported(spec, out, "has only the subcommand USAGE here: ask each bus directly");
   }
   // DELEX with a condition is about a string, which has one bus.
@@ -251,6 +259,19 @@ void router::plan_keyspace(const command_spec& spec, plan& out) const {
   out.keys.clear();
   if (single_) return forward(0, out);
   out.what = plan::action::spread;
+}
+
+// What would take the server away from the daemon, or make its connection another one's, is never passed on.
+bool router::passes(const command_spec& spec, resp::arguments args) const {
+  constexpr std::string_view local[] = {"cluster", "config", "latency", "lolwut", "role"};
+  constexpr std::string_view never[] = {"failover", "psync",   "replconf", "replicaof",
+                                        "shutdown", "slaveof", "sync"};
+  const auto among = [&](const auto& names) {
+    return std::find(std::begin(names), std::end(names), spec.name) != std::end(names);
+  };
+  if (spec.route == route::refused) return !among(never);
+  if (spec.name == "module") return base::equals_ignoring_case(args[1], "list");
+  return among(local);
 }
 
 void router::plan_script(const command_spec& spec, resp::arguments args, plan& out) {

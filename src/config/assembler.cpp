@@ -132,6 +132,10 @@ void assembler::check_buses() {
     }
     read_bus_password(i);
   }
+  if (config_.routing.server_commands == command::server_commands::passed && rules.size() > 1) {
+    mistake("server_commands", "`passed` needs a single bus, not " + std::to_string(rules.size()) +
+                                   ": such commands are about one server");
+  }
   if (!any_active) mistake("buses", "all buses are draining, one must be active");
 }
 

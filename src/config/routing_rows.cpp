@@ -175,6 +175,16 @@ constexpr key_row rows[] = {
          "What `FLUSHDB` and `FLUSHALL` do: `refused` answers with an error; `allowed` sends them to every "
          "bus, where they remove all keys, `FLUSHALL` in all databases.",
      .bind = in<&configuration::routing, &routing_rules::flush>()},
+    {.path = "server_commands",
+     .type = choice,
+     .reload = true,
+     .choices = "refused|passed",
+     .fallback = "refused",
+     .meaning =
+         "What becomes of commands about one server, such as `SAVE`, `DEBUG`, `MIGRATE` and `CONFIG SET`. "
+         "`passed` sends them to the bus, as they are; it needs a bus that is the only one. For programs and "
+         "test suites that expect a plain Redis: see [differences.md](differences.md#server-commands).",
+     .bind = in<&configuration::routing, &routing_rules::server_commands>()},
     {.path = "absorb",
      .type = choice,
      .reload = true,

@@ -106,6 +106,10 @@ std::string user::denial(std::size_t index, resp::arguments args, command::class
       return "ERR " + std::string(option) + " option of SORT denied due to insufficient ACL permissions.";
     }
   }
+  // Behind KEYS it names any number of them.
+  if (!all_keys_ && spec.name == "migrate") {
+    return "NOPERM this user has no permissions to access one of the keys used as arguments";
+  }
   if (!may_use_channels(spec, args)) {
     return "NOPERM this user has no permissions to access one of the channels used as arguments";
   }

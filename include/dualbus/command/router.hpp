@@ -65,6 +65,7 @@ class router {
   void plan_stream(const command_spec& spec, resp::arguments args, plan& out);
   void plan_databases(const command_spec& spec, resp::arguments args, plan& out) const;
   void plan_keyspace(const command_spec& spec, plan& out) const;
+  bool passes(const command_spec& spec, resp::arguments args) const;
   void plan_script(const command_spec& spec, resp::arguments args, plan& out);
   void forward(bus_index bus, plan& out) const;
   void refuse_draining(std::string_view key, bus_index bus, plan& out) const;
@@ -75,6 +76,7 @@ class router {
   bool transparent_;  // and its IDs are the clients'
   waiting_reads waiting_;
   bool counting_ = true;
+  bool passing_;  // commands about one server are that bus's
 };
 
 }  // namespace dualbus::command

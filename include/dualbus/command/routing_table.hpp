@@ -34,6 +34,12 @@ enum class explicit_ids : std::uint8_t {
 /// What becomes of FLUSHDB and FLUSHALL.
 enum class flush_permission : std::uint8_t { refused, allowed };
 
+/// What becomes of commands that are about one server.
+enum class server_commands : std::uint8_t {
+  refused,
+  passed  ///< to the only bus
+};
+
 /// The routing part of the configuration, as written.
 struct routing_rules {
   std::vector<bus_rules> buses;
@@ -49,6 +55,7 @@ struct routing_rules {
   std::size_t max_type_names = 200;      ///< distinct message types that are counted by name
   explicit_ids ids = explicit_ids::match;
   flush_permission flush = flush_permission::refused;
+  command::server_commands server_commands = command::server_commands::refused;
 };
 
 /// The same rules, but what no rule for keys matches belongs to the bus of keys that are no streams.

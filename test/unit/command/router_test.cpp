@@ -216,6 +216,27 @@ TEST_F(RouterTest, RefusalsNameTheCommandAndAnAlternative) {
   }
 }
 
+TEST_F(RouterTest, CommandsAboutOneServerArePassedToTheOnlyBusIfPermitted) {
+  const std::vector<strings> requests = {{"SAVE"}, {"CONFIG", "SET", "a", "b"}, {"MEMORY", "DOCTOR"},
+                                         {"ROLE"}, {"MODULE", "LIST"},          {"DEBUG", "SLEEP", "0"}};
+  routing_rules rules;
+  rules.buses = {{"main", 0, false}};
+  rules.server_commands = server_commands::passed;
+  use(rules);
+  for (const strings& request : requests) expect_forward(request, 0);
+  for (const strings& request :
+       std::vector<strings>{{"SHUTDOWN"}, {"REPLICAOF", "h", "1"}, {"SYNC"}, {"PSYNC", "?", "-1"}}) {
+    EXPECT_THAT(refusal(request), StartsWith("NOTSUPPORTED "));
+  }
+  for (const strings& request :
+       std::vector<strings>{{"INFO"}, {"SLOWLOG", "GET"}, {"ACL", "LIST"}, {"MODULE", "LOAD", "x"}}) {
+    EXPECT_EQ(plan_for(request).what, action::local);
+  }
+  rules.server_commands = server_commands::refused;
+  use(rules);
+  for (const strings& request : requests) EXPECT_NE(plan_for(request).what, action::forward);
+}
+
 TEST_F(RouterTest, CommandsAboutAllKeysGoToEveryBus) {
   for (const strings& request :
        std::vector<strings>{{"KEYS", "*"}, {"SCAN", "0"}, {"DBSIZE"}, {"RANDOMKEY"}}) {

@@ -110,6 +110,15 @@ TEST(BusesTest, OneIsActive) {
               ElementsAre("f.yaml:1:1: buses: all buses are draining, one must be active"));
 }
 
+TEST(BusesTest, CommandsAboutOneServerArePassedToASingleBusOnly) {
+  const std::string passed = "server_commands: passed\n";
+  EXPECT_EQ(good(one_bus + passed).routing.server_commands, command::server_commands::passed);
+  EXPECT_EQ(good(one_bus).routing.server_commands, command::server_commands::refused);
+  EXPECT_THAT(mistakes_in(two_buses + "routing: {default_bus: a}\nanchor: a\n" + passed),
+              ElementsAre("f.yaml:6:18: server_commands: `passed` needs a single bus, not 2: such commands "
+                          "are about one server"));
+}
+
 TEST(EndpointTest, TakesHostsAddressesAndSockets) {
   const auto bus = [](const std::string& endpoint) { return good(with_endpoint(endpoint)).buses[0]; };
   EXPECT_EQ(bus("redis-1.example.org:6380").host, "redis-1.example.org");

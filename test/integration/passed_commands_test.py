@@ -1,0 +1,78 @@
+"""config/plain.yaml passes commands about one server on: what they answer is the Redis's own, whatever it is."""
+import os
+import shutil
+import tempfile
+import unittest
+
+import yaml
+from harness import ROOT
+from resp import Connection
+from servers import Daemon, Redis, free_port, wait_for
+
+PASSED = ("SAVE", "LASTSAVE", "SAVE x", "CONFIG SET maxmemory-samples 7", "CONFIG GET maxmemory-samples", "CONFIG GET databases maxclients",
+          "CONFIG RESETSTAT", "CONFIG REWRITE", "CONFIG SET nosuch 1", "CONFIG", "CONFIG nosuch", "DEBUG SLEEP 0", "DEBUG JMAP", "DEBUG nosuch",
+          "DEBUG SET-ACTIVE-EXPIRE 1", "MIGRATE 127.0.0.1 1 nosuch 0 10", "MIGRATE h 1 k 0", "MEMORY DOCTOR", "MEMORY PURGE", "MEMORY nosuch",
+          "MEMORY HELP", "OBJECT HELP", "LATENCY LATEST", "LATENCY RESET", "LATENCY HISTOGRAM nosuch", "LATENCY DOCTOR", "LATENCY GRAPH x",
+          "LATENCY HELP", "LOLWUT VERSION 5 1 1 1", "MODULE LIST", "ROLE", "CLUSTER INFO", "CLUSTER nosuch", "PFSELFTEST", "PFDEBUG nosuch k")
+REFUSED = ("SHUTDOWN NOSAVE", "REPLICAOF NO ONE", "SLAVEOF NO ONE", "SYNC", "PSYNC ? -1", "FAILOVER", "REPLCONF a b", "ACL SETUSER x on",
+           "MODULE LOAD x", "SCRIPT DEBUG YES")
+
+
+class PassedCommandsTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = tempfile.mkdtemp(prefix="dualbus-test-")
+        cls.addClassCleanup(shutil.rmtree, cls.directory, ignore_errors=True)
+        cls.bus = Redis("main", cls.directory).start()
+        cls.addClassCleanup(cls.bus.kill)
+        with open(os.path.join(ROOT, "config", "plain.yaml"), encoding="utf-8") as file:
+            config = yaml.safe_load(file)
+        config["listen"]["port"], config["admin"]["port"] = free_port(), free_port()
+        config["buses"]["main"]["endpoint"] = cls.bus.endpoint
+        cls.daemon = Daemon(cls.directory, config)
+        cls.daemon.start()
+        cls.addClassCleanup(cls.daemon.kill)
+
+    def connect(self, to=None, protocol=2):
+        connection = Connection((to or self.daemon).address, protocol=protocol)
+        self.addCleanup(connection.close)
+        return connection
+
+    def test_they_answer_what_the_redis_answers(self):
+        for protocol in (2, 3):
+            through, direct = self.connect(protocol=protocol), self.connect(self.bus, protocol)
+            for request in PASSED:
+                self.assertEqual(through.call_raw(*request.split()), direct.call_raw(*request.split()), request)
+
+    def test_they_do_it(self):
+        client, bus = self.connect(), self.bus.client()
+        self.addCleanup(bus.connection_pool.disconnect)
+        self.assertEqual(client.call("CONFIG", "SET", "hz", 20), "OK")
+        self.assertEqual(bus.config_get("hz"), {"hz": "20"})
+        client.call("SET", "k", "v")
+        self.assertEqual(client.call("DEBUG", "RELOAD"), "OK")
+        self.assertEqual(client.call("GET", "k"), b"v")
+        self.assertRegex(client.call("BGSAVE"), "^Background saving")
+        wait_for(lambda: bus.info("persistence")["rdb_bgsave_in_progress"] == 0, "it is saved")
+        self.assertRegex(client.call("BGREWRITEAOF"), "^Background append only file rewriting")
+
+    def test_in_a_transaction_too(self):
+        client, direct = self.connect(), self.connect(self.bus)
+        for connection in (client, direct):
+            for request, reply in (("MULTI", "OK"), ("LASTSAVE", "QUEUED"), ("CONFIG GET hz", "QUEUED"), ("MEMORY DOCTOR", "QUEUED")):
+                self.assertEqual(connection.call(*request.split()), reply)
+        self.assertEqual(client.call("EXEC"), direct.call("EXEC"))
+        for connection in (client, direct):
+            connection.call("MULTI")
+        self.assertEqual(client.call("SAVE"), direct.call("SAVE"))
+
+    def test_what_would_take_the_server_away_stays_refused(self):
+        client = self.connect()
+        for request in REFUSED:
+            self.assertRegex(client.call(*request.split()), "^NOTSUPPORTED ", request)
+        self.assertEqual(client.call("PING"), "PONG")
+        self.assertTrue(self.bus.running())
+
+
+if __name__ == "__main__":
+    unittest.main()
