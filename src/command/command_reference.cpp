@@ -26,7 +26,7 @@ one. That holds for:
 - commands of modules (`JSON.*`, `FT.*`, `TS.*`, `BF.*` and their kin): send them to the bus that has the module. Vector sets,
   which come with Redis 8, are here;
 - arrays (`AR*`), `INCREX` and `GCRA` of Redis 8.8 and later;
-- what Redis servers say to each other or to Sentinel (`SENTINEL`, `SFLUSH`, `TRIMSLOTS`, `PFDEBUG` of later versions aside).
+- what Redis servers say to each other or to Sentinel (`SENTINEL`, `SFLUSH`, `TRIMSLOTS`).
 )";
 
 // Commands of which the sentence of their route is not true, or not all.
@@ -38,9 +38,7 @@ constexpr note notes[] = {
      "Answered by the daemon, from the users of its YAML file; `SETUSER`, `DELUSER`, `LOAD` and `SAVE` are "
      "refused."},
     {"asking", "Answered as by a Redis with cluster mode off."},
-    {"client",
-     "Answered by the daemon, about its own clients; `TRACKING ON` and `NO-TOUCH` are not passed to the "
-     "buses."},
+    {"client", "Answered by the daemon, about its own clients; `TRACKING ON` is refused."},
     {"cluster", "Answered as by a Redis with cluster mode off."},
     {"config",
      "`GET` answers the daemon's settings under Redis's names. `SET`, `REWRITE` and `RESETSTAT` are "
@@ -116,7 +114,7 @@ std::string_view what_becomes_of(route way) {
     case route::count:
       return "Asked on every bus that may hold a part of the key; a key counts once.";
     case route::type:
-      return "Asked on every bus that may hold a part of the key; the first that has it answers.";
+      return "Asked on every bus that may hold a part of the key; a part of a stream decides.";
     case route::expire:
       return "To every bus that may hold a part of the key.";
     case route::ttl:

@@ -5,10 +5,13 @@
 #include <dualbus/session/worker_context.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 namespace dualbus::session {
 namespace {
+
+constexpr std::chrono::seconds patience{1};
 
 // The number behind `name=` among fields that commas part.
 std::uint64_t field(std::string_view fields, std::string_view name) {
@@ -60,6 +63,10 @@ void keyspace_survey::start(worker_context& context, handler done) {
 // A bus that hangs must not keep INFO waiting, which is what health checks ask for.
 void keyspace_survey::ask() {
   constexpr std::string_view request[] = {"INFO", "keyspace"};
+  timer_ = context_.timers.add(context_.now + patience, [this] {
+    timer_.reset();
+    tell();
+  });
   for (std::size_t i = 0; i < context_.bus_count(); ++i) {
     backend::bus& bus = context_.bus(static_cast<command::bus_index>(i));
     if (!bus.responsive(context_.now)) continue;
@@ -86,8 +93,13 @@ void keyspace_survey::on_failure(std::uint32_t, backend::failure) {
 
 void keyspace_survey::count_down() {
   if (--outstanding_ > 0) return;
-  done_(found_);
+  if (timer_) context_.timers.cancel(*timer_);
+  tell();
   delete this;
+}
+
+void keyspace_survey::tell() {
+  if (done_) std::exchange(done_, nullptr)(found_);
 }
 
 }  // namespace dualbus::session

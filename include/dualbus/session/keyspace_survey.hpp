@@ -1,11 +1,13 @@
 #pragma once
 
 #include <dualbus/backend/pipeline.hpp>
+#include <dualbus/session/timer_queue.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -32,8 +34,8 @@ class keyspace_figures {
   std::map<int, figures> databases_;
 };
 
-/// Asks every bus that can be counted on for INFO keyspace. Owns itself until `done` was called, which is
-/// once.
+/// Asks every bus that can be counted on for INFO keyspace, and calls `done` once: when all have answered, or
+/// after a second, with what is known then. Owns itself.
 class keyspace_survey final : public backend::reply_sink {
  public:
   using handler = std::function<void(const keyspace_figures&)>;
@@ -48,11 +50,13 @@ class keyspace_survey final : public backend::reply_sink {
   keyspace_survey(worker_context& context, handler done);
   void ask();
   void count_down();
+  void tell();
 
   worker_context& context_;
   handler done_;
   keyspace_figures found_;
   std::size_t outstanding_ = 1;
+  std::optional<timer_queue::id> timer_;
 };
 
 }  // namespace dualbus::session
