@@ -4,11 +4,15 @@
 #include <dualbus/resp/reply_scanner.hpp>
 
 #include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <random>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -72,31 +76,43 @@ TEST(ReplayTest, TranscriptsAndAllTheirBeginningsHoldTheInvariants) {
   }
 }
 
-TEST(ReplayTest, MutatedTranscriptsHoldTheInvariants) {
-  std::mt19937 random(97);
-  const std::string pieces = "*$:+-_#,(!=%~>|0123456789\r\n\"'\\ {}";
-  for (const transcript& t : transcripts()) {
-    for (int i = 0; i < 150; ++i) {
-      std::string bytes = t.bytes.substr(0, 1500);
-      for (std::size_t n = 1 + random() % 4; n > 0 && !bytes.empty(); --n) {
-        const std::size_t at = random() % bytes.size();
-        switch (random() % 4) {
-          case 0:
-            bytes[at] = pieces[random() % pieces.size()];
-            break;
-          case 1:
-            bytes[at] = static_cast<char>(random());
-            break;
-          case 2:
-            bytes.erase(at, 1 + random() % 4);
-            break;
-          default:
-            bytes.insert(at, 1, pieces[random() % pieces.size()]);
-        }
-      }
-      run_all(bytes);
+std::string mutated(std::string bytes, std::mt19937& random) {
+  constexpr std::string_view pieces = "*$:+-_#,(!=%~>|0123456789\r\n\"'\\ {}";
+  for (std::size_t n = 1 + random() % 4; n > 0 && !bytes.empty(); --n) {
+    const std::size_t at = random() % bytes.size();
+    switch (random() % 4) {
+      case 0:
+        bytes[at] = pieces[random() % pieces.size()];
+        break;
+      case 1:
+        bytes[at] = static_cast<char>(random());
+        break;
+      case 2:
+        bytes.erase(at, 1 + random() % 4);
+        break;
+      default:
+        bytes.insert(at, 1, pieces[random() % pieces.size()]);
     }
   }
+  return bytes;
+}
+
+// The same first round every time, of the seed DUALBUS_FUZZ_SEED if that is set; DUALBUS_FUZZ_SECONDS, if
+// set, adds rounds of other seeds until then.
+TEST(ReplayTest, MutatedTranscriptsHoldTheInvariants) {
+  using std::chrono::steady_clock;
+  const char* const seconds = std::getenv("DUALBUS_FUZZ_SECONDS");
+  const auto end = steady_clock::now() + std::chrono::seconds(seconds == nullptr ? 0 : std::atoi(seconds));
+  const char* const first = std::getenv("DUALBUS_FUZZ_SEED");
+  unsigned seed = first == nullptr ? 97U : static_cast<unsigned>(std::strtoul(first, nullptr, 10));
+  do {
+    std::fprintf(stderr, "seed %u\n", seed);  // still there when a target aborts
+    std::mt19937 random(seed);
+    for (const transcript& t : transcripts()) {
+      for (int i = 0; i < 150; ++i) run_all(mutated(t.bytes.substr(0, 1500), random));
+    }
+    seed = std::random_device{}();
+  } while (steady_clock::now() < end);
 }
 
 }  // namespace
