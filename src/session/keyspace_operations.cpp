@@ -3,9 +3,11 @@
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/resp/reply_reader.hpp>
 #include <dualbus/session/keyspace_operations.hpp>
+#include <dualbus/session/scan_cursor.hpp>
 #include <dualbus/session/session.hpp>
 
 #include <limits>
+#include <optional>
 #include <random>
 #include <string>
 #include <string_view>
@@ -86,8 +88,8 @@ class randomkey_operation final : public single_round_operation {
   }
 };
 
-// SCAN: bus after bus in the order of their slots, each with its own cursor. What the client holds is that
-// cursor times 128 plus the slot; 0, where it starts, means the beginning of the first bus.
+// SCAN: bus after bus in the order of their slots, each with its own cursor. 0 means the beginning of the
+// first bus.
 class scan_operation final : public gather_operation {
  public:
   scan_operation(worker_context& context, session& owner, std::uint16_t command, resp::arguments args)
@@ -95,19 +97,17 @@ class scan_operation final : public gather_operation {
 
  protected:
   base::task<> run() override {
-    constexpr std::uint64_t slots = 128;
     const auto cursor = base::parse_uint64(args_[1]);
     if (!cursor) {
       answer(metrics::outcome::redis_error,
              [](resp::encoder& out, base::chunk_queue&) { out.error("ERR invalid cursor"); });
       co_return;
     }
-    const auto slot = static_cast<int>(*cursor % slots);
+    const scan_cursor at = scan_cursor::of_client(*cursor);
     // The bus of a slot may have left the configuration since: the next one follows.
-    bus_index bus = next_from(slot);
+    bus_index bus = next_from(at.slot);
     if (bus == command::no_bus) bus = next_from(0);
-    const bool inside = slot == context_.slot_of(bus);
-    const std::string own = std::to_string(inside ? *cursor / slots : 0);
+    const std::string own = std::to_string(at.slot == context_.slot_of(bus) ? at.own : 0);
     std::vector<std::string_view> request(args_.begin(), args_.end());
     request[1] = own;
     send(bus, request);
@@ -118,17 +118,20 @@ class scan_operation final : public gather_operation {
     resp::reply_reader reader(all[0].reply);
     reader.next();  // the pair's header
     const auto reached = base::parse_uint64(reader.next().text);
-    if (!reached || *reached > std::numeric_limits<std::uint64_t>::max() / slots - 1) {
+    const std::optional<std::uint64_t> further =
+        scan_cursor{reached.value_or(std::numeric_limits<std::uint64_t>::max()), context_.slot_of(bus)}
+            .for_client();
+    if (!further) {
       answer_refusal("ERR dualbus: the cursor of bus '" + context_.bus_name(bus) +
                      "' leaves no room for the bus: scan that bus directly");
       co_return;
     }
     std::uint64_t next = 0;
     if (*reached != 0) {
-      next = *reached * slots + static_cast<std::uint64_t>(context_.slot_of(bus));
+      next = *further;
     } else if (const bus_index following = next_from(context_.slot_of(bus) + 1);
                following != command::no_bus) {
-      next = static_cast<std::uint64_t>(context_.slot_of(following));
+      next = scan_cursor{0, context_.slot_of(following)}.for_client().value();
     }
     answer(metrics::outcome::ok, [&](resp::encoder& out, base::chunk_queue& raw) {
       out.array(2);

@@ -431,7 +431,7 @@ void session::set_name(std::string_view name) {
 void session::reset() {
   if (subscribed_) context_.subscriptions().leave(*this);
   protocol_ = resp::protocol::resp2;
-  reply_mode_ = reply_mode::on;
+  if (reply_mode_ != reply_mode::skip_this) reply_mode_ = reply_mode::on;  // then RESET is what it skips
   database_ = 0;
   end_transaction();
   logged_in_ = monitoring_ = false;

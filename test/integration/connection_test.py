@@ -163,13 +163,14 @@ class ConnectionTest(StackTest):
         requests = [("SET", "k", 1), ("CLIENT", "REPLY", "SKIP"), ("SET", "k", 2), ("GET", "k"),
                     ("CLIENT", "REPLY", "OFF"), ("SET", "k", 3), ("PING",), ("NOSUCH",), ("MGET", "k", "md:k"), ("INFO",), ("XRANGE", "s", "-", "+"),
                     ("CLIENT", "REPLY", "SKIP"), ("GET", "k"), ("CLIENT", "REPLY", "ON"), ("GET", "k"),
-                    ("CLIENT", "REPLY", "SKIP"), ("CLIENT", "LIST"), ("PING",), ("CLIENT", "REPLY", "SKIP"), ("MSET", "k", 4, "md:k", 5), ("MGET", "k", "md:k")]
+                    ("CLIENT", "REPLY", "SKIP"), ("CLIENT", "LIST"), ("PING",),
+                    ("CLIENT", "REPLY", "SKIP"), ("RESET",), ("CLIENT", "REPLY", "OFF"), ("RESET",), ("CLIENT", "REPLY", "SKIP"), ("MSET", "k", 4, "md:k", 5), ("MGET", "k", "md:k")]
         bare = self.connect(to=self.stack.add_redis("bare-for-reply"))
         for connection in (client, bare):
             connection.send_raw(b"".join(encode(*request) for request in requests))
             connection.end_requests()
         replies = client.read_rest()
-        self.assertEqual(replies, b"+OK\r\n$1\r\n2\r\n+OK\r\n$1\r\n3\r\n+PONG\r\n*2\r\n$1\r\n4\r\n$1\r\n5\r\n")
+        self.assertEqual(replies, b"+OK\r\n$1\r\n2\r\n+OK\r\n$1\r\n3\r\n+PONG\r\n+RESET\r\n*2\r\n$1\r\n4\r\n$1\r\n5\r\n")
         self.assertEqual(replies, bare.read_rest())
 
     def test_a_client_that_ends_its_requests_while_they_wait_gets_every_reply(self):
