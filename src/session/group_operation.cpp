@@ -1,3 +1,5 @@
+#include "reads.hpp"
+
 #include <dualbus/base/log.hpp>
 #include <dualbus/session/group_operation.hpp>
 
@@ -10,15 +12,6 @@ namespace {
 using command::bus_index;
 
 constexpr std::size_t longest_name_logged = 100;
-
-bool is_no_group(std::string_view reply) {
-  return reply.starts_with("-NOGROUP");
-}
-
-// As Redis prints names.
-std::string up_to_zero(std::string_view text) {
-  return std::string(text.substr(0, text.find('\0')));
-}
 
 }  // namespace
 
@@ -161,13 +154,13 @@ base::task<std::optional<gather_operation::part>> group_operation::create_missin
 }
 
 void group_operation::answer_no_group(std::string_view key, std::string_view group) {
-  answer_redis_error("NOGROUP No such key '" + up_to_zero(key) + "' or consumer group '" + up_to_zero(group) +
+  answer_redis_error("NOGROUP No such key '" + in_error(key) + "' or consumer group '" + in_error(group) +
                      "'");
 }
 
 void group_operation::answer_no_group_of_key(std::string_view key, std::string_view group) {
-  answer_redis_error("NOGROUP No such consumer group '" + up_to_zero(group) + "' for key name '" +
-                     up_to_zero(key) + "'");
+  answer_redis_error("NOGROUP No such consumer group '" + in_error(group) + "' for key name '" +
+                     in_error(key) + "'");
 }
 
 void group_operation::answer_redis_error(std::string_view text) {

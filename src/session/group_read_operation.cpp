@@ -160,8 +160,8 @@ base::task<> group_read_operation::answer_fault() {
 }
 
 std::string group_read_operation::no_group_text(std::size_t key) const {
-  return "NOGROUP No such key '" + std::string(keys_[key].name) + "' or consumer group '" +
-         std::string(group_) + "' in XREADGROUP with GROUP option";
+  return "NOGROUP No such key '" + in_error(keys_[key].name) + "' or consumer group '" + in_error(group_) +
+         "' in XREADGROUP with GROUP option";
 }
 
 // -------------------------------------------------------------------------------------------- without a bus

@@ -1,11 +1,22 @@
 #pragma once
 
+#include <algorithm>
+#include <string>
 #include <string_view>
 
 namespace dualbus::session {
 
 inline bool is_no_group(std::string_view error) {
   return error.starts_with("-NOGROUP");
+}
+
+/// A name as Redis prints it in an error: up to the first zero byte, and without line ends, which would be
+/// the reply's.
+inline std::string in_error(std::string_view name) {
+  std::string text(name.substr(0, name.find('\0')));
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return c == '\r' || c == '\n'; }, ' ');
+  return text;
 }
 
 /// The error of a bus that is there, but serves nobody for now.

@@ -314,6 +314,23 @@ class WrongRequestsTest(StackTest):
         self.assertEqual(set(self.client(self.stack.buses[ENGINE_LOGIC]).keys()), {b"s", b"t"}, "a refused request has made a key")
         self.assertEqual(self.client().xlen("s"), 1)
 
+    def test_names_of_any_bytes_are_printed_as_redis_prints_them(self):
+        bare = self.stack.add_redis("bare-for-names", *OPTIONS)
+        for server in (self.daemon, bare):
+            with self.connect(to=server) as client:
+                client.pipeline([("XADD", key, "*", "a", "b") for key in (b"s", b"el:s")])
+        for protocol in (2, 3):
+            ours, theirs = self.connect(protocol), self.connect(protocol, to=bare)
+            for group in (b"x\r\n+OK\r\n", b"x\r\n*1\r\n", b"\n", b"a\0b\r\n"):
+                for key in (b"s", b"el:s", b"none\r\n$-1\r\n", b"el:none\0\r"):
+                    for request in (("XREADGROUP", "GROUP", group, "c", "STREAMS", key, ">"),
+                                    ("XREADGROUP", "GROUP", group, "c", "STREAMS", key, ">"),  # which may be answered from the first
+                                    ("XREADGROUP", "GROUP", group, "c", "BLOCK", "1", "STREAMS", key, key, ">", ">"),
+                                    ("XREADGROUP", "GROUP", group, "c", "STREAMS", key, "0"),
+                                    ("XPENDING", key, group), ("XCLAIM", key, group, "c", "0", "1-1"), ("XAUTOCLAIM", key, group, "c", "0", "0")):
+                        self.assertEqual(ours.call_raw(*request), theirs.call_raw(*request), request)
+                        self.assertEqual(ours.call("ECHO", "next"), b"next", request)
+
 
 if __name__ == "__main__":
     unittest.main()
