@@ -1,3 +1,5 @@
+#include "channel_rules.hpp"
+
 #include <dualbus/base/glob.hpp>
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/base/sha256.hpp>
@@ -61,16 +63,11 @@ bool user::may_use_keys(const command_spec& spec, resp::arguments args,
 bool user::may_use_channels(const command_spec& spec, resp::arguments args) const {
   if (all_channels_ || spec.group != command::group::pubsub) return true;
   if (spec.name == "publish" || spec.name == "spublish") return matches_any(settings_.channels, args[1]);
-  // A pattern might match more than one that the user has: only the very same will do.
-  if (spec.name == "psubscribe") {
-    return std::all_of(args.begin() + 1, args.end(), [this](std::string_view pattern) {
-      return std::find(settings_.channels.begin(), settings_.channels.end(), pattern) !=
-             settings_.channels.end();
-    });
-  }
-  if (spec.name != "subscribe" && spec.name != "ssubscribe") return true;
-  return std::all_of(args.begin() + 1, args.end(),
-                     [this](std::string_view channel) { return matches_any(settings_.channels, channel); });
+  const bool pattern = spec.name == "psubscribe";
+  if (!pattern && spec.name != "subscribe" && spec.name != "ssubscribe") return true;
+  return std::all_of(args.begin() + 1, args.end(), [this, pattern](std::string_view name) {
+    return may_receive(settings_.channels, pattern, name);
+  });
 }
 
 bool user::may_publish(const command_spec& spec, resp::arguments args, command::classifier& types) const {

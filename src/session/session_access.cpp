@@ -1,13 +1,32 @@
+#include "channel_rules.hpp"
+
 #include <dualbus/command/command_table.hpp>
 #include <dualbus/session/session.hpp>
 #include <dualbus/session/slow_log.hpp>
 #include <dualbus/session/worker_context.hpp>
 
 #include <chrono>
+#include <string>
 #include <utility>
 
 // What users, MONITOR, Pub/Sub and SLOWLOG need of a session.
 namespace dualbus::session {
+namespace {
+
+// Redis closes subscribers of channels that a change of their user's rules takes away (acl.c,
+// ACLKillPubsubClientsIfNeeded).
+bool may_stay_subscribed(worker_context& context, const session& client, const user& who) {
+  using kind = backend::subscription;
+  const subscription_table& table = context.subscriptions().table();
+  for (const kind k : {kind::channel, kind::pattern, kind::shard}) {
+    for (const std::string& name : table.names_of(client.id(), k)) {
+      if (!may_receive(who.settings().channels, k == kind::pattern, name)) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
 
 void session::set_user(const user& who) {
   user_ = &who;
@@ -19,10 +38,13 @@ void session::change_users() {
   if (!logged_in_ || !access.restricts()) {
     logged_in_ = false;
     user_ = access.initial();
-    return;
+  } else {
+    user_ = access.find(user_->name());
+    if (user_ == nullptr || !user_->settings().enabled) return close(metrics::close_reason::killed);
   }
-  user_ = access.find(user_->name());
-  if (user_ == nullptr || !user_->settings().enabled) close(metrics::close_reason::killed);
+  if (subscribed_ && user_ != nullptr && !may_stay_subscribed(context_, *this, *user_)) {
+    close(metrics::close_reason::killed);
+  }
 }
 
 void session::send_monitor_lines(std::string_view lines) {

@@ -59,8 +59,8 @@ class UsersTest(StackTest):
             for request in requests:
                 self.assertEqual(mine.call_raw(*request), theirs.call_raw(*request), request)
 
-    def log_in(self, user, password=PASSWORD):
-        client = self.connect()
+    def log_in(self, user, password=PASSWORD, to=None):
+        client = self.connect(to=to)
         self.assertEqual(client.call("AUTH", user, password), "OK")
         return client
 
@@ -185,6 +185,30 @@ class UsersTest(StackTest):
         self.assertEqual(fresh.call("SET", "x", 1), "OK")
         self.daemon.reload(self.stack.config)
         self.assertEqual(fresh.call("GET", "x"), NOAUTH)
+
+    def test_a_reload_closes_subscribers_of_what_their_user_may_not_receive_any_more(self):
+        changed = {"engine": ["c:1", "c:*"], "admin": ["c:*"]}
+        subscriptions = {("engine", "SUBSCRIBE", "c:1"): False, ("engine", "SUBSCRIBE", "c:2"): False, ("engine", "PSUBSCRIBE", "c:*"): False,
+                         ("admin", "SUBSCRIBE", "c:1", "d"): True, ("admin", "PSUBSCRIBE", "c:1*"): True, ("admin", "PSUBSCRIBE", "c:*"): False,
+                         ("admin", "SSUBSCRIBE", "d"): True, ("admin", "SSUBSCRIBE", "c:1"): False, ("admin", "GET", "d"): False}
+        self.addCleanup(self.daemon.reload, self.stack.config)
+        clients = {}
+        for subscription in subscriptions:
+            for server in (self.daemon, self.bare):
+                clients[subscription, server] = client = self.log_in(subscription[0], "adm" if subscription[0] == "admin" else PASSWORD, server)
+                client.call(*subscription[1:])
+        self.daemon.reload(merge(self.stack.config, {"auth": {"users": {name: {"channels": channels} for name, channels in changed.items()}}}))
+        oracle = self.bare.client()
+        self.addCleanup(oracle.connection_pool.disconnect)
+        for name, channels in changed.items():
+            self.addCleanup(oracle.execute_command, "ACL", "SETUSER", name, "resetchannels",
+                            *[rule for rule in ACL[name] if rule[0] == "&"])
+            oracle.execute_command("ACL", "SETUSER", name, "resetchannels", *["&" + channel for channel in channels])
+        for (subscription, server), client in clients.items():
+            if subscriptions[subscription]:
+                wait_for(client.is_closed, f"{subscription} is closed by {server.name}")
+            else:
+                self.assertFalse(client.is_closed(), f"{subscription} at {server.name}")
 
 
 class WithoutUsersTest(StackTest):
