@@ -95,6 +95,54 @@ TEST_F(PipelineTest, AReplyNobodyAskedForIsAFault) {
   EXPECT_EQ(receive("+surprise\r\n"), pipeline::verdict::unasked);
 }
 
+struct recording_observer final : pipeline_observer {
+  void on_connected() override {}
+  void on_disconnected() override {}
+  void on_push(std::string_view push) override { seen.push_back("push " + std::string(push)); }
+  bool on_unasked(std::string_view reply) override {
+    seen.push_back("unasked " + std::string(reply));
+    return reply[0] == '*';
+  }
+  std::vector<std::string> seen;
+};
+
+// So arrive messages of RESP2, between the replies to PING.
+TEST_F(PipelineTest, AnObserverMayTakeRepliesThatNobodyAskedFor) {
+  recording_observer observer;
+  pipeline watched{pool, settings, metrics, &observer};
+  watched.on_connected();
+  watched.input().append("*1\r\n:1\r\n>1\r\n:2\r\n*1\r\n:3\r\n*1\r\n");
+  EXPECT_EQ(watched.on_received(now), pipeline::verdict::ok);
+  const std::vector<std::string> seen = {"unasked *1\r\n:1\r\n", "push >1\r\n:2\r\n", "unasked *1\r\n:3\r\n"};
+  EXPECT_EQ(observer.seen, seen);
+  EXPECT_TRUE(sink.events.empty());
+  EXPECT_TRUE(watched.connected());
+}
+
+TEST_F(PipelineTest, AReplyThatTheObserverDoesNotTakeIsAFault) {
+  recording_observer observer;
+  pipeline watched{pool, settings, metrics, &observer};
+  watched.on_connected();
+  watched.input().append("*1\r\n:1\r\n+surprise\r\n");
+  EXPECT_EQ(watched.on_received(now), pipeline::verdict::unasked);
+  EXPECT_EQ(observer.seen.size(), 2U);
+}
+
+TEST_F(PipelineTest, TheObserverIsNotAskedAboutRepliesThatAreOwed) {
+  recording_observer observer;
+  pipeline watched{pool, settings, metrics, &observer};
+  watched.on_connected();
+  watched.begin().append("x");
+  watched.end(sink, 7, now);
+  iovec vectors[4];
+  watched.gather(vectors, 4);
+  watched.on_written(1, now);
+  watched.input().append("*1\r\n:1\r\n*1\r\n:2\r\n");
+  EXPECT_EQ(watched.on_received(now), pipeline::verdict::ok);
+  EXPECT_EQ(sink.events, (events{"7 *1\r\n:1"}));
+  EXPECT_EQ(observer.seen, std::vector<std::string>{"unasked *1\r\n:2\r\n"});
+}
+
 TEST_F(PipelineTest, AReplyBeforeItsRequestWasSentIsAFault) {
   requests.on_connected();
   request(1, "abc");
