@@ -93,6 +93,56 @@ TEST(ExporterTest, AddsUpTheWorkers) {
   EXPECT_EQ(value(exported, "dualbus_config_last_reload_success_timestamp_seconds"), 1700000000);
 }
 
+TEST(ExporterTest, AddsUpRefusedLoginsAndRequests) {
+  daemon_state state = test::sample_state();
+  EXPECT_EQ(value(export_metrics(state), "dualbus_authentication_failures_total"), 0);
+  EXPECT_EQ(value(export_metrics(state), "dualbus_permission_denials_total"), 0);
+  metrics::worker_snapshot one = test::sample_worker(1, ""), other = test::sample_worker(2, "");
+  one.metrics.authentication_failures = 3;
+  one.metrics.permission_denials = 10;
+  other.metrics.authentication_failures = 4;
+  state.totals = add_up({one, other});
+  const families exported = export_metrics(state);
+  EXPECT_EQ(value(exported, "dualbus_authentication_failures_total"), 7);
+  EXPECT_EQ(value(exported, "dualbus_permission_denials_total"), 10);
+}
+
+TEST(ExporterTest, AddsUpPubSubOfAllWorkersAndKeepsBusesAndRulesApart) {
+  daemon_state state = test::sample_state();
+  metrics::worker_snapshot one = test::sample_worker(1, ""), other = test::sample_worker(2, "");
+  one.metrics.pubsub_clients = 1;
+  one.metrics.pubsub_channels = 2;
+  one.metrics.pubsub_patterns = 3;
+  one.metrics.pubsub_shard_channels = 4;
+  one.metrics.pubsub_deliveries = 5;
+  one.metrics.pubsub_cut_off = 6;
+  other.metrics = one.metrics;
+  one.metrics.buses[0].pubsub_messages = 7;
+  one.metrics.buses[0].pubsub_interruptions = 8;
+  one.metrics.buses[0].pubsub_unconfirmed = 9;
+  one.metrics.buses[1].pubsub_messages = 100;
+  one.metrics.buses[0].pubsub_published[static_cast<std::size_t>(command::rule::json)] = 11;
+  other.metrics.buses[0].pubsub_published[static_cast<std::size_t>(command::rule::json)] = 12;
+  state.totals = add_up({one, other});
+  const families exported = export_metrics(state);
+  EXPECT_EQ(value(exported, "dualbus_pubsub_clients"), 2);
+  EXPECT_EQ(value(exported, "dualbus_pubsub_channels"), 4);
+  EXPECT_EQ(value(exported, "dualbus_pubsub_patterns"), 6);
+  EXPECT_EQ(value(exported, "dualbus_pubsub_shard_channels"), 8);
+  EXPECT_EQ(value(exported, "dualbus_pubsub_deliveries_total"), 10);
+  EXPECT_EQ(value(exported, "dualbus_pubsub_clients_cut_off_total"), 12);
+  const labels md = {{"bus", "marketdata"}}, el = {{"bus", "engine_logic"}};
+  EXPECT_EQ(value(exported, "dualbus_pubsub_messages_total", md), 7);
+  EXPECT_EQ(value(exported, "dualbus_pubsub_messages_total", el), 100);
+  EXPECT_EQ(value(exported, "dualbus_pubsub_interruptions_total", md), 8);
+  EXPECT_EQ(value(exported, "dualbus_pubsub_interruptions_total", el), 0);
+  EXPECT_EQ(value(exported, "dualbus_pubsub_unconfirmed_total", md), 9);
+  EXPECT_EQ(value(exported, "dualbus_pubsub_published_total", {{"bus", "marketdata"}, {"rule", "json"}}), 23);
+  EXPECT_EQ(value(exported, "dualbus_pubsub_published_total", {{"bus", "engine_logic"}, {"rule", "json"}}),
+            0);
+  EXPECT_EQ(promtool_verdict(exported), "");
+}
+
 TEST(ExporterTest, ShowsWhatIsKnownOfDrainingBuses) {
   daemon_state state = test::sample_state();
   const labels bus = {{"bus", "engine_logic"}};
