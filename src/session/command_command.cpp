@@ -65,7 +65,10 @@ void write_keys(session& client, const request& what) {
   if (!command::find_keys(spec, inner, positions)) {
     return client.refuse(what.command, "ERR Invalid arguments specified for command");
   }
-  if (positions.empty()) return client.refuse(what.command, "ERR The command has no key arguments");
+  // A script may have none.
+  if (positions.empty() && spec.group != command::group::scripting) {
+    return client.refuse(what.command, "ERR The command has no key arguments");
+  }
   client.answer(what.command, outcome::ok, [&](resp::encoder& out) {
     out.array(positions.size());
     for (const std::uint32_t position : positions) out.bulk(inner[position]);
@@ -84,21 +87,39 @@ std::vector<const command_spec*> chosen(resp::arguments names) {
   return result;
 }
 
+// The names of all commands and, as "config|get", of their subcommands that have categories of their own.
+template <typename Wanted>
+std::vector<std::string> names_where(Wanted&& wanted) {
+  std::vector<std::string> names;
+  const auto add = [&](std::string name, const auto& spec) {
+    if (wanted(name, spec)) names.push_back(std::move(name));
+  };
+  for (const command_spec& spec : command::command_table()) add(std::string(spec.name), spec);
+  for (const auto& spec : command::subcommand_table()) {
+    add(std::string(spec.command) + '|' + std::string(spec.name), spec);
+  }
+  return names;
+}
+
 void list(session& client, const request& what) {
-  std::string_view pattern = "*";
-  if (what.args.size() == 5 && base::equals_ignoring_case(what.args[2], "filterby") &&
-      base::equals_ignoring_case(what.args[3], "pattern")) {
-    pattern = what.args[4];
-  } else if (what.args.size() != 2) {
+  const resp::arguments args = what.args;
+  const bool filtered = args.size() == 5 && base::equals_ignoring_case(args[2], "filterby");
+  std::vector<std::string> names;
+  if (args.size() == 2) {
+    names = names_where([](const std::string&, const auto&) { return true; });
+  } else if (filtered && base::equals_ignoring_case(args[3], "pattern")) {
+    names = names_where(
+        [&](const std::string& name, const auto&) { return base::glob_match(args[4], name, true); });
+  } else if (filtered && base::equals_ignoring_case(args[3], "aclcat")) {
+    const command::acl_categories category = command::find_acl_category(args[4]);
+    names = names_where(
+        [&](const std::string&, const auto& spec) { return (command::categories_of(spec) & category) != 0; });
+  } else if (!filtered || !base::equals_ignoring_case(args[3], "module")) {  // there are no modules
     return client.refuse(what.command, "ERR syntax error");
   }
-  client.answer(what.command, outcome::ok, [pattern](resp::encoder& out) {
-    std::vector<std::string_view> names;
-    for (const command_spec& spec : command::command_table()) {
-      if (base::glob_match(pattern, spec.name, true)) names.push_back(spec.name);
-    }
+  client.answer(what.command, outcome::ok, [&](resp::encoder& out) {
     out.array(names.size());
-    for (const std::string_view name : names) out.bulk(name);
+    for (const std::string& name : names) out.bulk(name);
   });
 }
 
