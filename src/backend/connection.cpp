@@ -152,8 +152,8 @@ bool connection::accept_handshake_reply(std::string_view reply, char type) {
   for (std::int64_t i = 0; i + 1 < values; i += 2) {
     const resp::reply_value name = reader.next();
     resp::reply_reader value(reader.skip());
-    if (name.text == "version") redis_version_ = std::string(value.next().text);
-    if (name.text == "version") redis_version_ = printable(redis_version_);
+    if (name.text == "version") redis_version_ = printable(value.next().text);
+    if (name.text == "id") client_id_ = value.next().number;
   }
   return true;
 }

@@ -34,11 +34,81 @@ std::chrono::milliseconds block_time(const command::command_spec& spec, resp::ar
 
 }  // namespace
 
+// CLIENT UNBLOCK on the bus's shared connection. The request that is to be unblocked travels on another one
+// and may arrive later: then the bus answers 0, and is told again. Frees itself.
+class blocking_operation::unblocking final : public backend::reply_sink {
+ public:
+  unblocking(worker_context& context, blocking_operation& wait, bool with_error)
+      : context_(context), wait_(&wait), with_error_(with_error) {
+    // Not at once: what is appended during EXEC would become part of a transaction.
+    send_at(context.now);
+  }
+
+  /// The wait is over.
+  void forget() {
+    wait_ = nullptr;
+    if (!timer_) return;
+    context_.timers.cancel(*timer_);
+    delete this;
+  }
+
+  void on_reply(std::uint32_t, const backend::reply_view& answer) override {
+    answered(answer.bytes == ":0\r\n");
+  }
+  void on_failure(std::uint32_t, backend::failure why) override {
+    answered(why == backend::failure::bus_down);
+  }
+  bool abandoned() const override { return false; }
+
+ private:
+  // 1, 2, 4, … ms: together some 8 s, which is longer than a connection takes that can be made at all.
+  static constexpr int most_attempts = 13;
+
+  void send_at(base::time_point when) {
+    timer_ = context_.timers.add(when, [this] { send(); });
+  }
+
+  void send() {
+    timer_.reset();
+    const std::int64_t id = wait_->link_ == nullptr ? 0 : wait_->link_->socket.client_id();
+    backend::pipeline& bus = context_.bus(wait_->bus_).requests(resp::protocol::resp2, 0, context_.now);
+    if (id == 0 || !bus.accepts()) return answered(true);
+    const std::string number = std::to_string(id);
+    const std::string_view words[] = {"CLIENT", "UNBLOCK", number, with_error_ ? "ERROR" : "TIMEOUT"};
+    resp::encoder(bus.begin()).request(words);
+    bus.end(*this, 0, context_.now);
+  }
+
+  void answered(bool again) {
+    if (wait_ != nullptr && again && ++attempts_ < most_attempts) {
+      return send_at(context_.now + std::chrono::milliseconds(1 << (attempts_ - 1)));
+    }
+    if (wait_ != nullptr) wait_->unblocking_ = nullptr;
+    delete this;
+  }
+
+  worker_context& context_;
+  blocking_operation* wait_;  // null once over
+  bool with_error_;
+  int attempts_ = 0;
+  std::optional<timer_queue::id> timer_;  // while no answer is owed
+};
+
 blocking_operation::blocking_operation(worker_context& context, session& owner, std::uint16_t command,
                                        command::bus_index bus, backend::link& link)
     : operation(context, owner, command), bus_(bus), link_(&link) {
   owner.hold();
   owner.set_blocked(true);
+}
+
+blocking_operation::~blocking_operation() {
+  if (unblocking_ != nullptr) unblocking_->forget();
+}
+
+bool blocking_operation::unblock(bool with_error) {
+  if (unblocking_ != nullptr || link_ == nullptr) return false;
+  unblocking_ = new unblocking(context_, *this, with_error);
+  return true;
 }
 
 void blocking_operation::release(bool reusable) {
@@ -54,7 +124,8 @@ void blocking_operation::end_wait() {
 }
 
 void blocking_operation::on_reply(std::uint32_t, const backend::reply_view& answer) {
-  release(true);
+  // An order to unblock that is still on its way must not meet the next one who waits on this connection.
+  release(unblocking_ == nullptr);
   if (owner_ == nullptr) return destroy();
   end_wait();
   reply().append(answer.bytes);

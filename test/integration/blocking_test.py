@@ -92,6 +92,42 @@ class BlockingTest(StackTest):
         self.assertEqual(reader.read_rest(), b"")
         self.await_blocked(0)
 
+    def test_client_unblock_ends_waiting_as_in_redis(self):
+        admin = self.connect()
+        for protocol, nil in ((2, b"*-1\r\n"), (3, b"_\r\n")):
+            reader = self.connect(protocol)
+            number = reader.call("CLIENT", "ID")
+            for words, reply in (((), nil), (("TIMEOUT",), nil), (("ERROR",), b"-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n")):
+                reader.send(*READ)
+                # The bus need not have seen the request yet.
+                wait_for(lambda: admin.call("CLIENT", "UNBLOCK", number, *words) == 1, "unblocked")  # pylint: disable=cell-var-from-loop
+                self.assertEqual(reader.read_raw(), reply)
+                self.assertEqual(admin.call("CLIENT", "UNBLOCK", number, *words), 0)
+                self.assertEqual(reader.call("PING"), "PONG")
+        # Within a transaction it is the daemon's own as well, and no part of what the bus gets.
+        reader.send(*READ)
+        self.await_blocked(1)
+        for request in (("MULTI",), ("SET", "md:k", 1), ("CLIENT", "UNBLOCK", number), ("SET", "md:k", 2)):
+            admin.call(*request)
+        self.assertEqual(admin.call("EXEC"), ["OK", 1, "OK"])
+        self.assertEqual(reader.read_raw(), b"_\r\n")
+
+    def test_client_unblock_never_swallows_an_element(self):
+        reader, writer, admin = self.connect(), self.connect(), self.connect()
+        number = reader.call("CLIENT", "ID")
+        for attempt in range(100):
+            reader.send(*READ)
+            wait_for(lambda: admin.call("INFO", "clients").count(b"blocked_clients:1"), "it waits")
+            requests = [(writer, ("RPUSH", "md:s", attempt)), (admin, ("CLIENT", "UNBLOCK", number))]
+            for client, request in requests[::1 - 2 * (attempt % 2)]:
+                client.send(*request)
+            writer.read()
+            admin.read()
+            left = self.connect().call("LRANGE", "md:s", 0, -1)
+            reply = reader.read()
+            self.assertEqual(([] if reply is None else [reply[1]]) + self.connect().call("LRANGE", "md:s", 0, -1), [b"%d" % attempt], (left, reply))
+            writer.call("DEL", "md:s")
+
     def test_info_counts_those_who_wait(self):
         reader, other = self.connect(), self.connect()
         reader.send(*READ)

@@ -46,6 +46,8 @@ class connection final : public base::io_handler {
   metrics::connection_state state() const { return state_; }
   /// The backend's redis_version, empty until a handshake succeeded.
   const std::string& redis_version() const { return redis_version_; }
+  /// What CLIENT ID answers on the present connection; 0 while there is none.
+  std::int64_t client_id() const { return state_ == phase::up ? client_id_ : 0; }
 
   void on_readable() override;
   void on_writable() override;
@@ -91,6 +93,7 @@ class connection final : public base::io_handler {
   int handshake_replies_ = 0;
   resp::reply_scanner handshake_scanner_;
   std::string redis_version_;
+  std::int64_t client_id_ = 0;
   ping_sink ping_;
   int failures_ = 0;  // since the last connection that lasted
   base::time_point next_attempt_{}, deadline_{}, last_received_{}, up_since_{};

@@ -12,11 +12,13 @@ namespace dualbus::session {
 
 /// A request whose reply may take long (BLPOP and its kin): it has a connection of its own while
 /// it waits, and the client's later requests wait behind it, as in Redis. If the client goes, so does the
-/// connection.
+/// connection. CLIENT UNBLOCK is passed on to the bus, which alone knows whether it has given the client
+/// something already: what it answers the blocked connection is the client's reply.
 class blocking_operation final : public operation {
  public:
   blocking_operation(worker_context& context, session& owner, std::uint16_t command, command::bus_index bus,
                      backend::link& link);
+  ~blocking_operation() override;
 
   /// Ends it as bus_timeout at `when`: for a bus that hangs.
   void give_up_at(base::time_point when);
@@ -25,14 +27,19 @@ class blocking_operation final : public operation {
   void on_failure(std::uint32_t part, backend::failure why) override;
   void destroy() override { delete this; }
   bool detach() override;
+  /// True if the bus is going to be told.
+  bool unblock(bool with_error) override;
 
  private:
+  class unblocking;
+
   void release(bool reusable);
   void end_wait();
 
   command::bus_index bus_;
   backend::link* link_;  // null once given back
   std::optional<timer_queue::id> timer_;
+  unblocking* unblocking_ = nullptr;  // while the bus is being told
   bool timed_out_ = false;
 };
 
