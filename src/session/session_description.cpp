@@ -44,7 +44,7 @@ std::string session::describe() const {
   if (monitoring_) flags += 'O';
   if (subscribed_) flags += 'P';
   if (in_transaction_) flags += 'x';
-  if (blocked_) flags += 'b';
+  if (blocked()) flags += 'b';
   if (!tcp_) flags += 'U';
   if (flags.empty()) flags += 'N';
   return fmt::format(

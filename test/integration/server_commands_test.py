@@ -126,6 +126,7 @@ class ServerCommandsTest(StackTest):
         self.assertEqual(admin.call("CLIENT", "PAUSE", "60000", "WRITE"), "OK")
         self.assertIsNone(worker.call("GET", "k"))
         worker.send_raw(resp.encode("SET", "k", "1") + resp.encode("GET", "k"))
+        wait_for(lambda: b"\r\nblocked_clients:1\r\n" in admin.call("INFO", "clients"), "it is held back")
         self.assertEqual(admin.call("GET", "k"), None)
         self.assertEqual(admin.call("CLIENT", "UNPAUSE"), "OK")
         self.assertEqual([worker.read(), worker.read()], ["OK", b"1"])
