@@ -29,6 +29,7 @@ class blocking_operation final : public operation {
   bool detach() override;
   /// True if the bus is going to be told.
   bool unblock(bool with_error) override;
+  bool waits() const override { return link_ != nullptr && link_->requests.unsent_bytes() == 0; }
 
  private:
   class unblocking;

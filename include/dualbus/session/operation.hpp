@@ -39,6 +39,9 @@ class operation : public backend::reply_sink {
     (void)with_error;
     return false;
   }
+  /// True once its bus has what it waits for: whatever is sent from now on comes later there. False keeps the
+  /// client from being shown as blocked.
+  virtual bool waits() const { return true; }
   /// True while it is on its way to take something from a bus that would be lost with the client.
   virtual bool taking() const { return false; }
 

@@ -101,7 +101,9 @@ class session final : public base::io_handler, public backend::drain_listener {
   /// Waits, perhaps long, for a reply that ends as soon as the client is gone.
   void set_blocked(bool value);
   /// As Redis counts: also while CLIENT PAUSE holds a request back.
-  bool blocked() const { return is_paused(pause_reason::client_pause) || blocked_; }
+  bool blocked() const {
+    return is_paused(pause_reason::client_pause) || (blocked_ && (head_ == nullptr || head_->waits()));
+  }
   /// Ends the wait of a blocked client (CLIENT UNBLOCK); false if it does not wait.
   bool unblock(bool with_error) { return blocked_ && head_ != nullptr && head_->unblock(with_error); }
   poll_pace& pace() { return pace_; }
