@@ -16,11 +16,27 @@ constexpr std::string_view multi = "*1\r\n$5\r\nMULTI\r\n";
 constexpr std::string_view exec = "*1\r\n$4\r\nEXEC\r\n";
 constexpr std::string_view nothing_done = "-EXECABORT Transaction discarded because of previous errors.\r\n";
 
+/// For replies that nobody needs.
+class nobody final : public backend::reply_sink {
+  void on_reply(std::uint32_t, const backend::reply_view&) override {}
+  void on_failure(std::uint32_t, backend::failure) override {}
+  bool abandoned() const override { return true; }
+};
+
 void tell(const std::vector<backend::pipeline::collected>& requests, std::string_view reply) {
   for (const auto& r : requests) r.sink->on_reply(r.part, {reply, reply[0], {}});
 }
 
 }  // namespace
+
+void exec_operation::block::speak(resp::protocol version, base::time_point now) {
+  static nobody ignored;
+  if (link_->version == version) return;
+  const std::string_view hello[] = {"HELLO", version == resp::protocol::resp3 ? "3" : "2"};
+  resp::encoder(link_->requests.begin()).request(hello);
+  link_->requests.end(ignored, 0, now);
+  respoken_ = true;
+}
 
 exec_operation::exec_operation(worker_context& context, session& owner, std::uint16_t command)
     : operation(context, owner, command) {}
@@ -61,7 +77,10 @@ void exec_operation::start(std::unique_ptr<transaction> what) {
   const bool gone = owner_ == nullptr;
   const bool lost = what->watches() && !what->still_watching();
   const bool crosses = blocks_.size() > 1 && !what->may_cross() && !what->watches();
-  if (decider_ != nullptr && !lost && !gone) decider_->link_ = what->take_link();
+  if (decider_ != nullptr && !lost && !gone) {
+    decider_->link_ = what->take_link();
+    decider_->speak(owner_->protocol(), context_.now);
+  }
   stage.give_transaction(std::move(what));
 
   if (gone) return abort(nothing_done, metrics::outcome::refused);
@@ -306,6 +325,7 @@ void exec_operation::conclude() {
 
 void exec_operation::give_back(block& of, bool reusable) {
   if (of.link_ == nullptr) return;
+  reusable &= !of.respoken_;
   context_.bus(of.bus_).dedicated().release(*std::exchange(of.link_, nullptr), reusable, context_.now);
 }
 

@@ -81,6 +81,7 @@ void forward_operation::on_reply(std::uint32_t, const backend::reply_view& answe
   context_.observe(bus_, arrived(), answer.bus_time);
   owner_->engine().bus_time += answer.bus_time;
   if (counted_ != messages::none) count_messages(answer);
+  if (answer.is_error() && answer.bytes.starts_with("-NOSCRIPT")) context_.scripts.forget();
   finish(answer.is_error() ? metrics::outcome::redis_error : metrics::outcome::ok);
 }
 

@@ -32,10 +32,14 @@ void script_spread::spread(const session& client, std::string_view text, command
     if (i == bus) continue;
     backend::pipeline& requests =
         context_.bus(static_cast<command::bus_index>(i)).requests(version, client.database(), context_.now);
-    if (!requests.connected() || !requests.accepts()) continue;
+    if (!requests.accepts()) continue;
     resp::encoder(requests.begin()).request(load);
     requests.end(*this, 0, context_.now);
   }
+}
+
+void script_spread::forget() {
+  for (loaded& known : loaded_) known.texts.clear();
 }
 
 }  // namespace dualbus::session

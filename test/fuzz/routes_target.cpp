@@ -47,6 +47,7 @@ void check_plan(const command::command_spec& spec, const command::plan& plan, re
       check(!plan.error.empty(), "a refusal says why");
       break;
     case action::local:
+    case action::broadcast:
       break;
   }
 }

@@ -135,7 +135,7 @@ class Model:
         """The next reply, behind what other clients published."""
         while True:
             reply = self.reader.next()
-            if reply.kind == b">" or (self.reader.protocol == 2 and reply.kind == b"*" and self.subscribed()):
+            if reply.kind == b">" or (self.reader.protocol != 3 and reply.kind == b"*" and self.subscribed()):
                 if reply.first() in PUSHED:
                     continue
             return reply

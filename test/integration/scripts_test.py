@@ -87,6 +87,14 @@ class ScriptsTest(StackTest):
                 client.send_raw(b"".join(encode(*request) for request in requests))
                 self.assertEqual([client.read() for _ in requests], [b"md:1", b"x", b"md:1"])
                 client.call("SCRIPT", "FLUSH")
+            for bus in self.stack.buses.values():  # behind the daemon's back
+                client.call("EVAL", text, 1, "md:1")
+                self.client(bus).script_flush()
+            for key in ("x", "md:1"):
+                if str(client.call("EVALSHA", sha, 1, key)).startswith("NOSCRIPT"):
+                    client.call("EVAL", text, 1, key)
+            self.assertEqual([client.call("EVALSHA", sha, 1, key) for key in ("x", "md:1")], [b"x", b"md:1"])
+            client.call("SCRIPT", "FLUSH")
             requests = [("MULTI",), ("EVAL_RO", text, 1, "x"), ("EVALSHA", sha, 1, "md:1"), ("EXEC",)]
             client.send_raw(b"".join(encode(*request) for request in requests))
             self.assertEqual([client.read() for _ in requests][-1], [b"x", b"md:1"])

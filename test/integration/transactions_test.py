@@ -98,6 +98,19 @@ class AsRedisTest(StackTest):
                 seen.append(next(lines)["command"])
         self.assertEqual(seen[-4:], ["MULTI", "SET md:a 1", "INCR md:a", "EXEC"])
 
+    def test_a_client_that_changes_its_protocol_behind_watch_is_answered_in_it(self):
+        for first, second, nothing in ((2, 3, b"_\r\n"), (3, 2, b"*-1\r\n")):
+            client, other = self.connect(first), self.connect()
+            for changed, answer in ((False, b"%0\r\n" if second == 3 else b"*0\r\n"), (True, nothing)):
+                self.assertEqual(client.call("HELLO", first) and client.call("WATCH", "md:a"), "OK")
+                client.call("HELLO", second)
+                if changed:
+                    other.call("SET", "md:a", second)
+                client.call("MULTI")
+                client.call("HGETALL", "md:none")
+                raw = client.call_raw("EXEC")
+                self.assertEqual(raw, answer if changed else b"*1\r\n" + answer)
+
     def test_nothing_runs_before_exec(self):
         connection = self.connect()
         connection.pipeline([("MULTI",), ("SET", "md:a", 1)])

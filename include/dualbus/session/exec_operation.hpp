@@ -55,6 +55,8 @@ class exec_operation final : public operation {
     bool abandoned() const override { return exec_.abandoned(); }
     /// The connection on which everything was queued is still there.
     bool holds_all() const;
+    /// Has the bus answer in the client's protocol, which may be another one since WATCH.
+    void speak(resp::protocol version, base::time_point now);
 
     exec_operation& exec_;
     const command::bus_index bus_;
@@ -65,6 +67,7 @@ class exec_operation final : public operation {
     std::vector<backend::pipeline::collected> requests_;  // none if they are plain
     std::string problem_;                                 // the first error before EXEC, as an error's text
     bool answered_ = false;
+    bool respoken_ = false;  // the link speaks another protocol than it says
   };
 
   void start_plain(std::unique_ptr<transaction> what);
