@@ -41,12 +41,16 @@ class RestTest(DrainingStackTest):
         self.assertEqual(found, added)
 
     def test_it_is_watched_again_while_it_is_not_drained(self):
-        self.waiting_reader()
+        self.old.xgroup_create("quiet", "g", "$", mkstream=True)
+        reader = self.connect()
+        reader.send_raw(encode("XREADGROUP", "GROUP", "g", "c", "BLOCK", 0, "STREAMS", "quiet", ">"))
+        self.wait_drained()
         self.leave_alone()
         self.old.xgroup_create("s", "other", "0")
         self.old.xadd("s", {"for": "both"})
         wait_for(lambda: self.connections() == 2, "the watcher is back")
         self.old.xgroup_destroy("s", "other")
+        self.connect().call("XREADGROUP", "GROUP", "g", "c", "NOACK", "STREAMS", "s", ">")
         self.wait_drained()
         self.leave_alone()
 
