@@ -1,13 +1,13 @@
 """SELECT: several databases, each on every bus."""
-import os
 import shutil
 import tempfile
 import unittest
 
 import yaml
 
-from harness import ENGINE_LOGIC, MARKETDATA, ROOT, Daemon, Redis, StackTest, free_port, wait_for
-from resp import Connection, encode
+from harness import ENGINE_LOGIC, MARKETDATA, Daemon, StackTest, free_port, wait_for
+from plain_stack import PlainStackTest
+from resp import encode
 
 FIRST = 2  # the bus's number of the clients' database 0
 
@@ -213,24 +213,10 @@ DBSIZE
 """.strip().splitlines()]
 
 
-class PlainTest(unittest.TestCase):
+class PlainTest(PlainStackTest):
     def test_one_bus_with_16_databases_answers_as_redis_does(self):
-        directory = tempfile.mkdtemp(prefix="dualbus-test-")
-        self.addCleanup(shutil.rmtree, directory, ignore_errors=True)
-        bus, bare = (Redis(name, directory).start() for name in ("main", "bare"))
-        self.addCleanup(bus.kill)
-        self.addCleanup(bare.kill)
-        with open(os.path.join(ROOT, "config", "plain.yaml"), encoding="utf-8") as file:
-            config = yaml.safe_load(file)
-        config["listen"]["port"], config["admin"]["port"] = free_port(), free_port()
-        config["buses"]["main"]["endpoint"] = bus.endpoint
-        daemon = Daemon(directory, config)
-        daemon.start()
-        self.addCleanup(daemon.kill)
         for protocol in (2, 3):
-            through, direct = (Connection(to.address, protocol=protocol) for to in (daemon, bare))
-            self.addCleanup(through.close)
-            self.addCleanup(direct.close)
+            through, direct = self.connect(protocol=protocol), self.connect(self.bare, protocol)
             replies = []
             for request in TRANSCRIPT:
                 replies.append(through.call_raw(*request))

@@ -2,17 +2,13 @@
 same, byte for byte. The requests stand in test/transcripts."""
 import glob
 import os
-import re
 import shlex
-import shutil
-import tempfile
 import unittest
 
-import yaml
-
 from differential_test import TRANSCRIPT
-from harness import ROOT, Daemon, Redis, free_port, make_config, wait_for
-from resp import Connection, encode
+from harness import ROOT, Daemon, Redis, make_config
+from plain_stack import PlainStackTest
+from resp import encode
 
 FILES = sorted(glob.glob(os.path.join(ROOT, "test", "transcripts", "*.txt")))
 
@@ -41,42 +37,11 @@ def load(path):
 GROUPS = {os.path.splitext(os.path.basename(path))[0]: load(path) for path in FILES}
 
 
-class DifferentialCommandsTest(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.directory = tempfile.mkdtemp(prefix="dualbus-test-")
-        cls.addClassCleanup(shutil.rmtree, cls.directory, ignore_errors=True)
-        cls.bus, cls.bare = (Redis(name, cls.directory).start() for name in ("main", "bare"))
-        cls.addClassCleanup(cls.bus.kill)
-        cls.addClassCleanup(cls.bare.kill)
-        with open(os.path.join(ROOT, "config", "plain.yaml"), encoding="utf-8") as file:
-            config = yaml.safe_load(file)
-        config["listen"]["port"], config["admin"]["port"] = free_port(), free_port()
-        config["buses"]["main"]["endpoint"] = cls.bus.endpoint
-        cls.daemon = Daemon(cls.directory, config)
-        cls.daemon.start()
-        cls.addClassCleanup(cls.daemon.kill)
-
-    def setUp(self):
-        self.addCleanup(self.check)  # behind the end of the connections
-
-    def check(self, daemon=None):
-        daemon = daemon or self.daemon
-        self.assertTrue(daemon.running(), daemon.log())
-        self.assertEqual(daemon.sanitizer_report(), "")
-        wait_for(daemon.gauges_are_zero, "gauges at zero")
-
+class DifferentialCommandsTest(PlainStackTest):
     def pair(self, protocol, daemon=None):
         """Connections to both, which hold nothing."""
-        for server in (self.bus, self.bare):
-            with server.client() as client:
-                client.flushall()
-                client.script_flush()
-        result = []
-        for server in (daemon or self.daemon, self.bare):
-            result.append(Connection(server.address, protocol=protocol))
-            self.addCleanup(result[-1].close)
-        return result
+        self.flush()
+        return self.connect(daemon, protocol), self.connect(self.bare, protocol)
 
     @staticmethod
     def replies(connection, request):

@@ -1,14 +1,9 @@
 """config/plain.yaml before one Redis, and a bare Redis: the same requests, the same replies, byte for byte."""
-import os
 import shlex
-import shutil
-import tempfile
 import unittest
 
-import yaml
-
-from harness import ROOT, Daemon, Redis, free_port, wait_for
-from resp import Connection, encode
+from plain_stack import PlainStackTest
+from resp import encode
 from transcript_test import REQUESTS
 
 # What transcript_test.py leaves out, as it has two buses. Nothing depends on time, chance or the order of a hash table.
@@ -128,43 +123,7 @@ TRANSCRIPT = REQUESTS + [
 EVERYTHING = b"".join(encode(*request) for request in TRANSCRIPT)
 
 
-class DifferentialTest(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.directory = tempfile.mkdtemp(prefix="dualbus-test-")
-        cls.addClassCleanup(shutil.rmtree, cls.directory, ignore_errors=True)
-        cls.bus, cls.bare = (Redis(name, cls.directory).start() for name in ("main", "bare"))
-        cls.addClassCleanup(cls.bus.kill)
-        cls.addClassCleanup(cls.bare.kill)
-        with open(os.path.join(ROOT, "config", "plain.yaml"), encoding="utf-8") as file:
-            config = yaml.safe_load(file)
-        config["listen"]["port"], config["admin"]["port"] = free_port(), free_port()
-        config["buses"]["main"]["endpoint"] = cls.bus.endpoint
-        cls.daemon = Daemon(cls.directory, config)
-        cls.daemon.start()
-        cls.addClassCleanup(cls.daemon.kill)
-
-    def setUp(self):
-        self.addCleanup(self.check)  # behind the end of the connections
-        self.flush()
-
-    def flush(self):
-        for server in (self.bus, self.bare):
-            with server.client() as client:
-                client.flushall()
-                client.script_flush()
-                client.execute_command("FUNCTION", "FLUSH")
-
-    def check(self):
-        self.assertTrue(self.daemon.running(), self.daemon.log())
-        self.assertEqual(self.daemon.sanitizer_report(), "")
-        wait_for(self.daemon.gauges_are_zero, "gauges at zero")
-
-    def connect(self, to, protocol=2):
-        connection = Connection(to.address, protocol=protocol)
-        self.addCleanup(connection.close)
-        return connection
-
+class DifferentialTest(PlainStackTest):
     def test_each_reply_is_that_of_redis(self):
         for protocol in (2, 3):
             self.flush()

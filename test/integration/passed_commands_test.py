@@ -1,13 +1,8 @@
 """config/plain.yaml passes commands about one server on: what they answer is the Redis's own, whatever it is."""
-import os
-import shutil
-import tempfile
 import unittest
 
-import yaml
-from harness import ROOT
-from resp import Connection
-from servers import Daemon, Redis, free_port, wait_for
+from plain_stack import PlainStackTest
+from servers import wait_for
 
 PASSED = ("SAVE", "LASTSAVE", "SAVE x", "CONFIG SET maxmemory-samples 7", "CONFIG GET maxmemory-samples", "CONFIG GET databases maxclients",
           "CONFIG RESETSTAT", "CONFIG REWRITE", "CONFIG SET nosuch 1", "CONFIG", "CONFIG nosuch", "DEBUG SLEEP 0", "DEBUG JMAP", "DEBUG nosuch",
@@ -18,26 +13,7 @@ REFUSED = ("SHUTDOWN NOSAVE", "REPLICAOF NO ONE", "SLAVEOF NO ONE", "SYNC", "PSY
            "MODULE LOAD x", "SCRIPT DEBUG YES")
 
 
-class PassedCommandsTest(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.directory = tempfile.mkdtemp(prefix="dualbus-test-")
-        cls.addClassCleanup(shutil.rmtree, cls.directory, ignore_errors=True)
-        cls.bus = Redis("main", cls.directory).start()
-        cls.addClassCleanup(cls.bus.kill)
-        with open(os.path.join(ROOT, "config", "plain.yaml"), encoding="utf-8") as file:
-            config = yaml.safe_load(file)
-        config["listen"]["port"], config["admin"]["port"] = free_port(), free_port()
-        config["buses"]["main"]["endpoint"] = cls.bus.endpoint
-        cls.daemon = Daemon(cls.directory, config)
-        cls.daemon.start()
-        cls.addClassCleanup(cls.daemon.kill)
-
-    def connect(self, to=None, protocol=2):
-        connection = Connection((to or self.daemon).address, protocol=protocol)
-        self.addCleanup(connection.close)
-        return connection
-
+class PassedCommandsTest(PlainStackTest):
     def test_they_answer_what_the_redis_answers(self):
         for protocol in (2, 3):
             through, direct = self.connect(protocol=protocol), self.connect(self.bus, protocol)
