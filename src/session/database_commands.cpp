@@ -1,7 +1,6 @@
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/session/database_commands.hpp>
 #include <dualbus/session/session.hpp>
-#include <dualbus/session/transaction.hpp>
 #include <dualbus/session/worker_context.hpp>
 
 #include <string>
@@ -34,23 +33,16 @@ void run_select(worker_context& context, session& client, const request& what) {
   const auto index = base::parse_int64(what.args[1]);
   if (!index) return client.refuse(what.command, "ERR value is not an integer or out of range");
   if (!is_database(context, *index)) return client.refuse(what.command, out_of_range);
-  const auto database = static_cast<std::uint8_t>(*index);
-  // The watched keys are on a connection that stays in its database.
-  const transaction* const watching = client.current_transaction();
-  if (database != client.database() && watching != nullptr && watching->watches()) {
-    return client.refuse(what.command,
-                         "NOTSUPPORTED SELECT of another database is not available between WATCH and EXEC: "
-                         "send it before WATCH or after EXEC");
-  }
-  client.set_database(database);
+  client.set_database(static_cast<std::uint8_t>(*index));
   client.answer(what.command, metrics::outcome::ok, [](resp::encoder& out) { out.status("OK"); });
 }
 
-bool chooses_another_database(const worker_context& context, const session& client,
-                              const command::command_spec& spec, const request& what) {
-  if (spec.name != "select" || what.args.size() != 2) return false;
+std::optional<std::uint8_t> chosen_database(const worker_context& context, const command::command_spec& spec,
+                                            const request& what) {
+  if (spec.name != "select" || what.args.size() != 2) return std::nullopt;
   const auto index = base::parse_int64(what.args[1]);
-  return index && is_database(context, *index) && *index != client.database();
+  if (!index || !is_database(context, *index)) return std::nullopt;
+  return static_cast<std::uint8_t>(*index);
 }
 
 void forward_between_databases(worker_context& context, session& client, const request& what,

@@ -216,7 +216,7 @@ bool dispatch(worker_context& context, session& client, request what) {
   // They change the protocol or the database, and so the connection that requests take: none may overtake an
   // earlier one. And subscriptions begin and end between replies.
   const bool waits = spec.name == "hello" || spec.name == "reset" || spec.route == route::subscribe ||
-                     chooses_another_database(context, client, spec, what);
+                     chosen_database(context, spec, what).value_or(client.database()) != client.database();
   if (waits && client.await_replies()) return false;
   if (const std::string fault = refusal(client, spec, what); !fault.empty()) {
     spoil_transaction(client, &spec);

@@ -16,13 +16,6 @@ constexpr std::string_view multi = "*1\r\n$5\r\nMULTI\r\n";
 constexpr std::string_view exec = "*1\r\n$4\r\nEXEC\r\n";
 constexpr std::string_view nothing_done = "-EXECABORT Transaction discarded because of previous errors.\r\n";
 
-/// For replies that nobody needs.
-class nobody final : public backend::reply_sink {
-  void on_reply(std::uint32_t, const backend::reply_view&) override {}
-  void on_failure(std::uint32_t, backend::failure) override {}
-  bool abandoned() const override { return true; }
-};
-
 void tell(const std::vector<backend::pipeline::collected>& requests, std::string_view reply) {
   for (const auto& r : requests) r.sink->on_reply(r.part, {reply, reply[0], {}});
 }
@@ -30,12 +23,11 @@ void tell(const std::vector<backend::pipeline::collected>& requests, std::string
 }  // namespace
 
 void exec_operation::block::speak(resp::protocol version, base::time_point now) {
-  static nobody ignored;
   if (link_->version == version) return;
   const std::string_view hello[] = {"HELLO", version == resp::protocol::resp3 ? "3" : "2"};
   resp::encoder(link_->requests.begin()).request(hello);
-  link_->requests.end(ignored, 0, now);
-  respoken_ = true;
+  link_->requests.end(nobody(), 0, now);
+  changed_ = true;
 }
 
 exec_operation::exec_operation(worker_context& context, session& owner, std::uint16_t command)
@@ -70,6 +62,7 @@ void exec_operation::start(std::unique_ptr<transaction> what) {
     blocks_.push_back(std::make_unique<block>(*this, bus));
     if (watched) decider_ = blocks_.back().get();
     stage.take(bus, blocks_.back()->bytes_, blocks_.back()->requests_);
+    blocks_.back()->databases_ = stage.databases(bus);
     blocks_.back()->count_ = blocks_.back()->requests_.size();
   }
   for (const auto& [bus, key] : stage.added()) added_.emplace_back(bus, key);
@@ -80,6 +73,7 @@ void exec_operation::start(std::unique_ptr<transaction> what) {
   if (decider_ != nullptr && !lost && !gone) {
     decider_->link_ = what->take_link();
     decider_->speak(owner_->protocol(), context_.now);
+    decider_->elsewhere_ = what->watching_database() != database_;
   }
   stage.give_transaction(std::move(what));
 
@@ -93,7 +87,7 @@ void exec_operation::start(std::unique_ptr<transaction> what) {
                       metrics::outcome::refused);
   }
   if (blocks_.empty()) return conclude();
-  if (blocks_.size() == 1) return send_at_once(*blocks_.front());
+  if (blocks_.size() == 1 && !blocks_.front()->selects()) return send_at_once(*blocks_.front());
   send_to_queue();
 }
 
@@ -139,11 +133,20 @@ void exec_operation::send_to_queue() {
   outstanding_ = blocks_.size();
   for (const auto& b : blocks_) {
     base::chunk_queue& out = b->link_->requests.begin();
+    choose_databases(*b, out);
     out.append(multi);
     out.splice(b->bytes_);
-    b->link_->requests.end_block(*b, static_cast<std::uint32_t>(b->count_) + 1, context_.now);
+    b->link_->requests.end_block(*b, b->before_exec(), context_.now);
   }
   set_deadline();
+}
+
+// A bus that lacks one of the databases says so before anything is carried out.
+void exec_operation::choose_databases(block& of, base::chunk_queue& out) {
+  if (!of.selects()) return;
+  of.databases_.push_back(database_);
+  for (const int database : of.databases_) append_select(context_, of.bus_, database, out);
+  of.changed_ = true;
 }
 
 bool exec_operation::borrow_links() {
@@ -182,7 +185,7 @@ void exec_operation::all_queued() {
 
 void exec_operation::send_exec(block& to) {
   to.link_->requests.begin().append(exec);
-  to.link_->requests.end(to, static_cast<std::uint32_t>(to.count_) + 1, context_.now);
+  to.link_->requests.end(to, to.before_exec(), context_.now);
 }
 
 void exec_operation::decided() {
@@ -207,11 +210,11 @@ bool exec_operation::block::holds_all() const {
 }
 
 void exec_operation::block::on_reply(std::uint32_t part, const backend::reply_view& reply) {
-  if (part > count_) return exec_.executed(*this, reply);
+  if (part >= before_exec()) return exec_.executed(*this, reply);
   if (reply.is_error() && problem_.empty()) {
     problem_ = resp::reply_reader(reply.bytes).next().text;
   }
-  if (exec_.executing_ || part < count_) return;
+  if (exec_.executing_ || part + 1 < before_exec()) return;
   connection_ = link_ != nullptr ? link_->requests.connection_number() : 0;
   if (link_ != nullptr) link_->requests.set_outlasting(false);
   answered_ = true;
@@ -308,6 +311,7 @@ void exec_operation::abort(std::string_view reply_bytes, metrics::outcome outcom
     destroy();
   } else {
     owner_->silence(*this, *last_);
+    owner_->set_database(database_);  // no SELECT was carried out
     reply().append(reply_bytes);
     owner_->release_behind_exec();
     finish(outcome);
@@ -325,7 +329,7 @@ void exec_operation::conclude() {
 
 void exec_operation::give_back(block& of, bool reusable) {
   if (of.link_ == nullptr) return;
-  reusable &= !of.respoken_;
+  reusable &= !of.changed_;
   context_.bus(of.bus_).dedicated().release(*std::exchange(of.link_, nullptr), reusable, context_.now);
 }
 

@@ -83,11 +83,12 @@ void transaction::clear(std::size_t keep) {
   changes_.clear();
   count_ = 0;
   bus_ = command::no_bus;
-  spoiled_ = crosses_ = lost_ = false;
+  spoiled_ = crosses_ = lost_ = selects_ = false;
 }
 
-void transaction::watch_over(backend::link& link, command::bus_index bus) {
+void transaction::watch_over(backend::link& link, command::bus_index bus, std::uint8_t database) {
   link_ = &link;
+  watching_database_ = database;
   watched_bus_ = bus;
   connection_ = 0;
 }
@@ -122,7 +123,7 @@ transaction& session::open_transaction() {
 }
 
 void session::begin_transaction() {
-  open_transaction();
+  open_transaction().begin(database_);
   in_transaction_ = true;
 }
 

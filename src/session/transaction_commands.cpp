@@ -84,9 +84,8 @@ std::string queue_fault(worker_context& context, const session& client, const co
                         const request& what) {
   if (spec.flags.find('X') != std::string_view::npos) return "ERR Command not allowed inside a transaction";
   plan& p = context.plan;
-  context.router(client.database()).make_plan(spec, what.args, p);
+  context.router(client.current_transaction()->database()).make_plan(spec, what.args, p);
   if (p.what == plan::action::refuse) return p.error;
-  if (chooses_another_database(context, client, spec, what)) return not_here("SELECT of another database");
   return rounds_fault(spec, what, p);
 }
 
@@ -118,7 +117,8 @@ bool run_exec(worker_context& context, session& client, std::uint16_t command) {
     return true;
   }
   // On connections of its own it would overtake earlier requests.
-  if ((what->may_cross() || what->watches()) && client.await_replies()) return false;
+  const bool own = what->may_cross() || what->watches() || what->selects();
+  if (own && client.await_replies()) return false;
   std::unique_ptr<transaction> taken = client.take_transaction();
   exec_operation* const op = context.transactions.operations.create(context, client, command);
   client.enqueue(*op);
@@ -139,6 +139,7 @@ void queue_request(worker_context& context, session& client, const command_spec&
           p.what == plan::action::forward || p.what == plan::action::add || p.what == plan::action::block;
       if (p.what != plan::action::local) queue.note_bus(one_bus ? p.bus : command::no_bus);
       note_plain(context, client, spec, what);
+      if (const auto database = chosen_database(context, spec, what)) queue.select(*database);
       if (spec.route == route::scripting) spread_script(context, client, spec, what, p.bus);
     } else {
       fault = "ERR dualbus: the transaction takes more memory than limits.max_request: send it in parts";

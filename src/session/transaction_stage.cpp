@@ -1,10 +1,14 @@
 #include <dualbus/command/command_table.hpp>
+#include <dualbus/resp/encoder.hpp>
 #include <dualbus/session/dispatcher.hpp>
 #include <dualbus/session/session.hpp>
 #include <dualbus/session/transaction_stage.hpp>
 #include <dualbus/session/worker_context.hpp>
 
+#include <algorithm>
 #include <limits>
+#include <string>
+#include <string_view>
 #include <utility>
 
 namespace dualbus::session {
@@ -14,7 +18,43 @@ constexpr std::size_t no_limit = std::numeric_limits<std::size_t>::max() / 4;
 constexpr std::size_t most_spares = 64;
 constexpr std::size_t spare_bytes = std::size_t{64} << 10;
 
+class nobody_sink final : public backend::reply_sink {
+  void on_reply(std::uint32_t, const backend::reply_view&) override {}
+  void on_failure(std::uint32_t, backend::failure) override {}
+  bool abandoned() const override { return true; }
+};
+
 }  // namespace
+
+backend::reply_sink& nobody() {
+  static nobody_sink ignored;
+  return ignored;
+}
+
+void append_select(worker_context& context, command::bus_index bus, int database, base::chunk_queue& out) {
+  const std::string number = std::to_string(context.configuration().buses[bus].database + database);
+  const std::string_view select[] = {"SELECT", number};
+  resp::encoder(out).request(select);
+}
+
+transaction_stage::held_requests::held_requests(worker_context& of, const backend::pipeline_settings& settings,
+                                                command::bus_index index)
+    : context(of), bus(index), held(of.bus_chunks, settings, of.metrics.buses[index]) {}
+
+void transaction_stage::held_requests::begin(int in_database) {
+  chosen.clear();
+  first = database = in_database;
+}
+
+backend::pipeline& transaction_stage::held_requests::requests(int in_database) {
+  if (in_database == database) return held;
+  database = in_database;
+  append_select(context, bus, database, held.begin());
+  held.end(nobody(), 0, context.now);
+  const bool known = database == first || std::find(chosen.begin(), chosen.end(), database) != chosen.end();
+  if (!known) chosen.push_back(database);
+  return held;
+}
 
 // How much is queued was limited when it was: what is sent here is always taken.
 transaction_stage::transaction_stage(worker_context& context)
@@ -26,12 +66,13 @@ transaction_stage::~transaction_stage() = default;
 
 void transaction_stage::play(session& client, const transaction& what) {
   for (std::size_t i = buses_.size(); i < context_.bus_count(); ++i) {
-    buses_.push_back(
-        std::make_unique<backend::pipeline>(context_.bus_chunks, settings_, context_.metrics.buses[i]));
+    const auto bus = static_cast<command::bus_index>(i);
+    buses_.push_back(std::make_unique<held_requests>(context_, settings_, bus));
   }
   added_.clear();
   for (std::size_t i = 0; i < buses_.size(); ++i) {
-    context_.bus(static_cast<command::bus_index>(i)).divert(buses_[i].get());
+    buses_[i]->begin(client.database());
+    context_.bus(buses_[i]->bus).divert(buses_[i].get());
   }
   playing_ = true;
   std::string_view rest = what.requests();

@@ -10,8 +10,8 @@
 namespace dualbus::session {
 
 watch_operation::watch_operation(worker_context& context, session& owner, std::uint16_t command,
-                                 command::bus_index bus)
-    : operation(context, owner, command), bus_(bus) {
+                                 command::bus_index bus, bool selects)
+    : operation(context, owner, command), bus_(bus), selects_(selects) {
   owner.hold();
   const auto limit = context.configuration().backend.request_timeout;
   if (limit.count() == 0) return;
@@ -30,14 +30,23 @@ void watch_operation::stop_clock() {
   if (timer_) context_.timers.cancel(*std::exchange(timer_, std::nullopt));
 }
 
-void watch_operation::on_reply(std::uint32_t, const backend::reply_view& answer) {
+void watch_operation::on_reply(std::uint32_t part, const backend::reply_view& answer) {
+  if (selects_ && part == 0) {
+    if (owner_ != nullptr && answer.is_error()) error_ = answer.bytes;
+    return;
+  }
   stop_clock();
   if (owner_ == nullptr) return destroy();
   transaction* const what = owner_->current_transaction();
-  if (!answer.is_error() && what->watches()) what->watching();
+  if (!error_.empty()) {
+    what->unwatch();  // it would watch keys of the database before
+  } else if (!answer.is_error() && what->watches()) {
+    what->watching();
+  }
   owner_->release();
-  reply().append(answer.bytes);
-  finish(answer.is_error() ? metrics::outcome::redis_error : metrics::outcome::ok);
+  const bool failed = !error_.empty() || answer.is_error();
+  reply().append(error_.empty() ? answer.bytes : error_);
+  finish(failed ? metrics::outcome::redis_error : metrics::outcome::ok);
 }
 
 void watch_operation::on_failure(std::uint32_t, backend::failure why) {
@@ -71,13 +80,17 @@ bool start_watch(worker_context& context, session& client, const request& what) 
       client.refuse(what.command, no_connection_text(context, bus));
       return true;
     }
-    of.watch_over(*link, bus);
+    of.watch_over(*link, bus, client.database());
   }
-  auto* const op = new watch_operation(context, client, what.command, bus);
+  const bool selects = of.watching_database() != client.database();
+  auto* const op = new watch_operation(context, client, what.command, bus, selects);
   client.enqueue(*op);
   backend::pipeline& requests = of.watching_link()->requests;
-  resp::encoder(requests.begin()).request(what.args);
-  requests.end(*op, 0, context.now);
+  base::chunk_queue& out = requests.begin();
+  if (selects) append_select(context, bus, client.database(), out);
+  of.set_watching_database(client.database());
+  resp::encoder(out).request(what.args);
+  requests.end_block(*op, selects ? 2 : 1, context.now);
   return true;
 }
 

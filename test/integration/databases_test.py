@@ -94,21 +94,70 @@ class DatabasesTest(StackTest):
         self.assertEqual(other.call("MGET", "a", "md:b"), [None, None])
         self.assertEqual(self.of_bus(MARKETDATA, FIRST + 1).get("md:b"), b"1")
 
-        client.call("MULTI")
-        self.assertIn("NOTSUPPORTED SELECT of another database", client.call("SELECT", 2))
-        self.assertIn("EXECABORT", client.call("EXEC"))
-
-        self.assertEqual(client.call("WATCH", "a"), "OK")
-        self.assertIn("NOTSUPPORTED SELECT of another database", client.call("SELECT", 0))
-        other.call("SET", "a", "of database 0")
-        client.call("MULTI")
-        client.call("GET", "a")
-        self.assertEqual(client.call("EXEC"), [b"2"])
         client.call("WATCH", "a")
         self.of_bus(ENGINE_LOGIC, 1).set("a", 7)
         client.call("MULTI")
         client.call("GET", "a")
         self.assertEqual(client.call("EXEC"), None)
+
+    def run_transaction(self, client, *requests):
+        replies = [client.call("MULTI"), *(client.call(*request) for request in requests)]
+        self.assertEqual(replies, ["OK"] + ["QUEUED"] * len(requests))
+        return client.call("EXEC")
+
+    def test_a_transaction_goes_through_several_databases(self):
+        for protocol in (2, 3):
+            client = self.connect(protocol)
+            client.call("FLUSHALL")
+            select = [("SELECT", number) for number in range(4)]
+            self.assertEqual(self.run_transaction(
+                client, ("SET", "md:k", "0"), select[1], ("SET", "md:k", "1"), ("SET", "k", "1"), select[3],
+                ("SET", "k", "3"), select[1], ("APPEND", "md:k", "+"), ("MGET", "k", "md:k")),
+                ["OK", "OK", "OK", "OK", "OK", "OK", "OK", 2, [b"1", b"1+"]])
+            self.assertEqual(client.call("MGET", "k", "md:k"), [b"1", b"1+"])  # it stays where it was led
+            self.assertEqual(self.of_bus(MARKETDATA, FIRST).get("md:k"), b"0")
+            self.assertEqual(self.of_bus(MARKETDATA, FIRST + 1).get("md:k"), b"1+")
+            self.assertEqual(self.of_bus(ENGINE_LOGIC, 3).get("k"), b"3")
+            # One bus only, an XADD of each sort, and connections that are used again afterwards.
+            self.assertEqual(self.run_transaction(client, select[0], ("INCR", "k"), select[2], ("INCR", "k")), ["OK", 1, "OK", 1])
+            added = self.run_transaction(client, select[1], ("XADD", "s", "*", "message_type", "market_data"), select[0],
+                                         ("XADD", "s", "*", "message_type", "market_data"))
+            self.assertEqual([self.of_bus(ENGINE_LOGIC, 1).xlen("s"), self.of_bus(MARKETDATA, FIRST).xlen("s")], [1, 1])
+            self.assertEqual(client.call("XRANGE", "s", "-", "+")[0][0], added[3])
+            self.assertEqual(self.run_transaction(client, select[3]), ["OK"])
+            self.assertEqual(self.run_transaction(client, ("GET", "k"), ("GET", "md:k")), [b"3", None])
+
+    def test_select_within_a_transaction_counts_only_if_that_is_carried_out(self):
+        client, other = self.connect(), self.connect()
+        self.run_transaction(other, ("SET", "k", "0"), ("SELECT", 1), ("SET", "k", "1"))
+        client.call("MULTI")
+        client.call("SELECT", 1)
+        self.assertEqual(client.call("DISCARD"), "OK")
+        self.assertEqual(client.call("GET", "k"), b"0")
+        client.call("MULTI")
+        client.call("SELECT", 1)
+        self.assertIn("unknown command", client.call("NONSENSE"))
+        self.assertIn("EXECABORT", client.call("EXEC"))
+        self.assertEqual(client.call("GET", "k"), b"0")
+        client.call("WATCH", "k")
+        self.of_bus(ENGINE_LOGIC, 0).append("k", "!")
+        self.assertEqual(self.run_transaction(client, ("SELECT", 1), ("GET", "k")), None)
+        self.assertEqual(client.call("GET", "k"), b"0!")
+
+    def test_keys_of_several_databases_can_be_watched(self):
+        client = self.connect()
+        client.call("SELECT", 1)
+        for changed in (None, 0, 1):
+            self.assertEqual(client.call("WATCH", "w"), "OK")
+            self.assertEqual(client.call("SELECT", 0), "OK")
+            self.assertEqual(client.call("WATCH", "w"), "OK")
+            if changed is not None:
+                self.of_bus(ENGINE_LOGIC, changed).incr("w")
+            self.assertEqual(client.call("SELECT", 2), "OK")
+            done = self.run_transaction(client, ("INCR", "n"), ("SELECT", 1), ("INCR", "md:n"))
+            self.assertEqual(done, [1, "OK", 1] if changed is None else None)
+            self.assertEqual([self.of_bus(ENGINE_LOGIC, 2).get("n"), self.of_bus(MARKETDATA, FIRST + 1).get("md:n")], [b"1", b"1"])
+            client.call("SELECT", 1)
 
     def test_keys_move_between_databases_of_their_bus(self):
         client = self.connect()
@@ -211,6 +260,26 @@ FLUSHALL
 SELECT 3
 DBSIZE
 """.strip().splitlines()]
+
+
+class MissingDatabaseTest(StackTest):
+    """Clients know more databases than one of the buses has."""
+    config = {"databases": 16, "buses": {MARKETDATA: {"database": FIRST}},
+              "routing": {"keys": [{"match": "md:*", "bus": MARKETDATA}]}}
+
+    def test_nothing_of_a_transaction_is_carried_out_where_a_bus_lacks_a_database(self):
+        client = self.connect()
+        for watched in (False, True):
+            if watched:
+                client.call("WATCH", "md:k")
+            client.call("MULTI")
+            for request in (("SET", "k", "v"), ("SET", "md:k", "v"), ("SELECT", 15), ("SET", "md:k", "v")):
+                self.assertEqual(client.call(*request), "QUEUED")
+            self.assertEqual(client.call("EXEC"), "EXECABORT Transaction discarded because of: ERR DB index is out of range")
+            self.assertEqual(client.call("MGET", "k", "md:k"), [None, None])
+        client.call("WATCH", "md:k")
+        client.call("SELECT", 15)
+        self.assertEqual(client.call("WATCH", "md:k"), "ERR DB index is out of range")
 
 
 class PlainTest(PlainStackTest):

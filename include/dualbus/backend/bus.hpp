@@ -18,6 +18,16 @@ class drain_listener {
   ~drain_listener() = default;
 };
 
+/// Takes what would go to a bus, as long as it is diverted.
+class diversion {
+ public:
+  /// `database` is the client's.
+  virtual pipeline& requests(int database) = 0;
+
+ protected:
+  ~diversion() = default;
+};
+
 /// One worker's access to one bus: a shared link per protocol version, and dedicated ones. The shared RESP3
 /// link comes up when a client first asks for it; one for another database than 0 likewise, and goes when it
 /// has not been used for a while.
@@ -31,7 +41,7 @@ class bus {
   /// `database` is the client's.
   pipeline& requests(resp::protocol version, int database, base::time_point now) {
     if (diverted_ != nullptr) [[unlikely]]
-      return *diverted_;
+      return diverted_->requests(database);
     if (database != 0) [[unlikely]]
       return of_database(version, database, now);
     auto& l = shared_[version == resp::protocol::resp3 ? 1 : 0];
@@ -39,8 +49,8 @@ class bus {
       open(l, version, now);
     return l->requests;
   }
-  /// As long as it is not null, requests() returns this.
-  void divert(pipeline* to) { diverted_ = to; }
+  /// As long as it is not null, requests() asks it.
+  void divert(diversion* to) { diverted_ = to; }
   dedicated_pool& dedicated() { return dedicated_; }
   /// Writes what all pipelines hold; once per turn.
   void flush(base::time_point now);
@@ -74,7 +84,7 @@ class bus {
   const link_environment environment_;
   std::unique_ptr<link> shared_[2];       // RESP2, RESP3
   std::vector<database_link> databases_;  // others than 0
-  pipeline* diverted_ = nullptr;
+  diversion* diverted_ = nullptr;
   dedicated_pool dedicated_;
   std::vector<drain_listener*> waiting_;
 };

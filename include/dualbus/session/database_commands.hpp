@@ -4,6 +4,9 @@
 #include <dualbus/command/routing_table.hpp>
 #include <dualbus/session/dispatcher.hpp>
 
+#include <cstdint>
+#include <optional>
+
 namespace dualbus::session {
 
 class session;
@@ -12,10 +15,9 @@ class worker_context;
 /// SELECT, of the databases that `databases` in the configuration allows.
 void run_select(worker_context& context, session& client, const request& what);
 
-/// True for a SELECT that would change the client's database: its requests travel over other connections
-/// then.
-bool chooses_another_database(const worker_context& context, const session& client,
-                              const command::command_spec& spec, const request& what);
+/// The database that a SELECT chooses; nothing if it is another command, or will be refused.
+std::optional<std::uint8_t> chosen_database(const worker_context& context, const command::command_spec& spec,
+                                            const request& what);
 
 /// True for commands whose arguments may name databases: MOVE, SWAPDB, COPY.
 inline bool names_databases(const command::command_spec& spec) {

@@ -28,7 +28,8 @@ class worker_context;
 /// on the shared connection, or on the one that watches. Several: on connections borrowed for it, MULTI and
 /// the requests to all of them, and EXEC when every bus has queued everything. If one has not, none gets
 /// EXEC. When keys are watched, their bus gets EXEC first, and the others only if it has carried out its
-/// part.
+/// part. So does a transaction with a SELECT of another database: before MULTI its connections choose each
+/// database once, and whoever cannot ends it.
 /// Plain requests to one bus need not be played, and have no operations: the array comes back as it is, or
 /// with the IDs translated. When nothing was carried out, the operations are silenced and the error is EXEC's
 /// whole reply.
@@ -55,6 +56,10 @@ class exec_operation final : public operation {
     bool abandoned() const override { return exec_.abandoned(); }
     /// The connection on which everything was queued is still there.
     bool holds_all() const;
+    /// Databases are to be chosen on the link.
+    bool selects() const { return elsewhere_ || !databases_.empty(); }
+    /// How many replies come before that to EXEC.
+    std::uint32_t before_exec() const { return static_cast<std::uint32_t>(databases_.size() + count_ + 1); }
     /// Has the bus answer in the client's protocol, which may be another one since WATCH.
     void speak(resp::protocol version, base::time_point now);
 
@@ -67,13 +72,16 @@ class exec_operation final : public operation {
     std::vector<backend::pipeline::collected> requests_;  // none if they are plain
     std::string problem_;                                 // the first error before EXEC, as an error's text
     bool answered_ = false;
-    bool respoken_ = false;  // the link speaks another protocol than it says
+    std::vector<int> databases_;  // which the link is to choose before MULTI, to see that they are there
+    bool elsewhere_ = false;      // the link is in another database than the client at EXEC
+    bool changed_ = false;        // the link speaks another protocol or is in another database than it says
   };
 
   void start_plain(std::unique_ptr<transaction> what);
   void answer_plain(std::string_view reply, base::duration bus_time);
   void send_at_once(block& only, std::string_view plain = {});
   void send_to_queue();
+  void choose_databases(block& of, base::chunk_queue& out);
   bool borrow_links();
   void all_queued();
   void send_exec(block& to);

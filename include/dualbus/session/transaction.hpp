@@ -63,11 +63,21 @@ class transaction {
     return requests().substr(what.key_at, what.key_bytes);
   }
   command::bus_index bus() const { return bus_; }
+  /// The client's database for what is queued next: SELECT takes effect when it is carried out.
+  std::uint8_t database() const { return database_; }
+  void select(std::uint8_t index) {
+    selects_ |= index != database_;
+    database_ = index;
+  }
+  /// True if a SELECT of another database is queued.
+  bool selects() const { return selects_; }
   /// Holds what the plain requests change, until clear().
   void begin_changes(stream::key_changes& changes);
   /// False if all requests so far go to one bus at most.
   bool may_cross() const { return crosses_; }
 
+  /// MULTI came, of a client in that database.
+  void begin(std::uint8_t database) { database_ = database; }
   /// As new, with the memory that it has; `keep` bytes at most.
   void clear(std::size_t keep);
 
@@ -77,8 +87,11 @@ class transaction {
   bool watches() const { return link_ != nullptr; }
   command::bus_index watched_bus() const { return watched_bus_; }
   backend::link* watching_link() const { return link_; }
-  /// Takes a link that was borrowed from the bus's dedicated pool.
-  void watch_over(backend::link& link, command::bus_index bus);
+  /// Takes a link that was borrowed from the bus's dedicated pool, in that database.
+  void watch_over(backend::link& link, command::bus_index bus, std::uint8_t database);
+  /// The link's, as clients count.
+  std::uint8_t watching_database() const { return watching_database_; }
+  void set_watching_database(std::uint8_t index) { watching_database_ = index; }
   /// Redis has said that it watches the keys.
   void watching();
   /// False once the connection that watched was lost: keys may have changed unseen.
@@ -98,7 +111,8 @@ class transaction {
   backend::link* link_ = nullptr;
   std::uint64_t connection_ = 0;  // the link's connection that watches, 0 before Redis has said so
   command::bus_index watched_bus_ = command::no_bus, bus_ = command::no_bus;
-  bool spoiled_ = false, crosses_ = false, lost_ = false;
+  std::uint8_t database_ = 0, watching_database_ = 0;
+  bool spoiled_ = false, crosses_ = false, lost_ = false, selects_ = false;
 };
 
 }  // namespace dualbus::session

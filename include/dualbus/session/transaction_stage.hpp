@@ -1,5 +1,6 @@
 #pragma once
 
+#include <dualbus/backend/bus.hpp>
 #include <dualbus/backend/pipeline.hpp>
 #include <dualbus/base/object_pool.hpp>
 #include <dualbus/resp/request_parser.hpp>
@@ -14,6 +15,11 @@ namespace dualbus::session {
 
 class session;
 class worker_context;
+
+/// For replies that nobody needs.
+backend::reply_sink& nobody();
+/// Appends a SELECT of the client's `database`, as that bus counts.
+void append_select(worker_context& context, command::bus_index bus, int database, base::chunk_queue& out);
 
 /// Where the requests of a transaction are carried out as if they were sent one by one, while everything that
 /// they send is kept here, by bus. So it is known, before anything goes out, which buses have a part in it.
@@ -38,11 +44,13 @@ class transaction_stage {
     std::string_view key;  // in the transaction
   };
   const std::vector<added_entry>& added() const { return added_; }
-  bool has(command::bus_index bus) const { return buses_[bus]->waiting() > 0; }
+  bool has(command::bus_index bus) const { return buses_[bus]->held.waiting() > 0; }
+  /// Databases other than the client's at the beginning which requests for the bus choose, as clients count.
+  const std::vector<int>& databases(command::bus_index bus) const { return buses_[bus]->chosen; }
   /// Moves what goes to the bus: bytes to the end of `bytes`, and who waits for the replies.
   void take(command::bus_index bus, base::chunk_queue& bytes,
             std::vector<backend::pipeline::collected>& requests) {
-    buses_[bus]->take(bytes, requests);
+    buses_[bus]->held.take(bytes, requests);
   }
 
   // --- kept for the next one
@@ -53,9 +61,22 @@ class transaction_stage {
   base::object_pool<exec_operation> operations;
 
  private:
+  // What is kept of one bus's requests, with a SELECT before those that are in another database.
+  struct held_requests final : backend::diversion {
+    held_requests(worker_context& context, const backend::pipeline_settings& settings, command::bus_index bus);
+    void begin(int in_database);
+    backend::pipeline& requests(int in_database) override;
+
+    worker_context& context;
+    const command::bus_index bus;
+    backend::pipeline held;
+    std::vector<int> chosen;
+    int first = 0, database = 0;
+  };
+
   worker_context& context_;
   backend::pipeline_settings settings_;
-  std::vector<std::unique_ptr<backend::pipeline>> buses_;
+  std::vector<std::unique_ptr<held_requests>> buses_;
   std::vector<added_entry> added_;
   std::vector<std::unique_ptr<transaction>> spares_;
   resp::request_parser parser_;

@@ -5,6 +5,7 @@
 #include <dualbus/session/timer_queue.hpp>
 
 #include <optional>
+#include <string>
 
 namespace dualbus::session {
 
@@ -12,7 +13,9 @@ namespace dualbus::session {
 /// travel on others and wait until the keys are watched.
 class watch_operation final : public operation {
  public:
-  watch_operation(worker_context& context, session& owner, std::uint16_t command, command::bus_index bus);
+  /// `selects`: the reply to a SELECT comes first.
+  watch_operation(worker_context& context, session& owner, std::uint16_t command, command::bus_index bus,
+                  bool selects);
   ~watch_operation() override;
 
   void on_reply(std::uint32_t part, const backend::reply_view& reply) override;
@@ -26,6 +29,8 @@ class watch_operation final : public operation {
 
   command::bus_index bus_;
   std::optional<timer_queue::id> timer_;
+  const bool selects_;
+  std::string error_;  // the reply to SELECT, if it is one
   bool timed_out_ = false;
 };
 
