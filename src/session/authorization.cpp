@@ -1,6 +1,7 @@
 #include <dualbus/session/authorization.hpp>
 #include <dualbus/session/session.hpp>
 #include <dualbus/session/traffic_gate.hpp>
+#include <dualbus/session/transaction.hpp>
 #include <dualbus/session/worker_context.hpp>
 
 #include <string>
@@ -36,13 +37,18 @@ bool authorize(worker_context& context, session& client, const command::command_
   return false;
 }
 
+bool writes(const session& client, const command::command_spec& spec, const request& what) {
+  if (spec.name != "exec") return may_write(spec, what.args);
+  return client.in_transaction() && client.current_transaction()->writes();
+}
+
 }  // namespace
 
 admission admit(worker_context& context, session& client, const command::command_spec& spec,
                 const request& what) {
   if (context.access().restricts() && !authorize(context, client, spec, what)) return admission::refused;
   traffic_gate& gate = *context.gate;
-  if (gate.pauses(spec, context.now)) {
+  if (gate.paused(context.now) && gate.pauses(spec, writes(client, spec, what), context.now)) {
     client.await_unpause();
     return admission::held;
   }

@@ -27,6 +27,22 @@ bool is_shown(std::size_t index, resp::arguments args) {
                                'a') == std::string::npos;
 }
 
+// A script's first line may name flags (script.c, scriptFlagsList): #!lua flags=no-writes,allow-stale
+bool says_no_writes(std::string_view script) {
+  if (!script.starts_with("#!")) return false;
+  std::string_view rest = script.substr(0, script.find('\n'));
+  const std::size_t flags = rest.find(" flags=");
+  if (flags == std::string_view::npos) return false;
+  rest.remove_prefix(flags + 7);
+  rest = rest.substr(0, rest.find(' '));
+  while (!rest.empty()) {
+    const std::string_view flag = rest.substr(0, rest.find(','));
+    if (flag == "no-writes") return true;
+    rest.remove_prefix(std::min(rest.size(), flag.size() + 1));
+  }
+  return false;
+}
+
 std::string timestamp() {
   const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
   const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(since_epoch).count();
@@ -35,8 +51,9 @@ std::string timestamp() {
 
 }  // namespace
 
-bool may_write(const command::command_spec& spec) {
+bool may_write(const command::command_spec& spec, resp::arguments args) {
   if (has_flag(spec, 'w')) return true;
+  if (spec.name == "eval" && args.size() > 1 && says_no_writes(args[1])) return false;
   // Redis's CMD_MAY_REPLICATE.
   return spec.name == "publish" || spec.name == "spublish" || spec.name == "pfcount" ||
          spec.name == "xgroup" || (spec.route == command::route::scripting && !spec.name.ends_with("_ro"));
@@ -49,9 +66,9 @@ void traffic_gate::pause(base::time_point until, bool writes_only) {
 }
 
 // CLIENT goes through, so that somebody can end the pause.
-bool traffic_gate::pauses(const command::command_spec& spec, base::time_point now) const {
+bool traffic_gate::pauses(const command::command_spec& spec, bool writes, base::time_point now) const {
   if (!paused(now) || spec.name == "client") return false;
-  return !writes_only_ || may_write(spec);
+  return !writes_only_ || writes;
 }
 
 void traffic_gate::set_tapped(bool value) {

@@ -83,7 +83,7 @@ void transaction::clear(std::size_t keep) {
   changes_.clear();
   count_ = 0;
   bus_ = command::no_bus;
-  spoiled_ = crosses_ = lost_ = selects_ = false;
+  spoiled_ = crosses_ = lost_ = selects_ = writes_ = false;
 }
 
 void transaction::watch_over(backend::link& link, command::bus_index bus, std::uint8_t database) {

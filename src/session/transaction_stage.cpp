@@ -37,7 +37,8 @@ void append_select(worker_context& context, command::bus_index bus, int database
   resp::encoder(out).request(select);
 }
 
-transaction_stage::held_requests::held_requests(worker_context& of, const backend::pipeline_settings& settings,
+transaction_stage::held_requests::held_requests(worker_context& of,
+                                                const backend::pipeline_settings& settings,
                                                 command::bus_index index)
     : context(of), bus(index), held(of.bus_chunks, settings, of.metrics.buses[index]) {}
 

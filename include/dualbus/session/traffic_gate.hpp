@@ -23,7 +23,8 @@ class traffic_gate {
   void unpause() { paused_until_ = {}; }
   bool paused(base::time_point now) const { return now < paused_until_; }
   base::time_point paused_until() const { return paused_until_; }
-  bool pauses(const command::command_spec& spec, base::time_point now) const;
+  /// `writes`: what may_write() says of the request.
+  bool pauses(const command::command_spec& spec, bool writes, base::time_point now) const;
 
   /// Whether anybody on any worker monitors; this worker's lines are kept for take_lines() then.
   void set_tapped(bool value);
@@ -44,8 +45,9 @@ class traffic_gate {
   std::uint64_t left_out_ = 0;
 };
 
-/// True if the command may change something at a bus: what CLIENT PAUSE WRITE holds back.
-bool may_write(const command::command_spec& spec);
+/// True if the request may change something at a bus: what CLIENT PAUSE WRITE holds back. EXEC does not by
+/// itself.
+bool may_write(const command::command_spec& spec, resp::arguments args);
 
 /// After a change of users, pause or monitors.
 void update_guard(worker_context& context);

@@ -63,7 +63,8 @@ class transaction_stage {
  private:
   // What is kept of one bus's requests, with a SELECT before those that are in another database.
   struct held_requests final : backend::diversion {
-    held_requests(worker_context& context, const backend::pipeline_settings& settings, command::bus_index bus);
+    held_requests(worker_context& context, const backend::pipeline_settings& settings,
+                  command::bus_index bus);
     void begin(int in_database);
     backend::pipeline& requests(int in_database) override;
 
