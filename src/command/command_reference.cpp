@@ -16,9 +16,9 @@ or to merge: what is said below of "every bus" is then that bus, to which the re
 that a rule of `routing.keys` ties to one bus; other keys live on `routing.default_key_bus`, and streams on all
 buses. [differences.md](differences.md) says what engines may notice.
 
-With `server_commands: passed`, which needs a single bus, that bus gets as they are: `BGREWRITEAOF`, `BGSAVE`, `CLUSTER`, `CONFIG`,
-`DEBUG`, `HOTKEYS`, `LASTSAVE`, `LATENCY`, `LOLWUT`, `MEMORY`, `MIGRATE`, `MODULE LIST`, `PFDEBUG`, `PFSELFTEST`, `RESTORE-ASKING`,
-`ROLE` and `SAVE`, whatever is said of them below.
+With `server_commands: passed`, which needs a single bus, that bus gets as they are: `BGREWRITEAOF`, `BGSAVE`, `CLUSTER`,
+`COMMAND`, `CONFIG`, `DEBUG`, `HOTKEYS`, `LASTSAVE`, `LATENCY`, `LOLWUT`, `MEMORY`, `MIGRATE`, `MODULE LIST`, `PFDEBUG`,
+`PFSELFTEST`, `RESTORE-ASKING`, `ROLE`, `SAVE` and `SLOWLOG`, whatever is said of them below.
 
 A command that is not here is answered with Redis's `ERR unknown command` and never sent to a bus, since nobody could tell which
 one. That holds for:
@@ -40,6 +40,7 @@ constexpr note notes[] = {
     {"asking", "Answered as by a Redis with cluster mode off."},
     {"client", "Answered by the daemon, about its own clients; `TRACKING ON` is refused."},
     {"cluster", "Answered as by a Redis with cluster mode off."},
+    {"command", "Answered by the daemon, but `GETKEYSANDFLAGS`, which any bus can answer."},
     {"config",
      "`GET` answers the daemon's settings under Redis's names. `SET`, `REWRITE` and `RESETSTAT` are "
      "refused."},
@@ -56,7 +57,10 @@ constexpr note notes[] = {
      "`LOAD`, `DELETE`, `FLUSH` and `RESTORE` to every bus. `LIST`, `DUMP` and `STATS` to "
      "`routing.default_key_bus`. "
      "`KILL` to every bus."},
-    {"info", "Answered by the daemon, about itself; `keyspace` is the sum over the buses."},
+    {"info",
+     "Answered by the daemon, about itself; `keyspace`, `persistence` and `errorstats` are about all buses, "
+     "and each "
+     "bus has a section of its own. With `server_commands: passed` what is about the data is the bus's."},
     {"latency", "Answered by the daemon, which watches no events; `HISTOGRAM` is refused."},
     {"memory",
      "`USAGE` is asked on every bus that may hold a part of the key, and summed up. Other subcommands are "

@@ -80,6 +80,9 @@ void router::make_plan(const command_spec& spec, resp::arguments args, plan& out
   switch (spec.route) {
     case route::local:
       if (passing_ && passes(spec, args)) return forward(0, out);
+      // Which keys are read and which are written only a Redis knows; any does.
+      if (spec.name == "command" && args.size() > 1 && base::equals_ignoring_case(args[1], "getkeysandflags"))
+        return forward(table_.rules().default_bus, out);
       out.what = plan::action::local;
       return;
     case route::transaction:
@@ -263,7 +266,8 @@ void router::plan_keyspace(const command_spec& spec, plan& out) const {
 
 // What would take the server away from the daemon, or make its connection another one's, is never passed on.
 bool router::passes(const command_spec& spec, resp::arguments args) const {
-  constexpr std::string_view local[] = {"cluster", "config", "latency", "lolwut", "role"};
+  constexpr std::string_view local[] = {"cluster", "command", "config", "latency",
+                                        "lolwut",  "role",    "slowlog"};
   constexpr std::string_view never[] = {"failover", "psync",   "replconf", "replicaof",
                                         "shutdown", "slaveof", "sync"};
   const auto among = [&](const auto& names) {

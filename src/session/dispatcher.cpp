@@ -125,6 +125,11 @@ forward_operation::messages messages_of(const command_spec& spec, resp::argument
   return messages::none;
 }
 
+// Where the bus gets CONFIG, what INFO says of the daemon begins anew together with what the bus says.
+bool resets_statistics(const command_spec& spec, resp::arguments args) {
+  return spec.name == "config" && base::equals_ignoring_case(args[1], "resetstat");
+}
+
 // What ends or governs the transaction itself is not queued.
 bool is_queued(const command_spec& spec) {
   if (spec.route == route::transaction) return spec.name == "unwatch";
@@ -267,6 +272,7 @@ bool carry_out(worker_context& context, session& client, const request& what) {
         start_publish(context, client, what, p);
         break;
       }
+      if (spec.route == route::local && resets_statistics(spec, what.args)) begin_counting(context);
       forward(context, client, what, p.bus, false);
       break;
     case plan::action::add:

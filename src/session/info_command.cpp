@@ -1,69 +1,28 @@
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/base/version.hpp>
 #include <dualbus/command/command_table.hpp>
-#include <dualbus/session/keyspace_survey.hpp>
+#include <dualbus/session/bus_survey.hpp>
+#include <dualbus/session/daemon_counts.hpp>
+#include <dualbus/session/info_sections.hpp>
+#include <dualbus/session/keyspace_figures.hpp>
 #include <dualbus/session/local_commands.hpp>
 #include <dualbus/session/session.hpp>
 #include <dualbus/session/worker_context.hpp>
 
 #include <algorithm>
-#include <array>
 #include <cstdlib>
 #include <fstream>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <sys/resource.h>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 
 // INFO: the daemon's own values in the sections where tools look for them, and a section about the buses.
 namespace dualbus::session {
 namespace {
-
-using outcomes = std::array<std::uint64_t, metrics::outcome_count>;
-
-// The sums over all workers; each adds its own, one after the other.
-struct counts {
-  std::mutex mutex;
-  std::uint64_t clients = 0, blocked = 0, accepted = 0, rejected = 0, requests = 0, received = 0, sent = 0;
-  std::uint64_t unknown = 0, authentication_failures = 0, permission_denials = 0;
-  std::vector<outcomes> commands = std::vector<outcomes>(command::command_table().size());
-
-  void add(const worker_context& worker);
-  outcomes all_commands() const;
-};
-
-void counts::add(const worker_context& worker) {
-  const std::lock_guard lock(mutex);
-  const metrics::worker_metrics& m = worker.metrics;
-  clients += worker.clients.size();
-  worker.clients.for_each([this](const session& s) { blocked += s.blocked() ? 1 : 0; });
-  accepted += m.clients_accepted;
-  rejected += m.clients_rejected;
-  requests += m.requests();
-  received += m.received_bytes;
-  sent += m.sent_bytes;
-  unknown += m.unknown_commands;
-  authentication_failures += m.authentication_failures;
-  permission_denials += m.permission_denials;
-  for (std::size_t i = 0; i < commands.size(); ++i) {
-    for (std::size_t o = 0; o < metrics::outcome_count; ++o) commands[i][o] += m.commands[i][o];
-  }
-}
-
-outcomes counts::all_commands() const {
-  outcomes sum{};
-  for (const outcomes& one : commands) {
-    for (std::size_t o = 0; o < sum.size(); ++o) sum[o] += one[o];
-  }
-  return sum;
-}
-
-std::uint64_t of(const outcomes& counted, metrics::outcome which) {
-  return counted[static_cast<std::size_t>(which)];
-}
 
 // Of /proc/self/status, in bytes; 0 if it is not there.
 std::uint64_t memory_figure(std::string_view name) {
@@ -125,8 +84,8 @@ std::string memory_section() {
       resident, human(resident), peak, human(peak), machine, human(machine));
 }
 
-std::string stats_section(worker_context& context, const counts& total) {
-  const outcomes all = total.all_commands();
+std::string stats_section(worker_context& context, const daemon_counts& total) {
+  const daemon_counts::outcomes all = total.all_commands();
   std::uint64_t errors = total.unknown;
   for (std::size_t o = 1; o < all.size(); ++o) errors += all[o];
   return fmt::format(
@@ -138,38 +97,6 @@ std::string stats_section(worker_context& context, const counts& total) {
       total.authentication_failures, context.daemon.subscriptions.names(backend::subscription::channel),
       context.daemon.subscriptions.names(backend::subscription::pattern),
       context.daemon.subscriptions.names(backend::subscription::shard));
-}
-
-// How long a command took is not counted by command: usec is there for those who expect the field.
-std::string command_section(const counts& total) {
-  using enum metrics::outcome;
-  std::string text = "# Commandstats\r\n";
-  for (std::size_t i = 0; i < total.commands.size(); ++i) {
-    const outcomes& c = total.commands[i];
-    const std::uint64_t calls = of(c, ok) + of(c, redis_error);
-    const std::uint64_t rejected = of(c, refused) + of(c, bus_down);
-    const std::uint64_t failed = of(c, redis_error) + of(c, bus_lost) + of(c, bus_timeout);
-    if (calls + rejected + failed == 0) continue;
-    text += fmt::format("cmdstat_{}:calls={},usec=0,usec_per_call=0.00,rejected_calls={},failed_calls={}\r\n",
-                        command::command_table()[i].name, calls + of(c, bus_lost) + of(c, bus_timeout),
-                        rejected, failed);
-  }
-  return text;
-}
-
-// Of the errors of the daemon's own; those of buses stand in their own INFO.
-std::string error_section(const counts& total) {
-  const outcomes all = total.all_commands();
-  std::string text = "# Errorstats\r\n";
-  const auto add = [&text](std::string_view name, std::uint64_t count) {
-    if (count > 0) text += fmt::format("errorstat_{}:count={}\r\n", name, count);
-  };
-  add("BUSDOWN", of(all, metrics::outcome::bus_down));
-  add("BUSLOST", of(all, metrics::outcome::bus_lost));
-  add("BUSTIMEOUT", of(all, metrics::outcome::bus_timeout));
-  add("NOPERM", total.permission_denials);
-  add("WRONGPASS", total.authentication_failures);
-  return text;
 }
 
 std::string cpu_section() {
@@ -192,70 +119,132 @@ bool wants(const std::vector<std::string>& sections, std::string_view name, show
   });
 }
 
-std::string compose(worker_context& context, const std::vector<std::string>& sections, const counts& total,
-                    const std::string& keyspace) {
-  std::string text;
-  const auto add = [&](std::string_view name, auto&& make, shown when = shown::by_default) {
-    if (wants(sections, name, when)) text += (text.empty() ? "" : "\r\n") + make();
-  };
-  const auto fixed = [](std::string_view section) { return [section] { return std::string(section); }; };
-  add("server", [&] { return server_section(context); });
-  add("clients", [&] {
-    return fmt::format(
-        "# "
-        "Clients\r\nconnected_clients:{}\r\ncluster_connections:0\r\nmaxclients:{}\r\nblocked_clients:{}\r\n"
-        "tracking_clients:0\r\n",
-        total.clients, context.configuration().limits.max_clients, total.blocked);
-  });
-  add("memory", memory_section);
-  add("persistence", fixed("# Persistence\r\nloading:0\r\nasync_loading:0\r\nrdb_bgsave_in_progress:0\r\n"
-                           "aof_enabled:0\r\naof_rewrite_in_progress:0\r\n"));
-  add("stats", [&] { return stats_section(context, total); });
-  add("replication", fixed("# Replication\r\nrole:master\r\nconnected_slaves:0\r\n"
-                           "master_failover_state:no-failover\r\nmaster_repl_offset:0\r\n"));
-  add("cpu", cpu_section);
-  add("modules", fixed("# Modules\r\n"));
-  add(
-      "commandstats", [&] { return command_section(total); }, shown::in_all);
-  add("errorstats", [&] { return error_section(total); });
-  add("latencystats", fixed("# Latencystats\r\n"), shown::in_all);
-  add("cluster", fixed("# Cluster\r\ncluster_enabled:0\r\n"));
-  add("keyspace", fixed(keyspace));
-  add("buses", [&] { return buses_section(context); });
-  return text;
+// One answer to INFO.
+class info_report {
+ public:
+  info_report(worker_context& context, const std::vector<std::string>& sections, daemon_counts total,
+              const std::vector<bus_info>& buses)
+      : context_(context), sections_(sections), total_(std::move(total)), buses_(buses) {
+    const bool passed = context.configuration().routing.server_commands == command::server_commands::passed;
+    if (passed && buses_.size() == 1 && !buses_[0].empty()) alone_ = &buses_[0];
+    for (const bus_info& bus : buses_) answered_ |= !bus.empty();
+  }
+
+  std::string text();
+
+ private:
+  void add(std::string_view name, const std::string& section, shown when = shown::by_default) {
+    if (wants(sections_, name, when)) text_ += (text_.empty() ? "" : "\r\n") + section;
+  }
+  // The bus's own section, if the daemon stands in for one bus.
+  std::string of_bus(std::string_view title, std::string otherwise) const {
+    if (alone_ == nullptr) return otherwise;
+    return fmt::format("# {}\r\n{}", title, alone_->section(title));
+  }
+  std::string with_bus(std::string_view title, std::string own) const {
+    return alone_ == nullptr ? own : completed(std::move(own), title, *alone_);
+  }
+  std::string clients_section() const;
+  std::string keyspace_section() const;
+
+  worker_context& context_;
+  const std::vector<std::string>& sections_;
+  const daemon_counts total_;
+  const std::vector<bus_info>& buses_;
+  const bus_info* alone_ = nullptr;
+  bool answered_ = false;
+  std::string text_;
+};
+
+std::string info_report::clients_section() const {
+  return fmt::format(
+      "# "
+      "Clients\r\nconnected_clients:{}\r\ncluster_connections:0\r\nmaxclients:{}\r\nblocked_clients:{}\r\n"
+      "tracking_clients:0\r\n",
+      total_.clients, context_.configuration().limits.max_clients, total_.blocked);
+}
+
+std::string info_report::keyspace_section() const {
+  const config::configuration& c = context_.configuration();
+  keyspace_figures figures;
+  for (std::size_t i = 0; i < buses_.size(); ++i)
+    figures.add(buses_[i].section("keyspace"), c.buses[i].database, c.databases);
+  return figures.section();
+}
+
+std::string info_report::text() {
+  const std::string no_persistence =
+      "# Persistence\r\nloading:0\r\nasync_loading:0\r\nrdb_bgsave_in_progress:0\r\naof_enabled:0\r\n"
+      "aof_rewrite_in_progress:0\r\n";
+  add("server", with_bus("Server", server_section(context_)));
+  add("clients", with_bus("Clients", clients_section()));
+  add("memory", of_bus("Memory", memory_section()));
+  add("persistence", of_bus("Persistence", answered_ ? persistence_section(buses_) : no_persistence));
+  const std::string stats = stats_section(context_, total_);
+  add("stats", alone_ != nullptr ? with_bus("Stats", stats) : stats + summed_stats(buses_));
+  add("replication", of_bus("Replication",
+                            "# Replication\r\nrole:master\r\nconnected_slaves:0\r\n"
+                            "master_failover_state:no-failover\r\nmaster_repl_offset:0\r\n"));
+  add("cpu", cpu_section());
+  add("modules", of_bus("Modules", "# Modules\r\n"));
+  add("commandstats", commandstats_section(total_, buses_, alone_), shown::in_all);
+  add("errorstats", errorstats_section(total_, buses_));
+  add("latencystats", of_bus("Latencystats", "# Latencystats\r\n"), shown::in_all);
+  add("cluster", "# Cluster\r\ncluster_enabled:0\r\n");
+  add("keyspace", keyspace_section());
+  add("buses", buses_section(context_));
+  for (std::size_t i = 0; alone_ == nullptr && i < buses_.size(); ++i) {
+    const std::string& name = context_.bus_name(static_cast<command::bus_index>(i));
+    const std::string section = "bus_" + name;
+    if (wants(sections_, "buses", shown::by_default) || wants(sections_, section, shown::by_default)) {
+      text_ += (text_.empty() ? "" : "\r\n") + bus_section(name, buses_[i]);
+    }
+  }
+  return std::move(text_);
+}
+
+// What to ask the buses for, so that `sections` can be answered; empty if they need not be asked.
+std::string_view question(const std::vector<std::string>& sections) {
+  constexpr std::string_view own[] = {"cpu", "cluster"};
+  const bool long_ones =
+      wants(sections, "commandstats", shown::in_all) || wants(sections, "latencystats", shown::in_all);
+  if (long_ones) return sections.size() == 1 && sections[0] == "commandstats" ? "commandstats" : "everything";
+  if (sections.size() == 1 && (sections[0] == "keyspace" || sections[0] == "errorstats")) return sections[0];
+  const bool none =
+      !sections.empty() && std::all_of(sections.begin(), sections.end(), [&](const std::string& s) {
+        return std::find(std::begin(own), std::end(own), s) != std::end(own);
+      });
+  return none ? std::string_view() : "default";
 }
 
 }  // namespace
 
 void run_info(worker_context& context, session& client, const request& what) {
-  std::vector<std::string> sections;
+  const auto sections = std::make_shared<std::vector<std::string>>();
   for (const std::string_view arg : what.args.subspan(1)) {
     std::string name(arg);
     for (char& c : name) c = base::to_lower(c);
-    sections.push_back(std::move(name));
+    sections->push_back(std::move(name));
   }
   client.defer(what.command);
-  auto total = std::make_shared<counts>();
-  const auto ask_workers = [&context, sections, total, id = client.id()](const keyspace_figures& keys) {
-    const auto question = [total](worker_context& worker) {
-      total->add(worker);
-      return std::string();
-    };
+  const auto ask_workers = [&context, sections, id = client.id()](const std::vector<bus_info>& buses) {
     // At the daemon's end there may be nobody to ask any more.
     if (context.clients.find(id) == nullptr) return;
-    context.ask_all(question, [&context, sections, total, keyspace = keys.section(),
-                               id](const std::vector<std::string>&) {
+    collect_counts(context, [&context, sections, buses, id](const daemon_counts& all) {
       session* const waiting = context.clients.find(id);
       if (waiting == nullptr) return;
+      daemon_counts total = all;
+      context.daemon.counted_from.apply(total);
       waiting->complete(metrics::outcome::ok, [&](resp::encoder& out) {
-        out.verbatim(compose(context, sections, *total, keyspace));
+        out.verbatim(info_report(context, *sections, std::move(total), buses).text());
       });
     });
   };
+  const std::string_view asked = question(*sections);
   // What is sent while EXEC collects would become a part of the transaction.
-  if (!wants(sections, "keyspace", shown::by_default) || context.transactions.playing())
-    return ask_workers({});
-  keyspace_survey::start(context, ask_workers);
+  if (asked.empty() || context.transactions.playing())
+    return ask_workers(std::vector<bus_info>(context.bus_count()));
+  bus_survey::start(context, asked, ask_workers);
 }
 
 }  // namespace dualbus::session

@@ -249,6 +249,7 @@ void session::acknowledge(std::uint16_t command, std::string_view status) {
 }
 
 void session::refuse(std::uint16_t command, std::string_view text) {
+  context_.refusals.add(text);
   answer(command, metrics::outcome::refused, [text](resp::encoder& out) { out.error(text); });
 }
 

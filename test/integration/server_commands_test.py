@@ -3,7 +3,7 @@ import re
 import unittest
 
 import resp
-from harness import ENGINE_LOGIC, StackTest, merge, running, wait_for
+from harness import ENGINE_LOGIC, MARKETDATA, StackTest, merge, running, wait_for
 
 
 def shape(value):
@@ -89,7 +89,7 @@ class ServerCommandsTest(StackTest):
         for arguments in ((), ("all",), ("everything",), ("default",), ("server", "clients"), ("commandstats",), ("Keyspace",), ("nosuch",),
                           ("cpu", "nosuch")):
             expected = self.sections(theirs.call("INFO", *arguments))
-            self.assertEqual([s for s in self.sections(mine.call("INFO", *arguments)) if s != "Buses"], expected, arguments)
+            self.assertEqual([s for s in self.sections(mine.call("INFO", *arguments)) if not s.startswith("Bus")], expected, arguments)
 
     def test_info_counts_commands_of_all_workers(self):
         client = self.client()
@@ -102,6 +102,39 @@ class ServerCommandsTest(StackTest):
         self.assertEqual(everything["redis_version"], self.bare.client().info()["redis_version"])
         self.assertGreater(everything["used_memory_peak"], 0)
         self.assertGreater(everything["total_system_memory"], everything["used_memory"])
+
+    def test_info_tells_of_each_bus(self):
+        client = self.client()
+        client.set("el:k", "v")
+        everything = client.info("everything")
+        for name in (MARKETDATA, ENGINE_LOGIC):
+            bus = self.client(self.stack.buses[name]).info("everything")
+            for field in ("redis_version", "maxmemory_policy", "role", "rdb_last_bgsave_status"):
+                self.assertEqual(everything[f"bus_{name}_{field}"], bus[field])
+            self.assertGreater(everything[f"bus_{name}_used_memory"], 100_000)
+        self.assertGreater(everything["cmdstat_set"]["usec"], 0)
+        self.assertGreaterEqual(everything["rdb_changes_since_last_save"], 1)
+        client.get("el:k")
+        hits = [self.client(bus).info("stats")["keyspace_hits"] for bus in self.stack.buses.values()]
+        self.assertEqual(client.info("stats")["keyspace_hits"], sum(hits))
+
+    def test_info_counts_the_errors_of_buses_and_its_own(self):
+        client = self.connect()
+        def errors():
+            lines = client.call("INFO", "errorstats").decode().split("\r\n")
+            return {line.split(":count=")[0]: int(line.split("=")[1]) for line in lines if "=" in line}
+        before = errors()
+        client.call("SET", "el:k", "v")
+        client.call("LPUSH", "el:k", "v")   # by the bus
+        client.call("MGET")                 # by the daemon
+        client.call("BLPOP", "el:k", "md:k", 1)
+        after = errors()
+        added = {code: count - before.get(code, 0) for code, count in after.items() if count != before.get(code, 0)}
+        self.assertEqual(added, {"errorstat_WRONGTYPE": 1, "errorstat_ERR": 1, "errorstat_CROSSBUS": 1})
+
+    def test_what_a_key_is_used_for_is_asked_of_a_bus(self):
+        self.compare(("COMMAND", "GETKEYSANDFLAGS", "SET", "k", "v"), ("COMMAND", "GETKEYSANDFLAGS"), ("COMMAND", "GETKEYSANDFLAGS", "NONSENSE", "k"),
+                     ("COMMAND", "GETKEYSANDFLAGS", "LMOVE", "a", "b", "LEFT", "LEFT"))
 
     def test_info_counts_the_keys_of_all_buses(self):
         client = self.client()
@@ -130,6 +163,20 @@ class ServerCommandsTest(StackTest):
         self.assertEqual(admin.call("GET", "k"), None)
         self.assertEqual(admin.call("CLIENT", "UNPAUSE"), "OK")
         self.assertEqual([worker.read(), worker.read()], ["OK", b"1"])
+
+    def test_a_pause_of_writes_holds_back_exec_of_writes_only(self):
+        admin, reader, writer = self.connect(), self.connect(), self.connect()
+        for client, request in ((reader, ("GET", "k")), (writer, ("INCR", "k"))):
+            self.assertEqual([client.call("MULTI"), client.call(*request)], ["OK", "QUEUED"])
+        admin.call("DEL", "k")
+        self.assertEqual(admin.call("CLIENT", "PAUSE", "60000", "WRITE"), "OK")
+        self.assertEqual(reader.call("EXEC"), [None])
+        writer.send("EXEC")
+        wait_for(lambda: b"\r\nblocked_clients:1\r\n" in admin.call("INFO", "clients"), "it is held back")
+        self.assertEqual(admin.call("GET", "k"), None)
+        self.assertEqual(admin.call("EVAL", "#!lua flags=no-writes\nreturn 5", 0), 5)
+        self.assertEqual(admin.call("CLIENT", "UNPAUSE"), "OK")
+        self.assertEqual(writer.read(), [1])
 
     def test_a_pause_of_everything_ends_by_itself(self):
         admin, worker = self.connect(), self.connect()

@@ -11,6 +11,7 @@
 #include <dualbus/resp/request_parser.hpp>
 #include <dualbus/session/access_control.hpp>
 #include <dualbus/session/client_directory.hpp>
+#include <dualbus/session/daemon_counts.hpp>
 #include <dualbus/session/operation.hpp>
 #include <dualbus/session/parking_lot.hpp>
 #include <dualbus/session/poll_absorber.hpp>
@@ -50,6 +51,7 @@ struct daemon_state {
   /// next check.
   std::atomic<stream::bus_set> resting_buses{0};
   subscription_registry subscriptions;
+  counting_start counted_from;  ///< of the counters in INFO
 };
 
 /// A part of a request that came without its end: its bytes and how far they were parsed.
@@ -147,6 +149,7 @@ class worker_context {
   command::plan plan;                  ///< of the request being dispatched
   stream::key_change changing;         ///< likewise; its operation takes it
   metrics::worker_metrics metrics;
+  refusal_counts refusals;
   metrics::engine_table engines;
   timer_queue timers;
   transaction_stage transactions{*this};

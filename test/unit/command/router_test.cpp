@@ -217,8 +217,9 @@ TEST_F(RouterTest, RefusalsNameTheCommandAndAnAlternative) {
 }
 
 TEST_F(RouterTest, CommandsAboutOneServerArePassedToTheOnlyBusIfPermitted) {
-  const std::vector<strings> requests = {{"SAVE"}, {"CONFIG", "SET", "a", "b"}, {"MEMORY", "DOCTOR"},
-                                         {"ROLE"}, {"MODULE", "LIST"},          {"DEBUG", "SLEEP", "0"}};
+  const std::vector<strings> requests = {
+      {"SAVE"},           {"CONFIG", "SET", "a", "b"}, {"MEMORY", "DOCTOR"}, {"ROLE"},
+      {"MODULE", "LIST"}, {"DEBUG", "SLEEP", "0"},     {"SLOWLOG", "GET"},   {"COMMAND", "COUNT"}};
   routing_rules rules;
   rules.buses = {{"main", 0, false}};
   rules.server_commands = server_commands::passed;
@@ -229,12 +230,18 @@ TEST_F(RouterTest, CommandsAboutOneServerArePassedToTheOnlyBusIfPermitted) {
     EXPECT_THAT(refusal(request), StartsWith("NOTSUPPORTED "));
   }
   for (const strings& request :
-       std::vector<strings>{{"INFO"}, {"SLOWLOG", "GET"}, {"ACL", "LIST"}, {"MODULE", "LOAD", "x"}}) {
+       std::vector<strings>{{"INFO"}, {"CLIENT", "LIST"}, {"ACL", "LIST"}, {"MODULE", "LOAD", "x"}}) {
     EXPECT_EQ(plan_for(request).what, action::local);
   }
   rules.server_commands = server_commands::refused;
   use(rules);
   for (const strings& request : requests) EXPECT_NE(plan_for(request).what, action::forward);
+}
+
+TEST_F(RouterTest, WhatAKeyIsUsedForARedisIsAsked) {
+  EXPECT_EQ(plan_for({"COMMAND", "GETKEYS", "GET", "md:k"}).what, action::local);
+  EXPECT_EQ(plan_for({"COMMAND", "GetKeysAndFlags", "GET", "md:k"}).what, action::forward);
+  EXPECT_EQ(plan_for({"COMMAND"}).what, action::local);
 }
 
 TEST_F(RouterTest, CommandsAboutAllKeysGoToEveryBus) {

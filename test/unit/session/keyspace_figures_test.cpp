@@ -1,4 +1,4 @@
-#include <dualbus/session/keyspace_survey.hpp>
+#include <dualbus/session/keyspace_figures.hpp>
 
 #include <gtest/gtest.h>
 

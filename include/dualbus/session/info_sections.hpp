@@ -1,0 +1,36 @@
+#pragma once
+
+#include <dualbus/session/bus_info.hpp>
+#include <dualbus/session/daemon_counts.hpp>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace dualbus::session {
+
+/// The sections of INFO in which what the daemon knows and what the buses say come together; each with its
+/// heading. `buses` by number; empty ones have not answered.
+
+/// `own`, a section of the daemon's, with the fields of the bus's section of that name that it lacks.
+std::string completed(std::string own, std::string_view name, const bus_info& bus);
+
+/// The daemon's calls; the time is what all buses spent on each command. `alone`: a bus that the daemon
+/// stands in for, whose own counts are shown of what the daemon does not answer itself; null if there is
+/// none.
+std::string commandstats_section(const daemon_counts& counts, const std::vector<bus_info>& buses,
+                                 const bus_info* alone);
+
+/// Errors of all buses and those of the daemon's own, by code.
+std::string errorstats_section(const daemon_counts& counts, const std::vector<bus_info>& buses);
+
+/// Of all buses: sums, or the worst, or the oldest, as each field means.
+std::string persistence_section(const std::vector<bus_info>& buses);
+
+/// What the buses' keys met, as lines to be added to the section Stats: sums.
+std::string summed_stats(const std::vector<bus_info>& buses);
+
+/// What an operator asks one bus for, as `bus_<name>_<field>`.
+std::string bus_section(std::string_view name, const bus_info& bus);
+
+}  // namespace dualbus::session

@@ -1,0 +1,63 @@
+#include <dualbus/resp/encoder.hpp>
+#include <dualbus/resp/reply_reader.hpp>
+#include <dualbus/session/bus_survey.hpp>
+#include <dualbus/session/worker_context.hpp>
+
+#include <chrono>
+#include <string>
+#include <utility>
+
+namespace dualbus::session {
+namespace {
+
+constexpr std::chrono::seconds patience{1};
+
+}  // namespace
+
+bus_survey::bus_survey(worker_context& context, handler done)
+    : context_(context), done_(std::move(done)), found_(context.bus_count()) {}
+
+void bus_survey::start(worker_context& context, std::string_view section, handler done) {
+  (new bus_survey(context, std::move(done)))->ask(section);
+}
+
+// A bus that hangs must not keep INFO waiting, which is what health checks ask for.
+void bus_survey::ask(std::string_view section) {
+  const std::string_view request[] = {"INFO", section};
+  timer_ = context_.timers.add(context_.now + patience, [this] {
+    timer_.reset();
+    tell();
+  });
+  for (std::size_t i = 0; i < context_.bus_count(); ++i) {
+    backend::bus& bus = context_.bus(static_cast<command::bus_index>(i));
+    if (!bus.responsive(context_.now)) continue;
+    backend::pipeline& requests = bus.requests(resp::protocol::resp2, 0, context_.now);
+    if (!requests.accepts()) continue;
+    ++outstanding_;
+    resp::encoder(requests.begin()).request(request);
+    requests.end(*this, static_cast<std::uint32_t>(i), context_.now);
+  }
+  count_down();
+}
+
+void bus_survey::on_reply(std::uint32_t bus, const backend::reply_view& reply) {
+  if (!reply.is_error()) found_[bus] = bus_info(std::string(resp::reply_reader(reply.bytes).next().text));
+  count_down();
+}
+
+void bus_survey::on_failure(std::uint32_t, backend::failure) {
+  count_down();
+}
+
+void bus_survey::count_down() {
+  if (--outstanding_ > 0) return;
+  if (timer_) context_.timers.cancel(*timer_);
+  tell();
+  delete this;
+}
+
+void bus_survey::tell() {
+  if (done_) std::exchange(done_, nullptr)(found_);
+}
+
+}  // namespace dualbus::session

@@ -1,0 +1,103 @@
+#include <dualbus/command/command_table.hpp>
+#include <dualbus/session/daemon_counts.hpp>
+#include <dualbus/session/session.hpp>
+#include <dualbus/session/worker_context.hpp>
+
+#include <utility>
+
+namespace dualbus::session {
+
+void refusal_counts::add(std::string_view error) {
+  const std::string_view code = error.substr(0, error.find(' '));
+  const auto found = counts_.find(code);
+  if (found != counts_.end()) {
+    ++found->second;
+  } else {
+    counts_.emplace(code, 1);
+  }
+}
+
+void refusal_counts::add(const refusal_counts& other) {
+  for (const auto& [code, count] : other.counts_) counts_[code] += count;
+}
+
+void refusal_counts::subtract(const refusal_counts& other) {
+  for (const auto& [code, count] : other.counts_) {
+    if (const auto found = counts_.find(code); found != counts_.end() && (found->second -= count) == 0)
+      counts_.erase(found);
+  }
+}
+
+daemon_counts::daemon_counts() : commands(command::command_table().size()) {}
+
+void daemon_counts::add(const worker_context& worker) {
+  const metrics::worker_metrics& m = worker.metrics;
+  clients += worker.clients.size();
+  worker.clients.for_each([this](const session& s) { blocked += s.blocked() ? 1 : 0; });
+  accepted += m.clients_accepted;
+  rejected += m.clients_rejected;
+  requests += m.requests();
+  received += m.received_bytes;
+  sent += m.sent_bytes;
+  unknown += m.unknown_commands;
+  authentication_failures += m.authentication_failures;
+  permission_denials += m.permission_denials;
+  for (std::size_t i = 0; i < commands.size(); ++i) {
+    for (std::size_t o = 0; o < metrics::outcome_count; ++o) commands[i][o] += m.commands[i][o];
+  }
+  refusals.add(worker.refusals);
+}
+
+daemon_counts::outcomes daemon_counts::all_commands() const {
+  outcomes sum{};
+  for (const outcomes& one : commands) {
+    for (std::size_t o = 0; o < sum.size(); ++o) sum[o] += one[o];
+  }
+  return sum;
+}
+
+void daemon_counts::subtract(const daemon_counts& then) {
+  accepted -= then.accepted;
+  rejected -= then.rejected;
+  requests -= then.requests;
+  received -= then.received;
+  sent -= then.sent;
+  unknown -= then.unknown;
+  authentication_failures -= then.authentication_failures;
+  permission_denials -= then.permission_denials;
+  for (std::size_t i = 0; i < commands.size(); ++i) {
+    for (std::size_t o = 0; o < metrics::outcome_count; ++o) commands[i][o] -= then.commands[i][o];
+  }
+  refusals.subtract(then.refusals);
+}
+
+void collect_counts(worker_context& context, std::function<void(const daemon_counts&)> done) {
+  struct shared {
+    std::mutex mutex;
+    daemon_counts counts;
+  };
+  const auto total = std::make_shared<shared>();
+  const auto question = [total](worker_context& worker) {
+    const std::lock_guard lock(total->mutex);
+    total->counts.add(worker);
+    return std::string();
+  };
+  context.ask_all(question,
+                  [total, done = std::move(done)](const std::vector<std::string>&) { done(total->counts); });
+}
+
+void begin_counting(worker_context& context) {
+  collect_counts(context, [&context](const daemon_counts& now) { context.daemon.counted_from.set(now); });
+}
+
+void counting_start::set(const daemon_counts& now) {
+  const std::lock_guard lock(mutex_);
+  then_ = std::make_unique<daemon_counts>(now);
+}
+
+void counting_start::apply(daemon_counts& counts) const {
+  const std::lock_guard lock(mutex_);
+  if (then_) counts.subtract(*then_);
+}
+
+}  // namespace dualbus::session

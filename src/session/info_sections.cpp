@@ -1,0 +1,214 @@
+#include <dualbus/base/numbers.hpp>
+#include <dualbus/command/command_table.hpp>
+#include <dualbus/session/info_sections.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <fmt/format.h>
+#include <map>
+#include <set>
+#include <string>
+
+namespace dualbus::session {
+namespace {
+
+// How the values of several buses become one.
+enum class merging : std::uint8_t { sum, largest, oldest, ok };
+
+struct merged_field {
+  std::string_view name;
+  merging how;
+};
+
+constexpr merged_field persistence_fields[] = {
+    {"loading", merging::largest},
+    {"async_loading", merging::largest},
+    {"rdb_changes_since_last_save", merging::sum},
+    {"rdb_bgsave_in_progress", merging::largest},
+    {"rdb_last_save_time", merging::oldest},
+    {"rdb_last_bgsave_status", merging::ok},
+    {"aof_enabled", merging::largest},
+    {"aof_rewrite_in_progress", merging::largest},
+    {"aof_rewrite_scheduled", merging::largest},
+    {"aof_last_bgrewrite_status", merging::ok},
+    {"aof_last_write_status", merging::ok},
+};
+
+constexpr merged_field stats_fields[] = {
+    {"expired_keys", merging::sum},          {"evicted_keys", merging::sum},
+    {"keyspace_hits", merging::sum},         {"keyspace_misses", merging::sum},
+    {"total_forks", merging::sum},           {"latest_fork_usec", merging::largest},
+    {"total_reads_processed", merging::sum}, {"total_writes_processed", merging::sum},
+};
+
+constexpr std::string_view bus_fields[] = {
+    "redis_version",
+    "uptime_in_seconds",
+    "connected_clients",
+    "blocked_clients",
+    "used_memory",
+    "used_memory_rss",
+    "used_memory_peak",
+    "mem_fragmentation_ratio",
+    "maxmemory",
+    "maxmemory_policy",
+    "loading",
+    "rdb_changes_since_last_save",
+    "rdb_bgsave_in_progress",
+    "rdb_last_save_time",
+    "rdb_last_bgsave_status",
+    "aof_enabled",
+    "aof_rewrite_in_progress",
+    "aof_last_write_status",
+    "total_connections_received",
+    "total_commands_processed",
+    "instantaneous_ops_per_sec",
+    "rejected_connections",
+    "expired_keys",
+    "evicted_keys",
+    "keyspace_hits",
+    "keyspace_misses",
+    "total_error_replies",
+    "role",
+    "connected_slaves",
+    "master_link_status",
+    "used_cpu_sys",
+    "used_cpu_user",
+};
+
+// The field's value over all buses that know it; empty if none does.
+std::string merge(const merged_field& field, const std::vector<bus_info>& buses) {
+  std::string text;
+  std::uint64_t number = 0;
+  for (const bus_info& bus : buses) {
+    const std::string_view value = bus.field(field.name);
+    if (value.empty()) continue;
+    const std::uint64_t parsed = base::parse_uint64(value).value_or(0);
+    if (field.how == merging::ok) {
+      if (text.empty() || value != "ok") text = value;
+      continue;
+    }
+    if (text.empty()) {
+      number = parsed;
+    } else if (field.how == merging::sum) {
+      number += parsed;
+    } else {
+      number = field.how == merging::largest ? std::max(number, parsed) : std::min(number, parsed);
+    }
+    text = std::to_string(number);
+  }
+  return text;
+}
+
+template <typename Fields>
+std::string merged_lines(const Fields& fields, const std::vector<bus_info>& buses) {
+  std::string lines;
+  for (const merged_field& field : fields) {
+    const std::string value = merge(field, buses);
+    if (!value.empty()) lines += fmt::format("{}:{}\r\n", field.name, value);
+  }
+  return lines;
+}
+
+struct command_line {
+  std::uint64_t calls = 0, usec = 0, rejected = 0, failed = 0;
+};
+
+command_line counted(const daemon_counts::outcomes& of_command) {
+  using enum metrics::outcome;
+  const auto of = [&](metrics::outcome which) { return daemon_counts::of(of_command, which); };
+  const std::uint64_t unknown = of(bus_lost) + of(bus_timeout);
+  return {.calls = of(ok) + of(redis_error) + unknown,
+          .rejected = of(refused) + of(bus_down),
+          .failed = of(redis_error) + unknown};
+}
+
+void add_errors(std::map<std::string, std::uint64_t, std::less<>>& errors, std::string_view code,
+                std::uint64_t count) {
+  if (count > 0) errors[std::string(code)] += count;
+}
+
+}  // namespace
+
+std::string completed(std::string own, std::string_view name, const bus_info& bus) {
+  std::set<std::string, std::less<>> known;
+  bus_info::for_each(own, [&](std::string_view field, std::string_view) { known.emplace(field); });
+  bus_info::for_each(bus.section(name), [&](std::string_view field, std::string_view value) {
+    if (!known.contains(field)) own += fmt::format("{}:{}\r\n", field, value);
+  });
+  return own;
+}
+
+std::string commandstats_section(const daemon_counts& counts, const std::vector<bus_info>& buses,
+                                 const bus_info* alone) {
+  const auto& table = command::command_table();
+  std::map<std::string, command_line, std::less<>> lines;
+  for (const bus_info& bus : buses) {
+    bus_info::for_each(bus.section("commandstats"), [&](std::string_view field, std::string_view values) {
+      if (!field.starts_with("cmdstat_")) return;
+      command_line& line = lines[std::string(field.substr(8))];
+      line.usec += bus_info::number(values, "usec");
+      if (&bus != alone) return;
+      line.calls = bus_info::number(values, "calls");
+      line.rejected = bus_info::number(values, "rejected_calls");
+      line.failed = bus_info::number(values, "failed_calls");
+    });
+  }
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    const command_line own = counted(counts.commands[i]);
+    command_line& line = lines[std::string(table[i].name)];
+    if (alone == nullptr || table[i].route == command::route::local) {
+      line = {own.calls, alone == nullptr ? line.usec : 0, own.rejected, own.failed};
+    } else {
+      line.rejected += own.rejected;
+    }
+  }
+  std::string text = "# Commandstats\r\n";
+  for (const auto& [name, line] : lines) {
+    if (line.calls + line.rejected + line.failed == 0) continue;
+    const double each =
+        line.calls == 0 ? 0 : static_cast<double>(line.usec) / static_cast<double>(line.calls);
+    text +=
+        fmt::format("cmdstat_{}:calls={},usec={},usec_per_call={:.2f},rejected_calls={},failed_calls={}\r\n",
+                    name, line.calls, line.usec, each, line.rejected, line.failed);
+  }
+  return text;
+}
+
+std::string errorstats_section(const daemon_counts& counts, const std::vector<bus_info>& buses) {
+  std::map<std::string, std::uint64_t, std::less<>> errors = counts.refusals.by_code();
+  const daemon_counts::outcomes all = counts.all_commands();
+  // Their codes; those that are refused before anything is sent may be among the refusals.
+  errors.erase("BUSDOWN");
+  add_errors(errors, "BUSDOWN", daemon_counts::of(all, metrics::outcome::bus_down));
+  add_errors(errors, "BUSLOST", daemon_counts::of(all, metrics::outcome::bus_lost));
+  add_errors(errors, "BUSTIMEOUT", daemon_counts::of(all, metrics::outcome::bus_timeout));
+  for (const bus_info& bus : buses) {
+    bus_info::for_each(bus.section("errorstats"), [&](std::string_view field, std::string_view values) {
+      if (field.starts_with("errorstat_"))
+        add_errors(errors, field.substr(10), bus_info::number(values, "count"));
+    });
+  }
+  std::string text = "# Errorstats\r\n";
+  for (const auto& [code, count] : errors) text += fmt::format("errorstat_{}:count={}\r\n", code, count);
+  return text;
+}
+
+std::string persistence_section(const std::vector<bus_info>& buses) {
+  return "# Persistence\r\n" + merged_lines(persistence_fields, buses);
+}
+
+std::string summed_stats(const std::vector<bus_info>& buses) {
+  return merged_lines(stats_fields, buses);
+}
+
+std::string bus_section(std::string_view name, const bus_info& bus) {
+  std::string text = fmt::format("# Bus_{}\r\n", name);
+  for (const std::string_view field : bus_fields) {
+    const std::string_view value = bus.field(field);
+    if (!value.empty()) text += fmt::format("bus_{}_{}:{}\r\n", name, field, value);
+  }
+  return text;
+}
+
+}  // namespace dualbus::session
