@@ -55,6 +55,17 @@ bool names_other_keys(resp::arguments args) {
   return false;
 }
 
+// CONFIG SET of what the daemon's own connections depend on.
+bool locks_out(resp::arguments args) {
+  if (!base::equals_ignoring_case(args[1], "set")) return false;
+  for (std::size_t i = 2; i < args.size(); i += 2) {
+    for (const std::string_view name : {"requirepass", "port", "tls-port", "bind"}) {
+      if (base::equals_ignoring_case(args[i], name)) return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 router::router(const routing_table& table, message_counters& counters, waiting_reads waiting)
@@ -275,6 +286,7 @@ bool router::passes(const command_spec& spec, resp::arguments args) const {
   };
   if (spec.route == route::refused) return !among(never);
   if (spec.name == "module") return base::equals_ignoring_case(args[1], "list");
+  if (spec.name == "config" && args.size() > 1 && locks_out(args)) return false;
   return among(local);
 }
 

@@ -35,6 +35,7 @@ parameters redis_parameters(const config::configuration& c) {
       {"port", std::to_string(c.listen.port), "listen.port"},
       {"proto-max-bulk-len", std::to_string(c.limits.max_request), "limits.max_request"},
       {"save", ""},
+      {"requirepass", "", "auth.users"},
       {"slowlog-log-slower-than", std::to_string(c.slowlog.threshold.count()), "slowlog.threshold"},
       {"slowlog-max-len", std::to_string(c.slowlog.max_entries), "slowlog.max_entries"},
       {"tcp-backlog", std::to_string(c.listen.backlog), "listen.backlog"},
@@ -62,10 +63,17 @@ void get(worker_context& context, session& client, const request& what) {
   });
 }
 
+bool sets(resp::arguments args, std::string_view name) {
+  for (std::size_t i = 2; i < args.size(); i += 2) {
+    if (base::equals_ignoring_case(args[i], name)) return true;
+  }
+  return false;
+}
+
 void refuse_set(worker_context& context, session& client, const request& what) {
   std::string where = "the daemon's settings stand in its YAML file";
   for (const parameter& one : redis_parameters(context.configuration())) {
-    if (!base::equals_ignoring_case(what.args[2], one.name)) continue;
+    if (!sets(what.args, one.name)) continue;
     if (one.key.empty()) {
       return client.refuse(what.command, "NOTSUPPORTED '" + std::string(one.name) +
                                              "' is a setting of the buses: change it on each of them");

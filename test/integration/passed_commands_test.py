@@ -12,7 +12,7 @@ PASSED = ("SAVE", "LASTSAVE", "SAVE x", "CONFIG SET maxmemory-samples 7", "CONFI
           "COMMAND COUNT", "COMMAND INFO get xadd", "COMMAND GETKEYSANDFLAGS SET k v", "COMMAND GETKEYS MSET a b c d", "COMMAND HELP",
           "SLOWLOG RESET", "SLOWLOG LEN", "SLOWLOG GET", "SLOWLOG HELP")
 REFUSED = ("SHUTDOWN NOSAVE", "REPLICAOF NO ONE", "SLAVEOF NO ONE", "SYNC", "PSYNC ? -1", "FAILOVER", "REPLCONF a b", "ACL SETUSER x on",
-           "MODULE LOAD x", "SCRIPT DEBUG YES")
+           "MODULE LOAD x", "SCRIPT DEBUG YES", "CONFIG SET requirepass x", "CONFIG SET hz 10 requirepass x", "CONFIG SET port 1", "CONFIG SET bind x")
 
 
 class PassedCommandsTest(PlainStackTest):

@@ -229,8 +229,12 @@ TEST_F(RouterTest, CommandsAboutOneServerArePassedToTheOnlyBusIfPermitted) {
        std::vector<strings>{{"SHUTDOWN"}, {"REPLICAOF", "h", "1"}, {"SYNC"}, {"PSYNC", "?", "-1"}}) {
     EXPECT_THAT(refusal(request), StartsWith("NOTSUPPORTED "));
   }
-  for (const strings& request :
-       std::vector<strings>{{"INFO"}, {"CLIENT", "LIST"}, {"ACL", "LIST"}, {"MODULE", "LOAD", "x"}}) {
+  for (const strings& request : std::vector<strings>{{"INFO"},
+                                                     {"CLIENT", "LIST"},
+                                                     {"ACL", "LIST"},
+                                                     {"MODULE", "LOAD", "x"},
+                                                     {"CONFIG", "SET", "hz", "1", "RequirePass", "x"},
+                                                     {"CONFIG", "SET", "port", "1"}}) {
     EXPECT_EQ(plan_for(request).what, action::local);
   }
   rules.server_commands = server_commands::refused;
