@@ -3,6 +3,7 @@
 #include <dualbus/session/session.hpp>
 #include <dualbus/session/worker_context.hpp>
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -50,11 +51,16 @@ void forward_between_databases(worker_context& context, session& client, const r
   std::vector<std::string_view> args(what.args.begin(), what.args.end());
   std::string numbers[2];
   std::string* number = numbers;
-  for (const std::size_t position : database_positions(command::command_table()[what.command], what.args)) {
-    const auto index = base::parse_int64(args[position]);
-    if (!index) continue;  // Redis refuses it
-    if (!is_database(context, *index)) return client.refuse(what.command, out_of_range);
-    *number = std::to_string(context.configuration().buses[bus].database + *index);
+  const auto positions = database_positions(command::command_table()[what.command], what.args);
+  // Which of two is no number Redis says first.
+  const bool sound = std::all_of(positions.begin(), positions.end(), [&](std::size_t position) {
+    return base::parse_int64(args[position]).has_value();
+  });
+  if (!sound) return forward(context, client, what, bus, false);
+  for (const std::size_t position : positions) {
+    const std::int64_t index = *base::parse_int64(args[position]);
+    if (!is_database(context, index)) return client.refuse(what.command, out_of_range);
+    *number = std::to_string(context.configuration().buses[bus].database + index);
     args[position] = *number++;
   }
   forward(context, client, what, bus, false, args);

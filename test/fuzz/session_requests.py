@@ -8,6 +8,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path.insert(0, os.path.join(ROOT, "test", "integration"))
 
 from differential_test import TRANSCRIPT  # noqa: E402  pylint: disable=wrong-import-position
+import transcripts  # noqa: E402  pylint: disable=wrong-import-position
 from resp import Reader  # noqa: E402  pylint: disable=wrong-import-position
 
 # What ends the daemon's bus, stops it, or lets it speak of itself alone; MONITOR has a session of its own.
@@ -85,6 +86,8 @@ def _allowed(request):
 
 TABLE = [request for request in _table() if _allowed(request)]
 COMMON = [_to_bytes(request) for request in TRANSCRIPT] + list(_golden())
+# "later" are commands that the Redis beside the daemon may not have.
+COMMON += [list(line.words) for name in transcripts.names() if name != "later" for lines in transcripts.load(name) for line in lines]
 COMMON = [request for request in COMMON if _allowed(request) and len(request[0]) > 0]
 SPECIALS = [_to_bytes(words.split()) for line in SPECIAL.strip().splitlines() for words in line.split("|")]
 # Their arguments are left alone: a long pause, or a kill that meets anybody, would say nothing about the rest.

@@ -1,115 +1,211 @@
-"""Every command with typical, edge and wrong arguments: config/plain.yaml before one Redis, and a bare Redis beside it, answer the
-same, byte for byte. The requests stand in test/transcripts."""
-import glob
+"""The transcripts of test/transcripts to a bare Redis and through the daemon before one: the same replies, byte for byte.
+
+Once as config/plain.yaml has it: all of them, one by one, at once, in pieces, inline, and with wrong words. Once with two buses
+and a rule for every key.
+"""
+import functools
 import os
-import shlex
 import unittest
 
-from differential_test import TRANSCRIPT
-from harness import ROOT, Daemon, Redis, make_config
+import transcripts
+from harness import ENGINE_LOGIC, MARKETDATA, StackTest
 from plain_stack import PlainStackTest
-from resp import encode
+from resp import Connection, encode
+from transcripts import EXACT
 
-FILES = sorted(glob.glob(os.path.join(ROOT, "test", "transcripts", "*.txt")))
-
-# What no transcript can hold, and why.
+# Commands about keys; and those and the scripts, which are also tried with wrong words.
+DATA = ("bitmap", "generic", "geo", "hash", "hyperloglog", "list", "set", "sorted_set", "stream", "string")
+WITH_WRONG_WORDS = DATA + ("scripting",)
+# Requests that may have more or fewer replies than one.
+NOT_ONE_REPLY = {"SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE", "QUIT"}
+# What no line names, and what no line shows succeeding.
 NOT_COMPARED = {
-    "acl asking auth cluster failover hotkeys module readonly readwrite replconf role": "the daemon's own, or of a cluster",
-    "debug lolwut migrate pfdebug pfselftest": "about the server's inside, or another server",
-    "bgrewriteaof bgsave lastsave save shutdown": "about files of one server",
-    "psync replicaof slaveof sync": "refused",
-    "monitor quit": "end or change the connection: tests of their own",
-    "restore-asking waitaof time": "of clusters, of Redis 7.2, of the clock",
+    "acl|load": "refused: users stand in the YAML file", "acl|save": "as ACL LOAD", "acl|log": "refused: it is in the log",
+    "failover": "refused by the daemon, whatever its arguments",
+    "replconf": "refused by the daemon; Redis goes on as with a replica",
+    "shutdown": "refused by the daemon; the end of the other Redis",
+}
+NEVER_SUCCEEDS = {
+    "asking": "refused outside of a cluster", "cluster": "refused outside of a cluster", "readonly": "refused outside of a cluster",
+    "readwrite": "refused outside of a cluster", "restore-asking": "RESTORE between the nodes of a cluster",
+    "bgrewriteaof": "goes on behind its reply; see passed_commands_test.py", "bgsave": "as BGREWRITEAOF",
+    "pfselftest": "takes a second; see passed_commands_test.py", "monitor": "shows what others send; see server_commands_test.py",
+    "psync": "refused by the daemon", "replicaof": "refused by the daemon",
+    "slaveof": "refused by the daemon", "sync": "refused by the daemon",
 }
 
 
-def words_of(line):
-    """As a shell's words; \\xNN, \\r and \\n in them are bytes."""
-    return [word.encode("latin-1").decode("unicode_escape").encode("latin-1") if "\\" in word else word.encode()
-            for word in shlex.split(line.replace("\\", "\\\\"))]
+@functools.lru_cache(maxsize=None)
+def load(name):
+    return transcripts.load(name)
 
 
-def load(path):
-    with open(path, encoding="ascii") as file:
-        return [words_of(line) for line in file if line.strip() and not line.startswith("#")]
+def everything():
+    return [paragraph for name in transcripts.names() for paragraph in load(name)]
 
 
-GROUPS = {os.path.splitext(os.path.basename(path))[0]: load(path) for path in FILES}
+def request_bytes(lines):
+    return transcripts.stream(lines) + encode("QUIT")
 
 
-class DifferentialCommandsTest(PlainStackTest):
-    def pair(self, protocol, daemon=None):
-        """Connections to both, which hold nothing."""
-        self.flush()
-        return self.connect(daemon, protocol), self.connect(self.bare, protocol)
+def run_split(server, other, data, offset):
+    """The replies to `data` when the server reads it in two pieces."""
+    with Connection(server.address) as connection:
+        assert connection.call("FLUSHALL") == "OK"
+        connection.send_raw(data[:offset])
+        assert other.call("PING") == "PONG"  # whoever answers has read what came before
+        try:
+            connection.send_raw(data[offset:])
+        except ConnectionError:
+            pass
+        return transcripts.split(connection.read_rest())
 
-    @staticmethod
-    def replies(connection, request):
-        """All that a request is owed: of subscriptions one for each name."""
-        name = request[0].lower()
-        several = name.endswith(b"subscribe") and len(request) > 2
-        return [connection.read_raw() for _ in range(len(request) - 1 if several else 1)]
 
-    def compare(self, requests, through, direct):
-        differences = []
-        for request in requests:
-            answers = []
-            for connection in (through, direct):
-                connection.send_raw(encode(*request))
-                answers.append(self.replies(connection, request))
-            if answers[0] != answers[1]:
-                differences.append((request, *answers))
-        return differences
+def run(server, lines, protocol=2, piece=None, inline=False):
+    """The replies to `lines`, and one to QUIT, on a connection of their own and without keys at the beginning."""
+    data = b"".join(line.text + b"\r\n" for line in lines) + encode("QUIT") if inline else request_bytes(lines)
+    with Connection(server.address, protocol=protocol) as connection:
+        assert connection.call("FLUSHALL") == "OK"
+        try:
+            for start in range(0, len(data), piece or len(data)):
+                connection.send_raw(data[start:start + piece] if piece else data)
+        except ConnectionError:
+            pass  # what comes behind a QUIT among the lines is not read
+        return transcripts.split(connection.read_rest())
 
-    def same(self, differences):
-        self.assertEqual(differences, [], "\n".join(f"{r}\n  {a}\n  {b}" for r, a, b in differences))
 
-    def test_one_by_one(self):
+def run_one_by_one(server, lines, protocol):
+    with Connection(server.address, protocol=protocol) as connection:
+        assert connection.call("FLUSHALL") == "OK"
+        return [connection.call_raw(*line.words) for line in lines]
+
+
+class Comparison(unittest.TestCase):
+    def compare(self, lines, mine, theirs, how):
+        """Fails with the first reply that differs in what its line's mark says."""
+        one_each = len(theirs) in (len(lines), len(lines) + 1)
+        for at, (one, other) in enumerate(zip(mine, theirs)):
+            line = lines[at] if one_each and at < len(lines) else None
+            if not transcripts.same(line.mark if line else EXACT, one, other):
+                request = " ".join(map(repr, line.words)) if line else f"reply {at} of {lines[0].text}"
+                before = [previous.words for previous in lines[max(0, at - 3):at]] if line else []
+                self.fail(f"{how}: {request}\n  daemon: {one!r}\n  redis:  {other!r}\n  after: {before}")
+        self.assertEqual(len(mine), len(theirs), (how, lines[0].text))
+
+
+class PlainTest(PlainStackTest, Comparison):
+    @classmethod
+    @functools.lru_cache(maxsize=None)
+    def expected(cls, protocol):
+        """What the bare Redis answers to each paragraph."""
+        return [run(cls.bare, lines, protocol) for lines in everything()]
+
+    def test_each_reply_is_that_of_redis(self):
         for protocol in (2, 3):
-            for name, requests in GROUPS.items():
-                with self.subTest(group=name, protocol=protocol):
-                    self.same(self.compare(requests, *self.pair(protocol)))
+            for lines in everything():
+                if not any(line.name in NOT_ONE_REPLY or line.words[:2] == (b"CLIENT", b"REPLY") for line in lines):
+                    with self.subTest(lines[0].text):
+                        mine, theirs = (run_one_by_one(server, lines, protocol) for server in (self.daemon, self.bare))
+                        self.compare(lines, mine, theirs, f"RESP{protocol}")
 
-    def test_in_one_piece_and_in_small_ones(self):
-        for name, requests in GROUPS.items():
-            everything = b"".join(encode(*request) for request in requests)
-            for size in (len(everything), 1, 7, 101):
-                with self.subTest(group=name, size=size):
-                    through, direct = self.pair(3)
-                    direct.send_raw(everything)
-                    expected = [self.replies(direct, request) for request in requests]
-                    for start in range(0, len(everything), size):
-                        through.send_raw(everything[start:start + size])
-                    got = [self.replies(through, request) for request in requests]
-                    self.same([found for found in zip(requests, got, expected) if found[1] != found[2]])
-
-    def test_keys_that_a_rule_pins_to_one_of_two_buses(self):
-        other = Redis("other", self.directory).start()
-        self.addCleanup(other.kill)
-        config = make_config({"pinned": self.bus.endpoint, "other": other.endpoint},
-                             {"anchor": "other", "routing": {"default_bus": "other", "keys": [{"match": "*", "bus": "pinned"}]},
-                              "buses": {"pinned": {"id_slot": 1}, "other": {"id_slot": 2}}})
-        config["routing"]["types"] = {"other": ["market_data"]}
-        daemon = Daemon(self.directory, config, name="pinning").start()
-        self.addCleanup(daemon.kill)
-        self.addCleanup(self.check, daemon)
+    def test_replies_are_the_same_when_everything_comes_at_once(self):
         for protocol in (2, 3):
-            for name, requests in GROUPS.items():
-                if name in ("generic", "session"):  # about servers and databases, too
-                    continue
-                with self.subTest(group=name, protocol=protocol):
-                    self.same(self.compare(requests, *self.pair(protocol, daemon)))
+            for lines, theirs in zip(everything(), self.expected(protocol)):
+                with self.subTest(lines[0].text):
+                    self.compare(lines, run(self.daemon, lines, protocol), theirs, f"at once, RESP{protocol}")
 
-    def test_every_command_is_compared(self):
-        with self.daemon.client() as client:
-            known = set(client.execute_command("COMMAND"))
-        with self.bare.client() as client:
-            known &= set(client.execute_command("COMMAND"))
-        compared = {request[0].lower() for requests in GROUPS.values() for request in requests}
-        compared = {name.decode() for name in compared} | {str(request[0]).lower() for request in TRANSCRIPT}
-        excused = {name for names in NOT_COMPARED for name in names.split()}
-        self.assertEqual(known - compared - excused, set())
-        self.assertGreater(len(known), 200)
+    def test_replies_are_the_same_when_requests_come_in_pieces(self):
+        for piece in (1, 7, 61):
+            for lines, theirs in zip(everything(), self.expected(2)):
+                with self.subTest(lines[0].text):
+                    self.compare(lines, run(self.daemon, lines, piece=piece), theirs, f"pieces of {piece}")
+
+    def test_replies_are_the_same_wherever_the_requests_are_split(self):
+        stride = 1 if os.environ.get("DUALBUS_EVERY_OFFSET") else 509  # a prime, so that no place in a request is always passed over
+        offset = 1
+        with Connection(self.daemon.address) as other:
+            for lines, theirs in zip(everything(), self.expected(2)):
+                data = request_bytes(lines)
+                with self.subTest(lines[0].text):
+                    while offset < len(data):
+                        self.compare(lines, run_split(self.daemon, other, data, offset), theirs, f"split at {offset}")
+                        offset += stride
+                offset = max(1, offset - len(data))
+
+    def test_replies_are_the_same_when_requests_come_as_lines_of_text(self):
+        for lines, theirs in zip(everything(), self.expected(2)):
+            with self.subTest(lines[0].text):
+                self.compare(lines, run(self.daemon, lines, inline=True), theirs, "inline")
+
+    def test_wrong_words_are_answered_as_by_redis(self):
+        count = 0
+        for name in WITH_WRONG_WORDS:
+            for lines in load(name):
+                if any(line.name == "SPOP" and line.mark for line in lines):
+                    continue  # what it takes away is chance
+                tried = list(transcripts.SETUP)
+                for line in lines:
+                    tried += [transcripts.among_wrong_requests(line), *transcripts.wrong_requests(line)]
+                count += len(tried)
+                with self.subTest(lines[0].text):
+                    self.compare(tried, run(self.daemon, tried), run(self.bare, tried), "wrong words")
+        self.assertGreater(count, 30000)
+
+    # --- the transcripts themselves
+
+    def test_every_command_has_lines_that_succeed_and_lines_that_fail(self):
+        replies = {}
+        for lines, theirs in zip(everything(), self.expected(2)):
+            for line, reply in zip(lines, theirs):
+                names = [line.name.lower(), b"|".join(line.words[:2]).decode(errors="replace").lower()]
+                for name in names:
+                    replies.setdefault(name, set()).add(reply[:1] == b"-")
+        with Connection(self.daemon.address) as daemon, Connection(self.bare.address) as bare:
+            known = {entry[0].decode() for entry in bare.call("COMMAND")}
+            later = {entry[0].decode() for entry in daemon.call("COMMAND")} - known
+            subcommands = {sub[0].decode() for entry in bare.call("COMMAND") for sub in entry[9]}
+        subcommands = {name for name in subcommands if not name.startswith("cluster|")}  # refused outside of a cluster
+        missing = (known | later | subcommands) - set(replies) - set(NOT_COMPARED)
+        self.assertEqual(missing, set(), "no line names them")
+        never = {name for name in known if True not in replies.get(name, ())}
+        self.assertEqual(never - set(NOT_COMPARED), {"info", "punsubscribe", "quit", "sunsubscribe"}, "no line shows what they refuse")
+        never = {name for name in known if False not in replies.get(name, ())}
+        self.assertEqual(never - set(NOT_COMPARED), set(NEVER_SUCCEEDS), "no line shows them succeeding")
+
+
+def bus_of(key):
+    """The bus of a key by the rules of `TwoBusesTest`."""
+    return MARKETDATA if key[-1:] and b"a" <= key[-1:] <= b"m" else ENGINE_LOGIC
+
+
+class TwoBusesTest(StackTest, Comparison):
+    config = {"flush": "allowed",
+              "routing": {"keys": [{"match": "*[a-m]", "bus": MARKETDATA}, {"match": "*", "bus": ENGINE_LOGIC}]}}
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.bare = cls.stack.add_redis("bare")
+
+    def on_one_bus(self, oracle, line):
+        """Whether a request names keys, all of them on one bus."""
+        keys = oracle.call("COMMAND", "GETKEYS", *line.words)
+        other = line.name.startswith("SORT") and (b"BY" in line.words or b"GET" in line.words)  # names other keys by a pattern
+        if not isinstance(keys, list) or other or line.name in ("PFDEBUG", "MOVE") or (line.name == "COPY" and b"DB" in line.words):
+            return False
+        return len({bus_of(key) for key in keys}) == 1
+
+    def test_commands_on_keys_of_one_bus_are_answered_as_by_redis(self):
+        count = 0
+        with Connection(self.bare.address) as oracle:
+            for name in DATA:
+                for lines in load(name):
+                    chosen = [line for line in lines if self.on_one_bus(oracle, line)]
+                    count += len(chosen)
+                    if chosen:
+                        with self.subTest(lines[0].text):
+                            self.compare(chosen, run(self.daemon, chosen), run(self.bare, chosen), "two buses")
+        self.assertGreater(count, 1000)
 
 
 if __name__ == "__main__":
