@@ -84,16 +84,13 @@ std::string memory_section() {
       resident, human(resident), peak, human(peak), machine, human(machine));
 }
 
-std::string stats_section(worker_context& context, const daemon_counts& total) {
-  const daemon_counts::outcomes all = total.all_commands();
-  std::uint64_t errors = total.unknown;
-  for (std::size_t o = 1; o < all.size(); ++o) errors += all[o];
+std::string stats_section(worker_context& context, const daemon_counts& total, const error_totals& errors) {
   return fmt::format(
       "# "
       "Stats\r\ntotal_connections_received:{}\r\ntotal_commands_processed:{}\r\ntotal_net_input_bytes:{}\r\n"
       "total_net_output_bytes:{}\r\nrejected_connections:{}\r\ntotal_error_replies:{}\r\n"
       "acl_access_denied_auth:{}\r\npubsub_channels:{}\r\npubsub_patterns:{}\r\npubsubshard_channels:{}\r\n",
-      total.accepted, total.requests, total.received, total.sent, total.rejected, errors,
+      total.accepted, total.requests, total.received, total.sent, total.rejected, errors.sum(),
       total.authentication_failures, context.daemon.subscriptions.names(backend::subscription::channel),
       context.daemon.subscriptions.names(backend::subscription::pattern),
       context.daemon.subscriptions.names(backend::subscription::shard));
@@ -180,7 +177,8 @@ std::string info_report::text() {
   add("clients", with_bus("Clients", clients_section()));
   add("memory", of_bus("Memory", memory_section()));
   add("persistence", of_bus("Persistence", answered_ ? persistence_section(buses_) : no_persistence));
-  const std::string stats = stats_section(context_, total_);
+  const error_totals errors(total_, buses_);
+  const std::string stats = stats_section(context_, total_, errors);
   add("stats", alone_ != nullptr ? with_bus("Stats", stats) : stats + summed_stats(buses_));
   add("replication", of_bus("Replication",
                             "# Replication\r\nrole:master\r\nconnected_slaves:0\r\n"
@@ -188,7 +186,7 @@ std::string info_report::text() {
   add("cpu", cpu_section());
   add("modules", of_bus("Modules", "# Modules\r\n"));
   add("commandstats", commandstats_section(total_, buses_, alone_), shown::in_all);
-  add("errorstats", errorstats_section(total_, buses_));
+  add("errorstats", errors.section());
   add("latencystats", of_bus("Latencystats", "# Latencystats\r\n"), shown::in_all);
   add("cluster", "# Cluster\r\ncluster_enabled:0\r\n");
   add("keyspace", keyspace_section());

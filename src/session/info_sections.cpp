@@ -123,11 +123,6 @@ command_line counted(const daemon_counts::outcomes& of_command) {
           .failed = of(redis_error) + unknown};
 }
 
-void add_errors(std::map<std::string, std::uint64_t, std::less<>>& errors, std::string_view code,
-                std::uint64_t count) {
-  if (count > 0) errors[std::string(code)] += count;
-}
-
 }  // namespace
 
 std::string completed(std::string own, std::string_view name, const bus_info& bus) {
@@ -175,22 +170,34 @@ std::string commandstats_section(const daemon_counts& counts, const std::vector<
   return text;
 }
 
-std::string errorstats_section(const daemon_counts& counts, const std::vector<bus_info>& buses) {
-  std::map<std::string, std::uint64_t, std::less<>> errors = counts.refusals.by_code();
+error_totals::error_totals(const daemon_counts& counts, const std::vector<bus_info>& buses)
+    : errors_(counts.refusals.by_code()) {
+  using enum metrics::outcome;
   const daemon_counts::outcomes all = counts.all_commands();
-  // Their codes; those that are refused before anything is sent may be among the refusals.
-  errors.erase("BUSDOWN");
-  add_errors(errors, "BUSDOWN", daemon_counts::of(all, metrics::outcome::bus_down));
-  add_errors(errors, "BUSLOST", daemon_counts::of(all, metrics::outcome::bus_lost));
-  add_errors(errors, "BUSTIMEOUT", daemon_counts::of(all, metrics::outcome::bus_timeout));
+  errors_.erase("BUSDOWN");  // among the refusals are some of those that are counted with the commands
+  add("BUSDOWN", daemon_counts::of(all, bus_down));
+  add("BUSLOST", daemon_counts::of(all, bus_lost));
+  add("BUSTIMEOUT", daemon_counts::of(all, bus_timeout));
   for (const bus_info& bus : buses) {
-    bus_info::for_each(bus.section("errorstats"), [&](std::string_view field, std::string_view values) {
-      if (field.starts_with("errorstat_"))
-        add_errors(errors, field.substr(10), bus_info::number(values, "count"));
+    bus_info::for_each(bus.section("errorstats"), [this](std::string_view field, std::string_view values) {
+      if (field.starts_with("errorstat_")) add(field.substr(10), bus_info::number(values, "count"));
     });
   }
+}
+
+void error_totals::add(std::string_view code, std::uint64_t count) {
+  if (count > 0) errors_[std::string(code)] += count;
+}
+
+std::uint64_t error_totals::sum() const {
+  std::uint64_t total = 0;
+  for (const auto& [code, count] : errors_) total += count;
+  return total;
+}
+
+std::string error_totals::section() const {
   std::string text = "# Errorstats\r\n";
-  for (const auto& [code, count] : errors) text += fmt::format("errorstat_{}:count={}\r\n", code, count);
+  for (const auto& [code, count] : errors_) text += fmt::format("errorstat_{}:count={}\r\n", code, count);
   return text;
 }
 

@@ -57,6 +57,7 @@ class PassedCommandsTest(PlainStackTest):
         for request in (("SET", "k", "v"), ("SET", "k"), ("LPUSH", "k", "x"), ("LPUSH", "k", "x"), ("NONSENSE",), ("PING",)):
             client.call(*request)
         self.assertEqual(self.figures(client, "errorstats"), {"errorstat_ERR": "count=2", "errorstat_WRONGTYPE": "count=2"})
+        self.assertEqual(self.figures(client, "stats")["total_error_replies"], "4")
         stats = self.figures(client, "commandstats")
         self.assertRegex(stats["cmdstat_set"], r"calls=1,usec=\d+,.*,rejected_calls=1,failed_calls=0")
         self.assertRegex(stats["cmdstat_lpush"], r"calls=2,usec=\d+,.*,rejected_calls=0,failed_calls=2")

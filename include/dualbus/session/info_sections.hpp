@@ -3,6 +3,9 @@
 #include <dualbus/session/bus_info.hpp>
 #include <dualbus/session/daemon_counts.hpp>
 
+#include <cstdint>
+#include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,7 +25,17 @@ std::string commandstats_section(const daemon_counts& counts, const std::vector<
                                  const bus_info* alone);
 
 /// Errors of all buses and those of the daemon's own, by code.
-std::string errorstats_section(const daemon_counts& counts, const std::vector<bus_info>& buses);
+class error_totals {
+ public:
+  error_totals(const daemon_counts& counts, const std::vector<bus_info>& buses);
+  std::uint64_t sum() const;
+  std::string section() const;
+
+ private:
+  void add(std::string_view code, std::uint64_t count);
+
+  std::map<std::string, std::uint64_t, std::less<>> errors_;
+};
 
 /// Of all buses: sums, or the worst, or the oldest, as each field means.
 std::string persistence_section(const std::vector<bus_info>& buses);

@@ -77,12 +77,14 @@ TEST(InfoSectionsTest, ErrorsOfBusesAndOfTheDaemonAreAddedUp) {
   counts.refusals.add("BUSDOWN bus 'marketdata' cannot be reached");
   counts.refusals.add("CROSSBUS x");
   count(counts, "get", metrics::outcome::bus_down, 4);
+  const error_totals errors(counts,
+                            two_buses("# Errorstats\r\nerrorstat_ERR:count=2\r\n",
+                                      "# Errorstats\r\nerrorstat_ERR:count=3\r\nerrorstat_OOM:count=1\r\n"));
   EXPECT_EQ(
-      errorstats_section(counts,
-                         two_buses("# Errorstats\r\nerrorstat_ERR:count=2\r\n",
-                                   "# Errorstats\r\nerrorstat_ERR:count=3\r\nerrorstat_OOM:count=1\r\n")),
+      errors.section(),
       "# Errorstats\r\nerrorstat_BUSDOWN:count=4\r\nerrorstat_CROSSBUS:count=1\r\nerrorstat_ERR:count=6\r\n"
       "errorstat_OOM:count=1\r\n");
+  EXPECT_EQ(errors.sum(), 12U);
 }
 
 TEST(InfoSectionsTest, CountingCanBeginAnew) {
@@ -102,7 +104,7 @@ TEST(InfoSectionsTest, CountingCanBeginAnew) {
   EXPECT_EQ(
       commandstats_section(counts, {}, nullptr),
       "# Commandstats\r\ncmdstat_get:calls=1,usec=0,usec_per_call=0.00,rejected_calls=0,failed_calls=0\r\n");
-  EXPECT_EQ(errorstats_section(counts, {}), "# Errorstats\r\nerrorstat_NOPERM:count=1\r\n");
+  EXPECT_EQ(error_totals(counts, {}).section(), "# Errorstats\r\nerrorstat_NOPERM:count=1\r\n");
 }
 
 TEST(InfoSectionsTest, ABusHasASectionWithItsNameInEveryField) {
