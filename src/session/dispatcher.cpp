@@ -130,6 +130,12 @@ bool resets_statistics(const command_spec& spec, resp::arguments args) {
   return spec.name == "config" && base::equals_ignoring_case(args[1], "resetstat");
 }
 
+bool changes_connection(const worker_context& context, const session& client, const command_spec& spec,
+                        const request& what) {
+  return spec.name == "hello" || spec.name == "reset" ||
+         chosen_database(context, spec, what).value_or(client.database()) != client.database();
+}
+
 // What ends or governs the transaction itself is not queued.
 bool is_queued(const command_spec& spec) {
   if (spec.route == route::transaction) return spec.name == "unwatch";
@@ -220,8 +226,8 @@ bool dispatch(worker_context& context, session& client, request what) {
   what.command = static_cast<std::uint16_t>(index);
   // They change the protocol or the database, and so the connection that requests take: none may overtake an
   // earlier one. And subscriptions begin and end between replies.
-  const bool waits = spec.name == "hello" || spec.name == "reset" || spec.route == route::subscribe ||
-                     chosen_database(context, spec, what).value_or(client.database()) != client.database();
+  const bool waits = spec.route == route::subscribe ||
+                     (spec.route == route::local && changes_connection(context, client, spec, what));
   if (waits && client.await_replies()) return false;
   if (const std::string fault = refusal(client, spec, what); !fault.empty()) {
     spoil_transaction(client, &spec);

@@ -59,11 +59,11 @@ void exec_operation::start(std::unique_ptr<transaction> what) {
     const auto bus = static_cast<command::bus_index>(i);
     const bool watched = what->watches() && what->watched_bus() == bus;
     if (!stage.has(bus) && !watched) continue;
-    blocks_.push_back(std::make_unique<block>(*this, bus));
-    if (watched) decider_ = blocks_.back().get();
-    stage.take(bus, blocks_.back()->bytes_, blocks_.back()->requests_);
-    blocks_.back()->databases_ = stage.databases(bus);
-    blocks_.back()->count_ = blocks_.back()->requests_.size();
+    block& added = add_block(bus);
+    if (watched) decider_ = &added;
+    stage.take(bus, added.bytes_, added.requests_);
+    added.databases_ = stage.databases(bus);
+    added.count_ = added.requests_.size();
   }
   for (const auto& [bus, key] : stage.added()) added_.emplace_back(bus, key);
 
@@ -91,6 +91,12 @@ void exec_operation::start(std::unique_ptr<transaction> what) {
   send_to_queue();
 }
 
+exec_operation::block& exec_operation::add_block(command::bus_index bus) {
+  base::object_pool<block>& pool = context_.transactions.blocks;
+  blocks_.push_back(block_pointer(pool.create(*this, bus), block_deleter{&pool}));
+  return *blocks_.back();
+}
+
 void exec_operation::start_plain(std::unique_ptr<transaction> what) {
   plain_ = std::move(what);
   count_ = plain_->count();
@@ -100,9 +106,9 @@ void exec_operation::start_plain(std::unique_ptr<transaction> what) {
     if (!p.adds || context_.parking().waited_for(plain_->key_of(p)) == 0) continue;
     added_.emplace_back(plain_->bus(), plain_->key_of(p));
   }
-  blocks_.push_back(std::make_unique<block>(*this, plain_->bus()));
-  blocks_.front()->count_ = count_;
-  send_at_once(*blocks_.front(), plain_->requests());
+  block& only = add_block(plain_->bus());
+  only.count_ = count_;
+  send_at_once(only, plain_->requests());
 }
 
 void exec_operation::send_at_once(block& only, std::string_view plain) {

@@ -2,6 +2,7 @@
 
 #include <dualbus/backend/link.hpp>
 #include <dualbus/backend/pipeline.hpp>
+#include <dualbus/base/object_pool.hpp>
 #include <dualbus/session/operation.hpp>
 #include <dualbus/session/timer_queue.hpp>
 
@@ -11,6 +12,8 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <boost/container/small_vector.hpp>
 
 namespace dualbus::session {
 
@@ -46,7 +49,6 @@ class exec_operation final : public operation {
   void destroy() override;
   bool detach() override { return outstanding_ == 0 && !starting_; }
 
- private:
   /// One bus's part.
   class block final : public backend::reply_sink {
    public:
@@ -77,6 +79,14 @@ class exec_operation final : public operation {
     bool changed_ = false;        // the link speaks another protocol or is in another database than it says
   };
 
+ private:
+  struct block_deleter {
+    base::object_pool<block>* pool;
+    void operator()(block* b) const { pool->destroy(b); }
+  };
+  using block_pointer = std::unique_ptr<block, block_deleter>;
+
+  block& add_block(command::bus_index bus);
   void start_plain(std::unique_ptr<transaction> what);
   void answer_plain(std::string_view reply, base::duration bus_time);
   void send_at_once(block& only, std::string_view plain = {});
@@ -98,7 +108,7 @@ class exec_operation final : public operation {
   void stop_clock();
   void tell_added(command::bus_index bus);
 
-  std::vector<std::unique_ptr<block>> blocks_;
+  boost::container::small_vector<block_pointer, 2> blocks_;
   block* decider_ = nullptr;  // the part of the bus that watches, until it is known to be carried out
   std::vector<std::pair<command::bus_index, std::string>> added_;  // entries that somebody waits for
   std::unique_ptr<transaction> plain_;                             // until it is answered

@@ -59,6 +59,7 @@ class transaction_stage {
   std::unique_ptr<transaction> take_transaction();
   void give_transaction(std::unique_ptr<transaction> spare);
   base::object_pool<exec_operation> operations;
+  base::object_pool<exec_operation::block> blocks;
 
  private:
   // What is kept of one bus's requests, with a SELECT before those that are in another database.
