@@ -125,12 +125,12 @@ void list(worker_context& context, session& client, const request& what) {
   } else if (what.args.size() != 2) {
     return client.refuse(what.command, "ERR syntax error");
   }
-  const auto question = [ids, type](worker_context& worker) {
+  const auto question = [ids, type, asking = client.id(), bytes = what.raw.size()](worker_context& worker) {
     std::string text;
     worker.clients.for_each([&](const session& s) {
       if (!type.empty() && !has_type(s, type)) return;
       if (!ids.empty() && !std::binary_search(ids.begin(), ids.end(), s.id())) return;
-      text += s.describe() + "\n";
+      text += (s.id() == asking ? s.describe("client|list", bytes) : s.describe()) + "\n";
     });
     return text;
   };
@@ -327,7 +327,8 @@ constexpr subcommand subcommands[] = {
      }},
     {"info", 2,
      [](worker_context&, session& c, const request& w) {
-       c.answer(w.command, outcome::ok, [&c](resp::encoder& out) { out.verbatim(c.describe() + "\n"); });
+       c.answer(w.command, outcome::ok,
+                [&](resp::encoder& out) { out.verbatim(c.describe("client|info", w.raw.size()) + "\n"); });
      }},
     {"kill", -3, kill},
     {"list", -2, list},

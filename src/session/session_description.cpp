@@ -27,13 +27,14 @@ std::string_view session::user_name() const {
   return user_ == nullptr ? default_user : std::string_view(user_->name());
 }
 
-std::string session::describe() const {
+std::string session::describe(std::string_view running, std::size_t query_bytes) const {
   const auto seconds_since = [this](base::time_point then) {
     return std::chrono::duration_cast<std::chrono::seconds>(context_.now - then).count();
   };
-  const std::string_view last =
-      last_command_ == no_command ? "NULL" : command::command_table()[last_command_].name;
-  const std::size_t input = partial_ ? partial_->buffer.size() : 0;
+  std::string_view last = running;
+  if (last.empty())
+    last = last_command_ == no_command ? "NULL" : command::command_table()[last_command_].name;
+  const std::size_t input = (partial_ ? partial_->buffer.size() : 0) + query_bytes;
   static const names none;
   const names& n = names_ ? *names_ : none;
   using kind = backend::subscription;
@@ -49,7 +50,7 @@ std::string session::describe() const {
   if (flags.empty()) flags += 'N';
   return fmt::format(
       "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} "
-      "watch=0 qbuf={} "
+      "qbuf={} "
       "qbuf-free=0 argv-mem=0 multi-mem={} rbs=0 rbp=0 obl=0 oll={} omem={} tot-mem={} events=r{} cmd={} "
       "user={} "
       "redir=-1 "
@@ -58,7 +59,7 @@ std::string session::describe() const {
       seconds_since(last_active_), flags, database_, subscriptions(kind::channel),
       subscriptions(kind::pattern), subscriptions(kind::shard),
       in_transaction_ ? static_cast<std::int64_t>(transaction_->count()) : -1, input,
-      transaction_ ? transaction_->bytes() : 0, in_flight_, out_.size() + stashed_bytes_,
+      transaction_ ? transaction_->bytes() : 0, out_.empty() ? 0 : 1, out_.size() + stashed_bytes_,
       sizeof(session) + input + out_.size() + stashed_bytes_, writing_ ? "w" : "", last, user_name(),
       static_cast<int>(protocol_), n.library, n.library_version);
 }

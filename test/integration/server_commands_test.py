@@ -152,6 +152,16 @@ class ServerCommandsTest(StackTest):
         only.set("el:k", 1, ex=1000)
         self.assertEqual(set(database), set(only.info("keyspace")["db0"]))
 
+    def test_a_client_that_asks_is_described_as_by_redis(self):
+        lines = []
+        for server in (self.daemon, self.bare):
+            client = self.connect(to=server)
+            lines.append([dict(field.split("=", 1) for field in client.call("CLIENT", what).decode().split()) for what in ("INFO", "LIST")])
+        for mine, theirs in zip(*lines):
+            self.assertEqual([name for name in mine if name in theirs], list(theirs))
+            for same in ("flags", "db", "sub", "psub", "ssub", "multi", "qbuf", "obl", "oll", "omem", "events", "cmd", "user", "redir"):
+                self.assertEqual(mine[same], theirs[same], same)
+
     # --- CLIENT PAUSE
 
     def test_a_pause_holds_requests_back_and_ends(self):

@@ -173,8 +173,9 @@ class session final : public base::io_handler, public backend::drain_listener {
   metrics::engine_counters& engine() const { return attribution_.counters(); }
   void reset();
 
-  /// This client's line of CLIENT LIST, without the line break.
-  std::string describe() const;
+  /// This client's line of CLIENT LIST, without the line break. `running`: the name of the request that is
+  /// being answered to this client, with its subcommand, and `query_bytes` what it took.
+  std::string describe(std::string_view running = {}, std::size_t query_bytes = 0) const;
   std::chrono::seconds age() const;
   std::string peer_address() const;
   std::string local_address() const;
