@@ -63,8 +63,9 @@ constexpr note notes[] = {
      "bus has a section of its own. With `server_commands: passed` what is about the data is the bus's."},
     {"latency", "Answered by the daemon, which watches no events; `HISTOGRAM` is refused."},
     {"memory",
-     "`USAGE` is asked on every bus that may hold a part of the key, and summed up. Other subcommands are "
-     "refused."},
+     "`USAGE` is asked on every bus that may hold a part of the key, and summed up. `DOCTOR`, `MALLOC-STATS` "
+     "and "
+     "`PURGE` go to every bus; `STATS` is refused."},
     {"module", "`LIST` is empty; everything else is refused."},
     {"monitor", "Shows the requests of the daemon's clients."},
     {"publish",

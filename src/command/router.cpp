@@ -55,6 +55,17 @@ bool names_other_keys(resp::arguments args) {
   return false;
 }
 
+// Subcommands of MEMORY that name no key: about each server, about one, or such that any may answer or find
+// fault with them.
+enum class memory_report : std::uint8_t { of_each, of_one, of_any };
+
+memory_report find_memory_report(resp::arguments args) {
+  const auto is = [&](std::string_view word) { return base::equals_ignoring_case(args[1], word); };
+  if (args.size() != 2) return memory_report::of_any;
+  if (is("stats")) return memory_report::of_one;
+  return is("doctor") || is("malloc-stats") || is("purge") ? memory_report::of_each : memory_report::of_any;
+}
+
 // CONFIG SET of what the daemon's own connections depend on.
 bool locks_out(resp::arguments args) {
   if (!base::equals_ignoring_case(args[1], "set")) return false;
@@ -197,8 +208,17 @@ void router::plan_xadd(resp::arguments args, plan& out) {
 }
 
 void router::plan_spread(const command_spec& spec, resp::arguments args, plan& out) {
-  if (spec.route == route::memory && !passing_ && !base::equals_ignoring_case(args[1], "usage")) {
-    return refuse_unsupported(spec, out, "has only the subcommand USAGE here: ask each bus directly");
+  if (spec.route == route::memory && !base::equals_ignoring_case(args[1], "usage")) {
+    const memory_report report = single_ ? memory_report::of_any : find_memory_report(args);
+    if (report == memory_report::of_one) {
+      return refuse_unsupported(
+          spec, out,
+          "STATS is about one server: ask each bus directly, or INFO, which has a section about each");
+    }
+    if (report == memory_report::of_any) return forward(table_.rules().default_bus, out);
+    out.keys.clear();
+    out.what = plan::action::spread;
+    return;
   }
   // DELEX with a condition is about a string, which has one bus.
   if (spec.route == route::remove && spec.last_key == 1 && args.size() > 2) {

@@ -264,6 +264,22 @@ class memory_operation final : public ask_operation {
   }
 };
 
+// MEMORY DOCTOR, MALLOC-STATS and PURGE: what each bus says, or OK.
+class memory_report_operation final : public everywhere_operation {
+  using everywhere_operation::everywhere_operation;
+  void on_round(const parts& all) override {
+    if (answer_error(all)) return;
+    if (all[0].reply[0] == '+') return answer_ok();
+    std::string text;
+    for (const part& p : all) {
+      text += "# " + context_.bus_name(p.bus) + "\n";
+      text += resp::reply_reader(p.reply).next().text;
+      if (!text.ends_with('\n')) text += '\n';
+    }
+    answer(metrics::outcome::ok, [&text](resp::encoder& out, base::chunk_queue&) { out.verbatim(text); });
+  }
+};
+
 }  // namespace
 
 void start_key_operation(worker_context& context, session& client, std::uint16_t command,
@@ -287,6 +303,7 @@ void start_key_operation(worker_context& context, session& client, std::uint16_t
     case command::route::object:
       return ask(new object_operation(context, client, command, args, plan.keys));
     case command::route::memory:
+      if (plan.keys.empty()) return ask(new memory_report_operation(context, client, command, args));
       return ask(new memory_operation(context, client, command, args, plan.keys));
     default:
       break;

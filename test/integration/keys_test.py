@@ -89,7 +89,7 @@ class KeysTest(StackTest):
         self.assertEqual(client.call("OBJECT", "ENCODING", "md:1"), b"int")
         self.assertIsNone(client.call("OBJECT", "ENCODING", "none"))
         self.assertIsNone(client.call("MEMORY", "USAGE", "none"))
-        self.assertRegex(client.call("MEMORY", "DOCTOR"), "^NOTSUPPORTED ")
+        self.assertRegex(client.call("MEMORY", "STATS"), "^NOTSUPPORTED ")
 
     def test_commands_that_would_need_two_buses_are_refused_and_do_nothing(self):
         client = self.connect()

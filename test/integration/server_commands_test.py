@@ -74,7 +74,7 @@ class ServerCommandsTest(StackTest):
         self.assertIn("setting of the buses", client.call("CONFIG", "SET", "maxmemory", "5"))
         for command in (("CONFIG", "RESETSTAT"), ("CONFIG", "REWRITE"), ("DEBUG", "SLEEP", "0"), ("SAVE",), ("BGSAVE",), ("SHUTDOWN",),
                         ("REPLICAOF", "NO", "ONE"), ("SLAVEOF", "NO", "ONE"), ("PSYNC", "?", "-1"), ("REPLCONF", "a", "b"), ("MODULE", "LOAD", "x"),
-                        ("LATENCY", "HISTOGRAM"), ("MEMORY", "DOCTOR")):
+                        ("LATENCY", "HISTOGRAM"), ("MEMORY", "STATS")):
             self.assertRegex(client.call(*command), "^NOTSUPPORTED ", command)
         self.assertEqual(client.call("PING"), "PONG")
 
@@ -117,6 +117,17 @@ class ServerCommandsTest(StackTest):
         client.get("el:k")
         hits = [self.client(bus).info("stats")["keyspace_hits"] for bus in self.stack.buses.values()]
         self.assertEqual(client.info("stats")["keyspace_hits"], sum(hits))
+
+    def test_memory_speaks_of_each_bus(self):
+        for protocol in (2, 3):
+            client = self.connect(protocol)
+            for report, words in (("DOCTOR", b"memory"), ("MALLOC-STATS", b"alloc")):
+                parts = re.split(rb"# (marketdata|engine_logic)\n", client.call("MEMORY", report))
+                self.assertEqual(sorted(parts[1::2]), [b"engine_logic", b"marketdata"])
+                for text in parts[2::2]:
+                    self.assertIn(words, text)
+            self.assertEqual(client.call("MEMORY", "PURGE"), "OK")
+        self.compare(("MEMORY", "NOSUCH"), ("MEMORY",), ("MEMORY", "PURGE", "x"), ("MEMORY", "DOCTOR", "x"), ("MEMORY", "HELP"), ("MEMORY", "USAGE"))
 
     def test_info_counts_the_errors_of_buses_and_its_own(self):
         client = self.connect()

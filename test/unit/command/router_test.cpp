@@ -218,8 +218,8 @@ TEST_F(RouterTest, RefusalsNameTheCommandAndAnAlternative) {
 
 TEST_F(RouterTest, CommandsAboutOneServerArePassedToTheOnlyBusIfPermitted) {
   const std::vector<strings> requests = {
-      {"SAVE"},           {"CONFIG", "SET", "a", "b"}, {"MEMORY", "DOCTOR"}, {"ROLE"},
-      {"MODULE", "LIST"}, {"DEBUG", "SLEEP", "0"},     {"SLOWLOG", "GET"},   {"COMMAND", "COUNT"}};
+      {"SAVE"},           {"CONFIG", "SET", "a", "b"}, {"LATENCY", "LATEST"}, {"ROLE"},
+      {"MODULE", "LIST"}, {"DEBUG", "SLEEP", "0"},     {"SLOWLOG", "GET"},    {"COMMAND", "COUNT"}};
   routing_rules rules;
   rules.buses = {{"main", 0, false}};
   rules.server_commands = server_commands::passed;
@@ -240,6 +240,15 @@ TEST_F(RouterTest, CommandsAboutOneServerArePassedToTheOnlyBusIfPermitted) {
   rules.server_commands = server_commands::refused;
   use(rules);
   for (const strings& request : requests) EXPECT_NE(plan_for(request).what, action::forward);
+}
+
+TEST_F(RouterTest, MemoryIsAskedOfEachBus) {
+  for (const char* report : {"DOCTOR", "malloc-stats", "PURGE"})
+    EXPECT_EQ(plan_for({"MEMORY", report}).what, action::spread);
+  EXPECT_THAT(refusal({"MEMORY", "STATS"}), HasSubstr("ask each bus directly"));
+  for (const strings& request :
+       std::vector<strings>{{"MEMORY", "HELP"}, {"MEMORY", "NOSUCH"}, {"MEMORY", "PURGE", "x"}})
+    EXPECT_EQ(plan_for(request).what, action::forward);
 }
 
 TEST_F(RouterTest, WhatAKeyIsUsedForARedisIsAsked) {
