@@ -32,6 +32,10 @@ std::chrono::milliseconds block_time(const command::command_spec& spec, resp::ar
   return std::chrono::milliseconds(static_cast<std::int64_t>(std::min(seconds, longest) * 1000));
 }
 
+bool runs_script(std::uint16_t command) {
+  return command::command_table()[command].route == command::route::scripting;
+}
+
 }  // namespace
 
 // CLIENT UNBLOCK on the bus's shared connection. The request that is to be unblocked travels on another one
@@ -94,11 +98,12 @@ class blocking_operation::unblocking final : public backend::reply_sink {
   std::optional<timer_queue::id> timer_;  // while no answer is owed
 };
 
+// A client whose script runs is busy, not blocked.
 blocking_operation::blocking_operation(worker_context& context, session& owner, std::uint16_t command,
                                        command::bus_index bus, backend::link& link)
-    : operation(context, owner, command), bus_(bus), link_(&link) {
+    : operation(context, owner, command), bus_(bus), script_(runs_script(command)), link_(&link) {
   owner.hold();
-  owner.set_blocked(true);
+  if (!script_) owner.set_blocked(true);
 }
 
 blocking_operation::~blocking_operation() {
@@ -149,9 +154,10 @@ void blocking_operation::give_up_at(base::time_point when) {
   });
 }
 
-// Closing the connection ends the request as a failure, which destroys this.
+// Closing the connection ends the request as a failure, which destroys this. A script is carried out, as any
+// other request, whether or not somebody still wants to hear what it returns.
 bool blocking_operation::detach() {
-  release(false);
+  if (!script_) release(false);
   return false;
 }
 
@@ -162,8 +168,9 @@ std::string no_connection_text(const worker_context& context, command::bus_index
 }
 
 bool start_blocking(worker_context& context, session& client, const request& what, command::bus_index bus) {
+  const bool script = runs_script(what.command);
   // The daemon ends: nobody begins to wait.
-  if (client.draining()) {
+  if (client.draining() && !script) {
     client.refuse(what.command, failure_text(context, bus, backend::failure::bus_down));
     return true;
   }
@@ -172,6 +179,10 @@ bool start_blocking(worker_context& context, session& client, const request& wha
   const std::size_t limit = context.configuration().backend.dedicated_connections;
   backend::link* const link =
       context.bus(bus).dedicated().borrow(client.protocol(), client.database(), limit, context.now);
+  if (link == nullptr && script) {
+    forward(context, client, what, bus, false);
+    return true;
+  }
   if (link == nullptr) {
     client.refuse(what.command, no_connection_text(context, bus));
     return true;
@@ -180,6 +191,7 @@ bool start_blocking(worker_context& context, session& client, const request& wha
   client.enqueue(*op);
   resp::encoder(link->requests.begin()).request(what.args);
   link->requests.end(*op, 0, context.now);
+  if (script) return true;
   const auto answer_time = context.configuration().backend.request_timeout;
   const auto block = block_time(command::command_table()[what.command], what.args);
   if (block.count() > 0 && answer_time.count() > 0) {

@@ -18,7 +18,12 @@ namespace {
 
 using metrics::outcome;
 
-void run_ping(session& client, const request& what) {
+void run_ping(worker_context& context, session& client, const request& what) {
+  // Redis answers it in its own way while it is loading or busy, and to subscribers in theirs.
+  if (context.router(client.database()).passing() && !client.subscriber_mode() &&
+      !context.transactions.playing()) {
+    return forward(context, client, what, 0, false);
+  }
   if (what.args.size() > 2) return refuse_arity(client, what, "ping");
   client.answer(what.command, outcome::ok, [&](resp::encoder& out) {
     if (client.subscriber_mode()) {
@@ -107,7 +112,7 @@ void run_local_command(worker_context& context, session& client, const command::
                        const request& what) {
   if (spec.route == command::route::subscribe) return run_subscription(context, client, spec, what);
   if (spec.route == command::route::pubsub) return run_pubsub(context, client, what);
-  if (spec.name == "ping") return run_ping(client, what);
+  if (spec.name == "ping") return run_ping(context, client, what);
   if (spec.name == "echo") {
     return client.answer(what.command, outcome::ok, [&](resp::encoder& out) { out.bulk(what.args[1]); });
   }

@@ -269,7 +269,15 @@ bool carry_out(worker_context& context, session& client, const request& what) {
           start_whole_read(context, client, what)) {
         break;
       }
-      if (spec.route == route::scripting && !playing) spread_script(context, client, spec, what, p.bus);
+      if (spec.route == route::scripting && !playing) {
+        if (context.router(client.database()).passing() && spec.keys == command::key_form::numkeys2) {
+          // While it runs others must hear BUSY from the Redis, whom they cannot ask behind it.
+          const bool started = start_blocking(context, client, what, p.bus);
+          context.changing.end();
+          return started;
+        }
+        spread_script(context, client, spec, what, p.bus);
+      }
       if (names_databases(spec)) {
         forward_between_databases(context, client, what, p.bus);
         break;

@@ -1,6 +1,7 @@
 """config/plain.yaml passes commands about one server on: what they answer is the Redis's own, whatever it is."""
 import unittest
 
+from harness import Daemon, free_port
 from plain_stack import PlainStackTest
 from servers import wait_for
 
@@ -83,6 +84,74 @@ class PassedCommandsTest(PlainStackTest):
             self.assertRegex(client.call(*request.split()), "^NOTSUPPORTED ", request)
         self.assertEqual(client.call("PING"), "PONG")
         self.assertTrue(self.bus.running())
+
+    def run_for_ever(self, *scripts):
+        """The connections that run them, when the Redis has become busy with the first."""
+        loops = [self.connect() for _ in scripts]
+        for loop, script in zip(loops, scripts):
+            loop.send(*script)
+        client = self.connect()
+        wait_for(lambda: str(client.call("PING")).startswith("BUSY "), "the script runs")
+        return loops
+
+    def test_others_hear_that_the_server_is_busy_with_a_script(self):
+        client, direct = self.connect(), self.connect(self.bus)
+        client.call("CONFIG", "SET", "busy-reply-threshold", 1)
+        self.addCleanup(direct.call, "CONFIG", "SET", "busy-reply-threshold", 5000)
+        client.call("FUNCTION", "LOAD", "#!lua name=l\nredis.register_function('f', function() while true do end end)")
+        for script, end in ((("EVAL", "while true do end", 0), "SCRIPT"), (("FCALL", "f", 0), "FUNCTION")):
+            with self.subTest(script[0]):
+                [loop] = self.run_for_ever(script)
+                for request in ("PING", "PING x", "GET k", "SET k v", "DBSIZE"):
+                    self.assertEqual(client.call_raw(*request.split()), direct.call_raw(*request.split()), request)
+                flags = {line.split(b" flags=")[1].split()[0] for line in client.call("CLIENT", "LIST").splitlines()}
+                self.assertEqual(flags, {b"N"})
+                self.assertEqual(client.call(end, "KILL"), "OK")
+                self.assertRegex(loop.read(), "Script killed by user")
+                self.assertEqual(client.call("PING"), "PONG")
+                self.assertEqual(loop.call("EVAL", "return ARGV[1]", 0, "x"), b"x")
+
+    def test_a_script_is_carried_out_though_its_client_is_gone(self):
+        client = self.connect()
+        for _ in range(50):
+            leaving = self.connect()
+            leaving.send("EVAL", "return redis.call('INCR', KEYS[1])", 1, "left")
+            leaving.close()
+        wait_for(lambda: client.call("GET", "left") == b"50", "all have run")
+
+    def test_scripts_are_part_of_transactions(self):
+        client = self.connect()
+        for request in (("MULTI",), ("SET", "k", "v"), ("EVAL", "return redis.call('GET', KEYS[1])", 1, "k"), ("EVAL", "return 1", 0)):
+            client.call(*request)
+        self.assertEqual(client.call("EXEC"), ["OK", b"v", 1])
+
+    def test_scripts_run_without_a_connection_of_their_own_if_there_is_none(self):
+        config = dict(self.daemon.config, backend={"dedicated_connections": 1},
+                      listen={"address": "127.0.0.1", "port": free_port()}, admin={"address": "127.0.0.1", "port": free_port()})
+        daemon = Daemon(self.directory, config, name="narrow").start()
+        self.addCleanup(daemon.kill)
+        waiting, client = self.connect(daemon), self.connect(daemon)
+        waiting.send("BLPOP", "list", 0)
+        wait_for(lambda: b"blocked_clients:1" in client.call("INFO", "clients"), "one waits")
+        self.assertRegex(client.call("BLPOP", "other", 0), "dedicated_connections")
+        self.assertEqual(client.pipeline([("SET", "k", "v"), ("EVAL", "return redis.call('GET', KEYS[1])", 1, "k")]), ["OK", b"v"])
+        client.call("RPUSH", "list", "x")
+        self.assertEqual(waiting.read(), [b"list", b"x"])
+
+    def test_ping_answers_as_ever(self):
+        for protocol in (2, 3):
+            through, direct = self.connect(protocol=protocol), self.connect(self.bus, protocol)
+            for requests in (("PING",), ("PING x",), ("PING x y",), ("MULTI", "PING", "PING x", "EXEC"), ("SUBSCRIBE c", "PING", "PING x")):
+                for request in requests:
+                    self.assertEqual(through.call_raw(*request.split()), direct.call_raw(*request.split()), requests)
+
+    def test_a_client_is_described_as_by_redis(self):
+        for request in ("CLIENT LIST", "CLIENT INFO"):
+            found = [dict(field.split(b"=") for field in server.call(*request.split()).split())
+                     for server in (self.connect(), self.connect(self.bus))]
+            for name in (b"name", b"flags", b"db", b"multi", b"qbuf", b"obl", b"oll", b"omem", b"events", b"cmd", b"user", b"redir", b"resp"):
+                self.assertEqual(found[0][name], found[1][name], (request, name))
+            self.assertEqual(list(found[0])[:len(found[1])], list(found[1]))
 
 
 if __name__ == "__main__":

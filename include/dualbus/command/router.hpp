@@ -56,6 +56,8 @@ class router {
   bool is_whole(std::string_view key) const { return whole_bus(key) != no_bus; }
   /// The bus of such a key; no_bus for a logical stream.
   bus_index whole_bus(std::string_view key) const { return transparent_ ? 0 : table_.pinned_bus(key); }
+  /// True if commands about one server are sent to the only bus.
+  bool passing() const { return passing_; }
 
  private:
   void plan_keys(const command_spec& spec, resp::arguments args, plan& out);

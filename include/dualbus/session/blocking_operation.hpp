@@ -10,10 +10,11 @@
 
 namespace dualbus::session {
 
-/// A request whose reply may take long (BLPOP and its kin): it has a connection of its own while
-/// it waits, and the client's later requests wait behind it, as in Redis. If the client goes, so does the
-/// connection. CLIENT UNBLOCK is passed on to the bus, which alone knows whether it has given the client
-/// something already: what it answers the blocked connection is the client's reply.
+/// A request whose reply may take long (BLPOP and its kin, scripts where `server_commands` are passed): it
+/// has a connection of its own while it waits, and the client's later requests wait behind it, as in Redis.
+/// If the client goes, so does the connection, except that of a script. CLIENT UNBLOCK is passed on to the
+/// bus, which alone knows whether it has given the client something already: what it answers the blocked
+/// connection is the client's reply.
 class blocking_operation final : public operation {
  public:
   blocking_operation(worker_context& context, session& owner, std::uint16_t command, command::bus_index bus,
@@ -38,6 +39,7 @@ class blocking_operation final : public operation {
   void end_wait();
 
   command::bus_index bus_;
+  const bool script_;
   backend::link* link_;  // null once given back
   std::optional<timer_queue::id> timer_;
   unblocking* unblocking_ = nullptr;  // while the bus is being told
@@ -47,7 +49,8 @@ class blocking_operation final : public operation {
 /// The error for a client that needs one more connection than there may be.
 std::string no_connection_text(const worker_context& context, command::bus_index bus);
 
-/// Sends `what` over a connection of its own. False: it must come again when earlier requests are answered.
+/// Sends `what` over a connection of its own; a script for which there is none goes the way of other
+/// requests. False: it must come again when earlier requests are answered.
 bool start_blocking(worker_context& context, session& client, const request& what, command::bus_index bus);
 
 }  // namespace dualbus::session
