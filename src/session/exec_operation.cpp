@@ -239,6 +239,10 @@ void exec_operation::executed(block& from, const backend::reply_view& reply) {
                     static_cast<std::size_t>(std::max<std::int64_t>(head.number, 0)) >= from.count_;
   if (!done && (blocks_.size() == 1 || decider_ == &from)) {
     give_back(from, true);
+    // The client has seen QUEUED where Redis would have told it.
+    if (reply.is_error() && !from.problem_.empty())
+      return abort_with("EXECABORT Transaction discarded because of: " + from.problem_,
+                        metrics::outcome::redis_error);
     return abort(reply.bytes, reply.is_error() ? metrics::outcome::redis_error : metrics::outcome::ok);
   }
   if (plain_) return answer_plain(reply.bytes, reply.bus_time);

@@ -374,7 +374,7 @@ class TwoBusesTest(StackTest):
         self.assertRegex(replies[3], "^EXECABORT Transaction discarded because of: OOM ")
         self.assertIsNone(replies[4])
         replies = self.connect().pipeline([("MULTI",), ("SET", "md:a", 1), ("GET", "md:a"), ("EXEC",), ("PING",)])
-        self.assertEqual(replies[3:], ["EXECABORT Transaction discarded because of previous errors.", "PONG"])
+        self.assertEqual(replies[3:], ["EXECABORT Transaction discarded because of: OOM command not allowed when used memory > 'maxmemory'.", "PONG"])
 
 
 if __name__ == "__main__":
