@@ -1,5 +1,6 @@
 // Counts calls of malloc and its kin, operator new's included, around what a request goes through.
 
+#include "../counting_malloc.hpp"
 #include "fleet_messages.hpp"
 
 #include <dualbus/base/chunk_queue.hpp>
@@ -11,7 +12,6 @@
 #include <dualbus/resp/reply_scanner.hpp>
 #include <dualbus/resp/request_parser.hpp>
 
-#include <cerrno>
 #include <cstddef>
 #include <functional>
 #include <string>
@@ -22,41 +22,11 @@ namespace {
 
 thread_local std::size_t calls = 0, bytes = 0;
 
-void count(std::size_t size) {
-  ++calls;
-  bytes += size;
-}
-
 }  // namespace
 
-// glibc lets a program replace malloc, and keeps its own under these names.
-extern "C" {
-void* __libc_malloc(std::size_t);
-void* __libc_calloc(std::size_t, std::size_t);
-void* __libc_realloc(void*, std::size_t);
-void* __libc_memalign(std::size_t, std::size_t);
-
-void* malloc(std::size_t size) {
-  count(size);
-  return __libc_malloc(size);
-}
-void* calloc(std::size_t number, std::size_t size) {
-  count(number * size);
-  return __libc_calloc(number, size);
-}
-void* realloc(void* memory, std::size_t size) {
-  count(size);
-  return __libc_realloc(memory, size);
-}
-void* aligned_alloc(std::size_t alignment, std::size_t size) {
-  count(size);
-  return __libc_memalign(alignment, size);
-}
-int posix_memalign(void** memory, std::size_t alignment, std::size_t size) {
-  count(size);
-  *memory = __libc_memalign(alignment, size);
-  return *memory == nullptr ? ENOMEM : 0;
-}
+static void count_allocation(std::size_t size) {
+  ++calls;
+  bytes += size;
 }
 
 namespace dualbus {

@@ -1,5 +1,7 @@
 // Preloaded into the daemon: counts what it asks of malloc, in a file that others can map.
 
+#include "../counting_malloc.hpp"
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -17,11 +19,6 @@ struct counters {
 counters before_the_file;
 counters* current = &before_the_file;
 
-void count(std::size_t bytes) {
-  current->calls.fetch_add(1, std::memory_order_relaxed);
-  current->bytes.fetch_add(bytes, std::memory_order_relaxed);
-}
-
 [[gnu::constructor]] void open_file() {
   const char* const path = std::getenv("DUALBUS_ALLOCATIONS");
   if (path == nullptr) return;
@@ -35,22 +32,7 @@ void count(std::size_t bytes) {
 
 }  // namespace
 
-// glibc lets a program replace malloc, and keeps its own under these names.
-extern "C" {
-void* __libc_malloc(std::size_t);
-void* __libc_calloc(std::size_t, std::size_t);
-void* __libc_realloc(void*, std::size_t);
-
-void* malloc(std::size_t size) {
-  count(size);
-  return __libc_malloc(size);
-}
-void* calloc(std::size_t number, std::size_t size) {
-  count(number * size);
-  return __libc_calloc(number, size);
-}
-void* realloc(void* memory, std::size_t size) {
-  count(size);
-  return __libc_realloc(memory, size);
-}
+static void count_allocation(std::size_t bytes) {
+  current->calls.fetch_add(1, std::memory_order_relaxed);
+  current->bytes.fetch_add(bytes, std::memory_order_relaxed);
 }
