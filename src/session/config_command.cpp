@@ -71,15 +71,17 @@ bool sets(resp::arguments args, std::string_view name) {
 }
 
 void refuse_set(worker_context& context, session& client, const request& what) {
-  std::string where = "the daemon's settings stand in its YAML file";
+  std::string where, of_buses;
   for (const parameter& one : redis_parameters(context.configuration())) {
     if (!sets(what.args, one.name)) continue;
-    if (one.key.empty()) {
-      return client.refuse(what.command, "NOTSUPPORTED '" + std::string(one.name) +
-                                             "' is a setting of the buses: change it on each of them");
-    }
-    where = "'" + std::string(one.name) + "' is " + std::string(one.key) + " in the daemon's YAML file";
+    (one.key.empty() ? of_buses : where) = "'" + std::string(one.name) + "' is " + std::string(one.key);
   }
+  if (where.empty() && !of_buses.empty()) {
+    return client.refuse(what.command,
+                         "NOTSUPPORTED " + of_buses + "a setting of the buses: change it on each of them");
+  }
+  where =
+      where.empty() ? "the daemon's settings stand in its YAML file" : where + " in the daemon's YAML file";
   client.refuse(what.command, "NOTSUPPORTED " + where + ": change it there and send SIGHUP to the daemon");
 }
 

@@ -82,6 +82,7 @@ class PassedCommandsTest(PlainStackTest):
         client = self.connect()
         for request in REFUSED:
             self.assertRegex(client.call(*request.split()), "^NOTSUPPORTED ", request)
+        self.assertIn("'port' is listen.port in", client.call("CONFIG", "SET", "maxmemory", 1, "port", 1))
         self.assertEqual(client.call("PING"), "PONG")
         self.assertTrue(self.bus.running())
 
