@@ -65,7 +65,12 @@ class transfer_operation final : public gather_operation {
       co_return;
     }
 
-    const command::routing_table& table = context_.router(database_).table();
+    // By bus. The routing may be another one when the first of them have answered.
+    std::vector<std::size_t> steps;
+    for (std::size_t i = 0; i < buses; ++i) {
+      const std::size_t step = removal_step(context_.router(database_).table(), static_cast<bus_index>(i));
+      steps.push_back(copies_ ? 2 - step : step);
+    }
     const std::vector<std::string_view> request(args_.begin(), args_.end());
     const std::string_view remove[] = {"DEL", destination};
     bool begun = false;
@@ -74,7 +79,7 @@ class transfer_operation final : public gather_operation {
       for (std::size_t i = 0; i < buses; ++i) {
         const auto bus = static_cast<bus_index>(i);
         // A source goes as removed keys do, a copy comes like a new group: on the anchor behind the others.
-        if (removal_step(table, bus) != (copies_ ? 2 - step : step)) continue;
+        if (steps[i] != step) continue;
         if (!has_source[i] && keeps_old_) continue;
         moves.push_back(has_source[i]);
         if (has_source[i]) {

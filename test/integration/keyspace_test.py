@@ -1,7 +1,7 @@
 """Commands about all keys of all buses, and those that move whole keys."""
 import unittest
 
-from harness import ENGINE_LOGIC, MARKETDATA, SLOT, StackTest, stored, wait_for
+from harness import ENGINE_LOGIC, MARKETDATA, SLOT, StackTest, merge, stored, wait_for
 
 SCAN_SLOTS = 128
 
@@ -135,6 +135,23 @@ class KeyspaceTest(StackTest):
         self.assertEqual(client.call("GET", "y"), b"value")
         client.call("XADD", "s", "*", "message_type", "market_data")
         self.assertRegex(client.call("DUMP", "s"), "^NOTSUPPORTED .*pinned")
+
+    def test_a_reload_while_a_key_is_moved_leaves_no_part_behind(self):
+        self.fill()
+        client, other = self.connect(), self.connect()
+        buses = [self.client(bus) for bus in self.stack.buses.values()]
+        self.addCleanup(self.daemon.reload, self.stack.config)
+        for limit, request, reply, source in ((77, ("COPY", "stream", "copy"), 1, 1), (78, ("RENAME", "stream", "new"), "OK", 0)):
+            for bus in buses:
+                bus.client_pause(20_000, all=False)  # what only reads goes on
+            client.send(*request)
+            wait_for(lambda: any(bus.info("clients")["blocked_clients"] for bus in buses), "a bus holds its part back")
+            self.daemon.reload(merge(self.stack.config, {"limits": {"max_clients": limit}}))
+            wait_for(lambda n=limit: other.call("CONFIG", "GET", "maxclients")[1] == b"%d" % n, "the reload")  # pylint: disable=cell-var-from-loop
+            for bus in buses:
+                bus.client_unpause()
+            self.assertEqual(client.read(), reply)
+            self.assertEqual([(bus.exists("stream"), bus.exists(request[2])) for bus in buses], [(source, 1)] * 2, request)
 
 
 class RefusedFlushTest(StackTest):
