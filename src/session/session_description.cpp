@@ -38,9 +38,7 @@ std::string session::describe(std::string_view running, std::size_t query_bytes)
   static const names none;
   const names& n = names_ ? *names_ : none;
   using kind = backend::subscription;
-  const auto subscriptions = [this](kind k) {
-    return context_.subscriptions().table().names_of(id_, k).size();
-  };
+  const auto subscriptions = [this](kind k) { return context_.subscriptions().table().count_of(id_, k); };
   std::string flags;
   if (monitoring_) flags += 'O';
   if (subscribed_) flags += 'P';

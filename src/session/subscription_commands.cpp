@@ -125,9 +125,8 @@ class subscription_operation final : public operation, private subscription_hub:
   std::int64_t count() const {
     const subscription_table& table = hub_.table();
     const std::uint64_t id = owner_->id();
-    if (kind_ == kind::shard) return static_cast<std::int64_t>(table.names_of(id, kind_).size());
-    return static_cast<std::int64_t>(table.names_of(id, kind::channel).size() +
-                                     table.names_of(id, kind::pattern).size());
+    if (kind_ == kind::shard) return static_cast<std::int64_t>(table.count_of(id, kind_));
+    return static_cast<std::int64_t>(table.count_of(id, kind::channel) + table.count_of(id, kind::pattern));
   }
 
   void confirm_all(base::chunk_queue* out) {

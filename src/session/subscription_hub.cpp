@@ -55,7 +55,7 @@ void subscription_hub::unsubscribe(session& client, kind k, std::string_view nam
   context_.daemon.subscriptions.count_client(k, name, -1);
   if (removed.last) ask_no_more(k, name);
   for (const kind other : {kind::channel, kind::pattern, kind::shard}) {
-    if (!table_.names_of(client.id(), other).empty()) return;
+    if (table_.count_of(client.id(), other) > 0) return;
   }
   client.set_subscribed(false);
 }
@@ -119,7 +119,7 @@ void subscription_hub::on_message(bus_index bus, kind k, std::string_view name, 
   ++context_.metrics.buses[bus].pubsub_messages;
   const subscription_table::client_set* const clients = table_.receivers(k, name);
   if (clients == nullptr) return;
-  for (const std::uint64_t id : *clients) {
+  for (const auto& [id, number] : *clients) {
     session* const client = context_.clients.find(id);
     if (client == nullptr) continue;
     client->push(push);

@@ -27,17 +27,19 @@ bool subscription_table::release(kind k, std::string_view name) {
 
 bool subscription_table::subscribe(client_id client, kind k, std::string_view name) {
   const auto at = of(k).find(name);
-  if (at == of(k).end() || !at->second.clients.insert(client).second) return false;
-  clients_[client][static_cast<std::size_t>(k)].emplace_back(name);
+  if (at == of(k).end() || !at->second.clients.emplace(client, next_).second) return false;
+  clients_[client][static_cast<std::size_t>(k)].emplace(next_++, name);
   return true;
 }
 
 subscription_table::removal subscription_table::unsubscribe(client_id client, kind k, std::string_view name) {
   const auto at = of(k).find(name);
-  if (at == of(k).end() || at->second.clients.erase(client) == 0) return {};
+  if (at == of(k).end()) return {};
+  const auto subscribed = at->second.clients.find(client);
+  if (subscribed == at->second.clients.end()) return {};
   const auto owner = clients_.find(client);
-  auto& names = owner->second[static_cast<std::size_t>(k)];
-  names.erase(std::find(names.begin(), names.end(), name));
+  owner->second[static_cast<std::size_t>(k)].erase(subscribed->second);
+  at->second.clients.erase(subscribed);
   const lists& left = owner->second;
   if (std::all_of(left.begin(), left.end(), [](const auto& list) { return list.empty(); })) {
     clients_.erase(owner);
@@ -45,10 +47,17 @@ subscription_table::removal subscription_table::unsubscribe(client_id client, ki
   return {true, erase_if_unwanted(k, at)};
 }
 
-const std::vector<std::string>& subscription_table::names_of(client_id client, kind k) const {
-  static const std::vector<std::string> none;
+std::vector<std::string> subscription_table::names_of(client_id client, kind k) const {
+  std::vector<std::string> names;
   const auto found = clients_.find(client);
-  return found == clients_.end() ? none : found->second[static_cast<std::size_t>(k)];
+  if (found == clients_.end()) return names;
+  for (const auto& [number, name] : found->second[static_cast<std::size_t>(k)]) names.push_back(name);
+  return names;
+}
+
+std::size_t subscription_table::count_of(client_id client, kind k) const {
+  const auto found = clients_.find(client);
+  return found == clients_.end() ? 0 : found->second[static_cast<std::size_t>(k)].size();
 }
 
 const subscription_table::client_set* subscription_table::receivers(kind k, std::string_view name) const {

@@ -1,6 +1,7 @@
 """Pub/Sub: transcripts of a bare Redis, routing of PUBLISH, and subscribers that see every bus."""
 import asyncio
 import json
+import time
 import unittest
 
 import redis.asyncio
@@ -195,6 +196,25 @@ class PubSubTest(StackTest):
             self.assertEqual(cut_off.value, 1)
         self.assertEqual(publisher.call("PUBLISH", "c", "end"), 1)
         lazy.close()
+
+    def test_one_with_very_many_subscriptions_leaves_without_others_waiting(self):
+        names, other = [f"channel:{number}" for number in range(30_000)], self.connect()
+        for end in ("UNSUBSCRIBE", "close"):
+            subscriber = self.connect()
+            subscriber.send("SUBSCRIBE", *names)
+            for _ in names:
+                subscriber.read_raw()
+            if end == "close":
+                subscriber.close()
+            else:
+                subscriber.send(end)
+            longest, until = 0, time.monotonic() + 0.3
+            while time.monotonic() < until:
+                begin = time.monotonic()
+                other.call("ECHO", "x")
+                longest = max(longest, time.monotonic() - begin)
+            # A bare Redis takes 30 ms for it.
+            self.assertLess(longest, 0.5, end)
 
 
 class OutageTest(StackTest):

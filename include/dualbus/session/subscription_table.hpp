@@ -5,10 +5,10 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 namespace dualbus::session {
@@ -19,7 +19,8 @@ class subscription_table {
  public:
   using client_id = std::uint64_t;
   using kind = backend::subscription;
-  using client_set = std::unordered_set<client_id>;
+  /// The clients, each with the number of the subscription.
+  using client_set = std::unordered_map<client_id, std::uint64_t>;
 
   /// True if the name was not wanted before.
   bool hold(kind k, std::string_view name);
@@ -34,8 +35,9 @@ class subscription_table {
   };
   removal unsubscribe(client_id client, kind k, std::string_view name);
 
-  /// What the client is subscribed to, in the order of its subscriptions. Valid until the next change.
-  const std::vector<std::string>& names_of(client_id client, kind k) const;
+  /// What the client is subscribed to, in the order of its subscriptions.
+  std::vector<std::string> names_of(client_id client, kind k) const;
+  std::size_t count_of(client_id client, kind k) const;
   /// Null if nobody is subscribed. Valid until the next change.
   const client_set* receivers(kind k, std::string_view name) const;
 
@@ -61,13 +63,15 @@ class subscription_table {
     std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
   };
   using entries = std::unordered_map<std::string, entry, string_hash, std::equal_to<>>;
-  using lists = std::array<std::vector<std::string>, backend::subscription_kinds>;
+  // By number; a client may have very many.
+  using lists = std::array<std::map<std::uint64_t, std::string>, backend::subscription_kinds>;
 
   entries& of(kind k) { return entries_[static_cast<std::size_t>(k)]; }
   bool erase_if_unwanted(kind k, entries::iterator at);
 
   std::array<entries, backend::subscription_kinds> entries_;
   std::unordered_map<client_id, lists> clients_;
+  std::uint64_t next_ = 0;
 };
 
 }  // namespace dualbus::session

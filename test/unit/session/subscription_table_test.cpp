@@ -8,6 +8,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
+using testing::Key;
 using testing::UnorderedElementsAre;
 using kind = subscription_table::kind;
 
@@ -52,8 +53,8 @@ TEST(SubscriptionTableTest, AChannelGoesToItsSubscribersOnly) {
   subscribe(table, 2, kind::channel, "a");
   subscribe(table, 3, kind::channel, "b");
   subscribe(table, 3, kind::pattern, "a");
-  EXPECT_THAT(*table.receivers(kind::channel, "a"), UnorderedElementsAre(1, 2));
-  EXPECT_THAT(*table.receivers(kind::pattern, "a"), UnorderedElementsAre(3));
+  EXPECT_THAT(*table.receivers(kind::channel, "a"), UnorderedElementsAre(Key(1), Key(2)));
+  EXPECT_THAT(*table.receivers(kind::pattern, "a"), UnorderedElementsAre(Key(3)));
   EXPECT_EQ(table.receivers(kind::shard, "a"), nullptr);
 }
 
@@ -73,7 +74,7 @@ TEST(SubscriptionTableTest, UnsubscribingFromWhatOneHasNotChangesNothing) {
   EXPECT_FALSE(table.unsubscribe(2, kind::channel, "a").was_subscribed);
   EXPECT_FALSE(table.unsubscribe(1, kind::channel, "b").was_subscribed);
   EXPECT_FALSE(table.unsubscribe(1, kind::pattern, "a").was_subscribed);
-  EXPECT_THAT(*table.receivers(kind::channel, "a"), UnorderedElementsAre(1));
+  EXPECT_THAT(*table.receivers(kind::channel, "a"), UnorderedElementsAre(Key(1)));
 }
 
 TEST(SubscriptionTableTest, NamesKeepTheOrderOfTheirSubscriptions) {
@@ -82,6 +83,8 @@ TEST(SubscriptionTableTest, NamesKeepTheOrderOfTheirSubscriptions) {
   EXPECT_THAT(table.names_of(1, kind::pattern), ElementsAre("c", "a", "b"));
   table.unsubscribe(1, kind::pattern, "a");
   EXPECT_THAT(table.names_of(1, kind::pattern), ElementsAre("c", "b"));
+  EXPECT_EQ(table.count_of(1, kind::pattern), 2U);
+  EXPECT_EQ(table.count_of(9, kind::pattern), 0U);
   EXPECT_THAT(table.names_of(1, kind::channel), IsEmpty());
   EXPECT_EQ(table.clients(), 1U);
 }
