@@ -27,6 +27,42 @@ std::string pointer_to(std::string_view name) {
   return pointer;
 }
 
+std::string unescaped(std::string_view token) {
+  std::string name;
+  for (std::size_t i = 0; i < token.size(); ++i) {
+    const bool escape = token[i] == '~' && i + 1 < token.size();
+    name += escape ? (token[++i] == '0' ? '~' : '/') : token[i];
+  }
+  return name;
+}
+
+// Whether a member on the way of a JSON pointer stands twice in its object.
+bool names_twice(simdjson::dom::element at, std::string_view pointer) {
+  while (!pointer.empty()) {
+    pointer.remove_prefix(1);
+    const std::string_view token = pointer.substr(0, pointer.find('/'));
+    pointer.remove_prefix(token.size());
+    simdjson::dom::object object;
+    if (at.get(object) != simdjson::SUCCESS) {
+      if (at.at_pointer("/" + std::string(token)).get(at) != simdjson::SUCCESS) return false;
+      continue;
+    }
+    const std::string name = unescaped(token);
+    int found = 0;
+    for (const simdjson::dom::key_value_pair member : object) {
+      if (member.key == name && ++found == 1) at = member.value;
+    }
+    if (found != 1) return found > 1;
+  }
+  return false;
+}
+
+bool stands_twice(resp::arguments args, const xadd_arguments& where, std::string_view field) {
+  int found = 0;
+  for (std::size_t i = where.fields; i + 1 < args.size(); i += 2) found += args[i] == field ? 1 : 0;
+  return found > 1;
+}
+
 }  // namespace
 
 std::string_view rule_name(rule r) {
@@ -69,6 +105,29 @@ std::string_view classifier::type_of_json(std::string_view text) {
 std::string_view classifier::type_of(resp::arguments args, const xadd_arguments& where) {
   const std::string_view type = find_field(args, where, table_.rules().field);
   return type.data() == nullptr ? type_in_fields(args, where) : type;
+}
+
+std::string_view classifier::sole_type_of_json(std::string_view text) {
+  const std::string_view type = type_of_json(text);
+  // The parser still has what it has just read.
+  return type.data() == nullptr || names_twice(json_->parser.doc.root(), json_->pointer) ? std::string_view()
+                                                                                         : type;
+}
+
+std::string_view classifier::sole_type_of(resp::arguments args, const xadd_arguments& where) {
+  const routing_rules& rules = table_.rules();
+  if (stands_twice(args, where, rules.field)) return {};
+  const std::string_view type = find_field(args, where, rules.field);
+  if (type.data() != nullptr) return type;
+  std::string_view deciding;  // the JSON that does
+  for (const std::string& field : rules.json_fields) {
+    if (stands_twice(args, where, field)) return {};
+    const std::string_view text = find_field(args, where, field);
+    if (type_of_json(text).data() == nullptr) continue;
+    if (!deciding.empty()) return {};
+    deciding = text;
+  }
+  return sole_type_of_json(deciding);
 }
 
 classifier::known_type classifier::look_up(std::string_view type, bool remember) {

@@ -73,13 +73,13 @@ bool user::may_use_channels(const command_spec& spec, resp::arguments args) cons
 bool user::may_publish(const command_spec& spec, resp::arguments args, command::classifier& types) const {
   if (all_types_) return true;
   if (spec.name == "publish" || spec.name == "spublish") {
-    return matches_any(settings_.message_types, types.type_of_json(args[2]));
+    return matches_any(settings_.message_types, types.sole_type_of_json(args[2]));
   }
   if (spec.route != command::route::xadd) return true;
   const command::xadd_arguments where = command::parse_xadd(args);
   // A form that only a later Redis knows might add an entry.
   return where.result == command::xadd_arguments::verdict::ok &&
-         matches_any(settings_.message_types, types.type_of(args, where));
+         matches_any(settings_.message_types, types.sole_type_of(args, where));
 }
 
 std::string user::denial(std::size_t index, resp::arguments args, command::classifier& types,

@@ -63,6 +63,10 @@ class classifier {
   std::string_view type_of(resp::arguments args, const xadd_arguments& where);
   /// The same for a message that is one JSON text.
   std::string_view type_of_json(std::string_view text);
+  /// As those, but a null view if a field or member that decides stands there twice: readers may take the
+  /// other one. For permissions.
+  std::string_view sole_type_of(resp::arguments args, const xadd_arguments& where);
+  std::string_view sole_type_of_json(std::string_view text);
   /// Of PUBLISH and SPUBLISH, not counted: by the type in a JSON payload, else by the first channel rule that
   /// matches, else the default bus. As many bytes behind `payload` must be readable.
   classification classify_publish(std::string_view channel, std::string_view payload);

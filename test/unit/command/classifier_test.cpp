@@ -289,5 +289,27 @@ TEST_F(ClassifierTest, APublishGoesByItsPayloadsTypeThenByItsChannelThenToTheDef
   EXPECT_TRUE(counted().empty());
 }
 
+TEST_F(ClassifierTest, TypesThatStandTwiceCountForNoPermission) {
+  const auto sole = [this](const strings& fields) {
+    strings request = {"XADD", "s", "*"};
+    request.insert(request.end(), fields.begin(), fields.end());
+    const test::owned_arguments args(request);
+    return std::string(classifier_->sole_type_of(args, parse_xadd(args)));
+  };
+  EXPECT_EQ(sole({"message_type", "a", "payload", R"({"message_type": "b"})"}), "a");
+  EXPECT_EQ(sole({"payload", R"({"x": {"message_type": "b"}, "message_type": "a"})"}), "a");
+  EXPECT_EQ(sole({"message_type", "a", "message_type", "a"}), "");
+  EXPECT_EQ(sole({"payload", R"({"message_type": "a", "message_type": "b"})"}), "");
+  EXPECT_EQ(sole({"payload", R"({"message_type": "a"})", "payload", R"({"message_type": "b"})"}), "");
+  EXPECT_EQ(sole({"payload", R"({"message_type": "a"})", "data", R"({"message_type": "b"})"}), "");
+  EXPECT_EQ(sole({"payload", "no JSON", "x", "y"}), "");
+  routing_rules nested = fleet_rules();
+  nested.json_pointer = "/meta/0/the~1type";
+  use(nested);
+  EXPECT_EQ(sole({"payload", R"({"meta": [{"the/type": "a"}]})"}), "a");
+  EXPECT_EQ(sole({"payload", R"({"meta": [{"the/type": "a", "the/type": "b"}]})"}), "");
+  EXPECT_EQ(sole({"payload", R"({"meta": [{"the/type": "a"}], "meta": [{"the/type": "b"}]})"}), "");
+}
+
 }  // namespace
 }  // namespace dualbus::command
