@@ -42,7 +42,26 @@ bool writes(const session& client, const command::command_spec& spec, const requ
   return client.in_transaction() && client.current_transaction()->writes();
 }
 
+std::string denial_of(worker_context& context, const session& client, const request& what) {
+  const user* const who = client.current_user();
+  if (who == nullptr) return "NOAUTH Authentication required.";
+  return who->denial(what.command, what.args, context.router().types(), context.plan.keys);
+}
+
 }  // namespace
+
+bool still_permitted(worker_context& context, session& client, const request& what) {
+  if (!context.access().restricts()) return true;
+  const std::string denial = denial_of(context, client, what);
+  if (denial.empty()) return true;
+  ++context.metrics.permission_denials;
+  client.refuse(
+      what.command,
+      "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. This "
+      "command is no longer allowed for the following reason: " +
+          denial);
+  return false;
+}
 
 admission admit(worker_context& context, session& client, const command::command_spec& spec,
                 const request& what) {

@@ -123,7 +123,7 @@ transaction& session::open_transaction() {
 }
 
 void session::begin_transaction() {
-  open_transaction().begin(database_);
+  open_transaction().begin(database_, context_.routing_number());
   in_transaction_ = true;
 }
 

@@ -1,5 +1,6 @@
 #include <dualbus/command/command_table.hpp>
 #include <dualbus/resp/encoder.hpp>
+#include <dualbus/session/authorization.hpp>
 #include <dualbus/session/dispatcher.hpp>
 #include <dualbus/session/session.hpp>
 #include <dualbus/session/transaction_stage.hpp>
@@ -76,13 +77,14 @@ void transaction_stage::play(session& client, const transaction& what) {
     context_.bus(buses_[i]->bus).divert(buses_[i].get());
   }
   playing_ = true;
+  const bool changed = what.begun_under() != context_.routing_number();
   std::string_view rest = what.requests();
   while (!rest.empty() && !client.closed()) {
     parser_.reset();
     parser_.parse(rest);
     request next{parser_.args(), rest.substr(0, parser_.consumed()), true};
     next.command = static_cast<std::uint16_t>(command::find_command(next.args[0]));
-    carry_out(context_, client, next);
+    if (!changed || still_permitted(context_, client, next)) carry_out(context_, client, next);
     rest.remove_prefix(parser_.consumed());
   }
   playing_ = false;

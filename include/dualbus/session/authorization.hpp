@@ -22,6 +22,9 @@ enum class admission : std::uint8_t {
 admission admit(worker_context& context, session& client, const command::command_spec& spec,
                 const request& what);
 
+/// Of a request that was queued under other users than the present ones. False: it has been answered.
+bool still_permitted(worker_context& context, session& client, const request& what);
+
 /// Lets the client in as the user `name`, or counts and logs the failed attempt, without the password. False:
 /// the client stays who it was.
 bool log_in(worker_context& context, session& client, std::string_view name, std::string_view password);

@@ -79,8 +79,12 @@ class transaction {
   /// False if all requests so far go to one bus at most.
   bool may_cross() const { return crosses_; }
 
-  /// MULTI came, of a client in that database.
-  void begin(std::uint8_t database) { database_ = database; }
+  /// MULTI came, of a client in that database, under the routing and users of that number.
+  void begin(std::uint8_t database, std::uint64_t routing) {
+    database_ = database;
+    begun_under_ = routing;
+  }
+  std::uint64_t begun_under() const { return begun_under_; }
   /// As new, with the memory that it has; `keep` bytes at most.
   void clear(std::size_t keep);
 
@@ -110,7 +114,7 @@ class transaction {
   std::size_t count_ = 0;
   std::vector<plain_request> plain_;
   std::vector<stream::key_change> changes_;
-  std::uint64_t routing_ = 0;
+  std::uint64_t routing_ = 0, begun_under_ = 0;
   backend::link* link_ = nullptr;
   std::uint64_t connection_ = 0;  // the link's connection that watches, 0 before Redis has said so
   command::bus_index watched_bus_ = command::no_bus, bus_ = command::no_bus;
