@@ -12,6 +12,7 @@
 #include <dualbus/session/session.hpp>
 #include <dualbus/session/stream_operations.hpp>
 #include <dualbus/session/subscription_commands.hpp>
+#include <dualbus/session/traffic_gate.hpp>
 #include <dualbus/session/transaction.hpp>
 #include <dualbus/session/transaction_commands.hpp>
 #include <dualbus/session/worker_context.hpp>
@@ -243,7 +244,9 @@ bool dispatch(worker_context& context, session& client, request what) {
     queue_request(context, client, spec, what);
     return true;
   }
-  return carry_out(context, client, what);
+  const bool done = carry_out(context, client, what);
+  if (!done && context.gate->tapped()) context.gate->take_back();
+  return done;
 }
 
 bool carry_out(worker_context& context, session& client, const request& what) {

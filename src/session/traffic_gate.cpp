@@ -77,7 +77,12 @@ void traffic_gate::set_tapped(bool value) {
   if (!value) std::exchange(lines_, {});
 }
 
+void traffic_gate::take_back() {
+  if (before_last_ < lines_.size()) lines_.resize(before_last_);
+}
+
 void traffic_gate::note(const session& client, const request& what) {
+  before_last_ = lines_.size();
   if (client.monitoring() || !is_shown(what.command, what.args)) return;
   if (lines_.size() >= most_line_bytes) {
     ++left_out_;
@@ -85,15 +90,29 @@ void traffic_gate::note(const session& client, const request& what) {
   }
   const std::string_view name = command::command_table()[what.command].name;
   lines_ += "+" + timestamp() + " [" + std::to_string(client.database()) + " " + client.peer_address() + "]";
-  std::size_t hidden = name == "auth" ? what.args.size() : 0;
-  for (std::size_t i = 0; i < what.args.size(); ++i) {
-    if (i > 0 && hidden > 0) {
+  const std::size_t shown = what.args.size();
+  for (std::size_t i = 0, hidden = 0, plain = 1; i < shown; ++i) {
+    if (hidden > 0) {
       --hidden;
       lines_ += " \"(redacted)\"";
       continue;
     }
     lines_ += " " + quoted_argument(what.args[i]);
-    if (name == "hello" && i > 1 && base::equals_ignoring_case(what.args[i], "auth")) hidden = 2;
+    if (plain > 0) {
+      --plain;
+      if (i == 0) plain = name == "hello" ? 1 : 0;
+      if (i == 0 && name == "auth") hidden = shown;
+      continue;
+    }
+    const auto is = [&](std::string_view option) { return base::equals_ignoring_case(what.args[i], option); };
+    if (name == "hello") {
+      if (is("auth")) hidden = 2;
+      if (is("setname")) plain = 1;  // its value may be any word
+    } else if (name == "migrate" && i > 5) {
+      if (is("keys")) plain = shown;
+      if (is("auth")) hidden = 1;
+      if (is("auth2")) hidden = 2;
+    }
   }
   lines_ += "\r\n";
 }

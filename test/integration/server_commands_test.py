@@ -228,6 +228,30 @@ class ServerCommandsTest(StackTest):
         self.assertEqual(seen[0], seen[1])
         self.assertNotIn("secret", str(seen[0]))
 
+    def test_a_monitor_sees_requests_once_that_wait_for_earlier_replies(self):
+        requests = [("SET", "k", 1), ("BLPOP", "none", "0.01"), ("GET", "k"), ("WATCH", "k"), ("GET", "k"), ("MULTI",), ("GET", "k"), ("EXEC",), ("PING",)]
+        for server in (self.daemon, self.bare):
+            monitor, client = self.connect(to=server), self.connect(to=server)
+            monitor.call("MONITOR")
+            client.pipeline(requests)
+            lines = []
+            while not lines or not lines[-1].endswith('"PING"'):
+                lines.append(monitor.read())
+            self.assertEqual([line.split("] ")[1] for line in lines],
+                             [" ".join(f'"{word}"' for word in request) for request in requests], server.name)
+
+    def test_a_monitor_is_shown_no_password_wherever_it_stands(self):
+        monitor, client = self.connect(), self.connect()
+        monitor.call("MONITOR")
+        for request in (("HELLO", 2, "SETNAME", "auth", "AUTH", "default", "secret"), ("HELLO", 2, "AUTH", "default", "secret", "SETNAME", "auth"),
+                        ("MIGRATE", "127.0.0.1", 1, "el:k", 0, 10, "AUTH", "secret"),
+                        ("MIGRATE", "127.0.0.1", 1, "el:k", 0, 10, "COPY", "AUTH2", "user", "secret"), ("PING",)):
+            client.call(*request)
+        lines = []
+        while not lines or not lines[-1].endswith('"PING"'):
+            lines.append(monitor.read())
+        self.assertNotIn("secret", "\n".join(lines))
+
     def test_a_monitor_can_go_on_and_stop(self):
         monitor, client = self.connect(), self.connect()
         monitor.call("MONITOR")

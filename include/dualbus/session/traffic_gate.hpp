@@ -33,6 +33,8 @@ class traffic_gate {
   std::uint64_t taps() const { return taps_; }
   /// The request as a line of MONITOR.
   void note(const session& client, const request& what);
+  /// The request noted last comes again, and is noted again then.
+  void take_back();
   /// The lines since the last call, and a note if some were left out. Bounded in bytes between two calls.
   std::string take_lines();
 
@@ -42,6 +44,7 @@ class traffic_gate {
   bool tapped_ = false;
   std::uint64_t taps_ = 0;
   std::string lines_;
+  std::size_t before_last_ = 0;  // bytes in lines_
   std::uint64_t left_out_ = 0;
 };
 
