@@ -333,6 +333,7 @@ void exec_operation::conclude() {
   stop_clock();
   if (owner_ == nullptr) return destroy();
   resp::encoder(reply()).array(count_);
+  if (last_ != this) owner_->begin_array(*last_);
   owner_->release_behind_exec();
   finish(metrics::outcome::ok);
 }

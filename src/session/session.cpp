@@ -17,10 +17,17 @@ constexpr std::size_t shared_read_bytes = std::size_t{128} << 10;
 // the cap.
 constexpr std::size_t own_read_bytes = std::size_t{16} << 10;
 constexpr std::size_t own_read_cap = std::size_t{1} << 20;
+// What a client that has not logged in may send as one request: Redis permits it ten words of 16 KiB
+// (networking.c, processMultibulkBuffer).
+constexpr std::size_t stranger_bytes = std::size_t{10} * 16384 + 1024;
 constexpr std::size_t burst_bytes = std::size_t{1} << 20;
 constexpr std::chrono::milliseconds linger_time{250};
 constexpr int max_vectors = 64;
 constexpr std::size_t most_held_back = std::size_t{16} << 10;
+
+bool is_stranger(const worker_context& context, const session& client) {
+  return client.current_user() == nullptr && context.access().restricts();
+}
 
 }  // namespace
 
@@ -51,8 +58,10 @@ void session::on_readable() {
   }
   if (resume_queued_) return;  // what was read before comes first, above all before the end of the input
   base::read_buffer& buffer = partial_ ? partial_->buffer : context_.shared_input;
-  const std::size_t wanted =
-      partial_ ? std::clamp(partial_->parser.missing(), own_read_bytes, own_read_cap) : shared_read_bytes;
+  const std::size_t wanted = partial_
+                                 ? std::clamp(partial_->parser.missing(), own_read_bytes,
+                                              is_stranger(context_, *this) ? own_read_bytes : own_read_cap)
+                                 : shared_read_bytes;
   const std::span<char> room = buffer.prepare(wanted);
   const ssize_t received = ::recv(fd_.get(), room.data(), room.size(), 0);
   if (received <= 0) {
@@ -87,21 +96,28 @@ bool session::process_one() {
   base::read_buffer& buffer = partial_ ? partial_->buffer : context_.shared_input;
   resp::request_parser& parser = partial_ ? partial_->parser : context_.shared_parser;
   if (buffer.empty()) return false;
+  std::string_view fault;
   switch (parser.parse(buffer.data())) {
     case resp::parse_status::incomplete:
-      return false;
+      if (!is_stranger(context_, *this) || buffer.size() <= stranger_bytes) return false;
+      fault = "Protocol error: unauthenticated bulk length";
+      break;
     case resp::parse_status::error:
-      if (context_.client_log.allow(context_.now)) {
-        spdlog::warn("client {} {}: {}; closing ({} similar lines left out)", id_, peer_address(),
-                     parser.error(), context_.client_log.suppressed());
-      }
-      refuse(no_command, std::string("ERR ") + parser.error());
-      close_after_replies(metrics::close_reason::protocol_error);
-      buffer.consume(buffer.size());
-      parser.reset();
-      return false;
+      fault = parser.error();
+      break;
     case resp::parse_status::complete:
       break;
+  }
+  if (!fault.empty()) {
+    if (context_.client_log.allow(context_.now)) {
+      spdlog::warn("client {} {}: {}; closing ({} similar lines left out)", id_, peer_address(), fault,
+                   context_.client_log.suppressed());
+    }
+    refuse(no_command, "ERR " + std::string(fault));
+    close_after_replies(metrics::close_reason::protocol_error);
+    buffer.consume(buffer.size());
+    parser.reset();
+    return false;
   }
   if (!parser.args().empty()) {
     if (!dispatch(context_, *this,
@@ -214,6 +230,8 @@ void session::pop_finished() {
     if (head_ == nullptr) tail_ = nullptr;
     stashed_bytes_ -= op->stash_.size();
     out_.splice(op->stash_);
+    if (op->ends_array_) [[unlikely]]
+      end_array();
     --in_flight_;
     op->destroy();
   }
@@ -415,7 +433,7 @@ void session::set_blocked(bool value) {
 }
 
 void session::check_idle(std::chrono::seconds limit) {
-  if (head_ == nullptr && !subscribed_ && context_.now - last_active_ > limit)
+  if (head_ == nullptr && !subscribed_ && !monitoring_ && context_.now - last_active_ > limit)
     close(metrics::close_reason::idle);
 }
 

@@ -63,11 +63,27 @@ base::chunk_queue* session::push_target() {
 void session::push(std::string_view message) {
   base::chunk_queue* const out = push_target();
   if (out == nullptr) return;
+  if (inside_array_) {
+    kept_pushes_ += message;
+    stashed_bytes_ += message.size();
+    return;
+  }
   if (protocol_ == resp::protocol::resp2) {
     out->append("*");
     message.remove_prefix(1);
   }
   out->append(message);
+}
+
+void session::begin_array(operation& last) {
+  last.ends_array_ = inside_array_ = true;
+}
+
+void session::end_array() {
+  inside_array_ = false;
+  out_.append(kept_pushes_);
+  stashed_bytes_ -= kept_pushes_.size();
+  kept_pushes_.clear();
 }
 
 // What may block waits on purpose.

@@ -41,6 +41,29 @@ class WorkersTest(StackTest):
         self.assertEqual(clients[0].call("PING"), "PONG")
         self.assertEqual(len(clients[0].call("CLIENT", "LIST").splitlines()), 1)
 
+    def test_no_message_stands_within_the_reply_to_exec(self):
+        subscriber, stop = self.connect(3), threading.Event()
+        subscriber.call("SUBSCRIBE", "channel")
+
+        def publish():
+            with self.stack.engine_logic.connect() as publisher:
+                while not stop.is_set():
+                    publisher.pipeline([("PUBLISH", "channel", "x")] * 50)
+
+        with running(publish):
+            try:
+                for request in (("CLIENT", "LIST"), ("SLOWLOG", "LEN"), ("INFO", "server")) * 30:
+                    subscriber.send_raw(encode("MULTI") + encode(*request) + encode("EXEC"))
+                    replies = []
+                    while len(replies) < 3:
+                        reply = subscriber.read()
+                        if not isinstance(reply, resp.Push):
+                            replies.append(reply)
+                    self.assertEqual(replies[:2], ["OK", "QUEUED"])
+                    self.assertNotIsInstance(replies[2][0], resp.Push, request)
+            finally:
+                stop.set()
+
     def test_work_questions_scrapes_and_clients_that_come_and_go_at_the_same_time(self):
         stop = threading.Event()
 

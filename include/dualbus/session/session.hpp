@@ -141,6 +141,8 @@ class session final : public base::io_handler, public backend::drain_listener {
   bool subscriber_mode() const { return subscribed_ && protocol_ == resp::protocol::resp2; }
   /// Sends a message, given as a RESP3 push, between replies.
   void push(std::string_view message);
+  /// The replies up to that operation's are one array: nothing is pushed in between.
+  void begin_array(operation& last);
   /// Where such a message is to be encoded, whole; null if it is closing.
   base::chunk_queue* push_target();
 
@@ -233,6 +235,7 @@ class session final : public base::io_handler, public backend::drain_listener {
   operation* take_deferred();
   void note_slow(operation& op);
   void pop_finished();
+  void end_array();
   void read_ended();
   void linger();
   void discard_input();
@@ -254,6 +257,8 @@ class session final : public base::io_handler, public backend::drain_listener {
   base::time_point created_, last_active_;
   poll_pace pace_;
   std::size_t stashed_bytes_ = 0;
+  std::string kept_pushes_;  // until the array is complete
+  bool inside_array_ = false;
   std::uint32_t in_flight_ = 0;
   base::unique_fd fd_;
   std::uint16_t last_command_ = no_command;
