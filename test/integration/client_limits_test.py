@@ -89,6 +89,12 @@ class IdleTest(StackTest):
         # Who waits for an answer is not idle.
         self.assertIsNone(waiting.read())
 
+    def test_who_monitors_is_not_idle(self):
+        silent, monitor = self.connect(), self.connect()
+        monitor.call("MONITOR")
+        wait_for(silent.is_closed, "the silent one is closed")
+        self.assertFalse(monitor.is_closed())
+
 
 class BackPressureTest(StackTest):
     config = {"limits": {"client_in_flight": 100, "bus_output_buffer": "1mb"},

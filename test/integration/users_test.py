@@ -210,6 +210,33 @@ class UsersTest(StackTest):
             else:
                 self.assertFalse(client.is_closed(), f"{subscription} at {server.name}")
 
+    def test_exec_asks_again_what_the_user_may_do(self):
+        engine, admin = self.log_in("engine"), self.log_in("admin", "adm")
+        self.assertEqual(engine.pipeline([("MULTI",), ("SET", "a:1", "x")]), ["OK", "QUEUED"])
+        self.addCleanup(self.daemon.reload, self.stack.config)
+        self.daemon.reload(merge(self.stack.config, {"auth": {"users": {"engine": {"keys": ["b"]}}}}))
+        wait_for(lambda: "no permissions" in str(admin.call("ACL", "DRYRUN", "engine", "GET", "a:1")), "the reload")
+        (reply,) = engine.call("EXEC")
+        self.assertRegex(reply, "^NOPERM ACLs rules changed .* reason: NOPERM this user has no permissions to access one of the keys")
+        self.assertIsNone(admin.call("GET", "a:1"))
+
+    def test_no_second_type_of_a_message_gets_past_what_its_publisher_may_send(self):
+        client = self.log_in("publisher")
+        allowed, denied = '"message_type": "risk_x"', '"message_type": "order_request"'
+        self.assertIn(b"-", client.call("XADD", "s", "*", "message_type", "risk_x", "payload", "x"))
+        self.assertIn(b"-", client.call("XADD", "s", "*", "payload", "{%s}" % allowed))
+        for fields in (("message_type", "risk_x", "message_type", "order_request"), ("payload", "{%s, %s}" % (allowed, denied)),
+                       ("payload", "{%s}" % allowed, "payload", "{%s}" % denied), ("payload", "{%s}" % allowed, "data", "{%s}" % denied)):
+            self.assertRegex(str(client.call("XADD", "s", "*", *fields)), "^NOPERM .*type of message", fields)
+
+    def test_who_has_not_logged_in_may_send_but_little(self):
+        client = self.connect()
+        client.send_raw(b"*3\r\n$4\r\nAUTH\r\n$5\r\nadmin\r\n$1000000\r\n" + b"x" * 200_000)
+        self.assertEqual(client.read(), "ERR Protocol error: unauthenticated bulk length")
+        self.assertEqual(client.read_rest(), b"")
+        known = self.log_in("admin", "adm")
+        self.assertEqual(known.call("SET", "a:large", b"x" * 1_000_000), "OK")
+
 
 class WithoutUsersTest(StackTest):
     def test_auth_answers_as_a_redis_without_a_password(self):
