@@ -437,25 +437,4 @@ void session::check_idle(std::chrono::seconds limit) {
     close(metrics::close_reason::idle);
 }
 
-session::names& session::mutable_names() {
-  if (!names_) names_ = std::make_unique<names>();
-  return *names_;
-}
-
-void session::set_name(std::string_view name) {
-  mutable_names().client = name;
-  attribution_.set_name(name);
-}
-
-void session::reset() {
-  if (subscribed_) context_.subscriptions().leave(*this);
-  protocol_ = resp::protocol::resp2;
-  if (reply_mode_ != reply_mode::skip_this) reply_mode_ = reply_mode::on;  // then RESET is what it skips
-  database_ = 0;
-  end_transaction();
-  logged_in_ = monitoring_ = false;
-  user_ = context_.access().initial();
-  if (names_) set_name({});
-}
-
 }  // namespace dualbus::session

@@ -33,6 +33,17 @@ void session::set_user(const user& who) {
   logged_in_ = true;
 }
 
+void session::reset() {
+  if (subscribed_) context_.subscriptions().leave(*this);
+  protocol_ = resp::protocol::resp2;
+  if (reply_mode_ != reply_mode::skip_this) reply_mode_ = reply_mode::on;  // then RESET is what it skips
+  database_ = 0;
+  end_transaction();
+  logged_in_ = monitoring_ = false;
+  user_ = context_.access().initial();
+  if (names_) set_name({});
+}
+
 void session::change_users() {
   const access_control& access = context_.access();
   if (!logged_in_ || !access.restricts()) {

@@ -27,6 +27,16 @@ std::string_view session::user_name() const {
   return user_ == nullptr ? default_user : std::string_view(user_->name());
 }
 
+session::names& session::mutable_names() {
+  if (!names_) names_ = std::make_unique<names>();
+  return *names_;
+}
+
+void session::set_name(std::string_view name) {
+  mutable_names().client = name;
+  attribution_.set_name(name);
+}
+
 std::string session::describe(std::string_view running, std::size_t query_bytes) const {
   const auto seconds_since = [this](base::time_point then) {
     return std::chrono::duration_cast<std::chrono::seconds>(context_.now - then).count();
