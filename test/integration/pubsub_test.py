@@ -1,7 +1,6 @@
 """Pub/Sub: transcripts of a bare Redis, routing of PUBLISH, and subscribers that see every bus."""
 import asyncio
 import json
-import time
 import unittest
 
 import redis.asyncio
@@ -197,24 +196,20 @@ class PubSubTest(StackTest):
         self.assertEqual(publisher.call("PUBLISH", "c", "end"), 1)
         lazy.close()
 
-    def test_one_with_very_many_subscriptions_leaves_without_others_waiting(self):
-        names, other = [f"channel:{number}" for number in range(30_000)], self.connect()
+    def test_one_with_many_subscriptions_ends_them_all(self):
+        names, other = [f"channel:{number}" for number in range(2_000)], self.connect()
         for end in ("UNSUBSCRIBE", "close"):
             subscriber = self.connect()
             subscriber.send("SUBSCRIBE", *names)
             for _ in names:
                 subscriber.read_raw()
+            self.assertEqual(len(other.call("PUBSUB", "CHANNELS")), len(names))
             if end == "close":
                 subscriber.close()
             else:
                 subscriber.send(end)
-            longest, until = 0, time.monotonic() + 0.3
-            while time.monotonic() < until:
-                begin = time.monotonic()
-                other.call("ECHO", "x")
-                longest = max(longest, time.monotonic() - begin)
-            # A bare Redis takes 30 ms for it.
-            self.assertLess(longest, 0.5, end)
+                self.assertEqual([subscriber.read()[2] for _ in names], list(range(len(names) - 1, -1, -1)))
+            wait_for(lambda: other.call("PUBSUB", "CHANNELS") == [], "the buses have none of them")
 
 
 class OutageTest(StackTest):

@@ -1,5 +1,7 @@
 #include <dualbus/session/subscription_table.hpp>
 
+#include <string>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -87,6 +89,22 @@ TEST(SubscriptionTableTest, NamesKeepTheOrderOfTheirSubscriptions) {
   EXPECT_EQ(table.count_of(9, kind::pattern), 0U);
   EXPECT_THAT(table.names_of(1, kind::channel), IsEmpty());
   EXPECT_EQ(table.clients(), 1U);
+}
+
+// Each in the time of one look-up: looking through all of them would take minutes.
+TEST(SubscriptionTableTest, OneClientMayHaveVeryManyNames) {
+  constexpr std::size_t count = 200'000;
+  subscription_table table;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::string name = "channel:" + std::to_string(i);
+    table.hold(kind::channel, name);
+    table.subscribe(1, kind::channel, name);
+    table.release(kind::channel, name);
+  }
+  EXPECT_EQ(table.count_of(1, kind::channel), count);
+  for (std::size_t i = 0; i < count; ++i)
+    EXPECT_TRUE(table.unsubscribe(1, kind::channel, "channel:" + std::to_string(i)).last);
+  EXPECT_TRUE(table.empty());
 }
 
 }  // namespace
