@@ -268,6 +268,10 @@ bool carry_out(worker_context& context, session& client, const request& what) {
   }
   switch (p.what) {
     case plan::action::forward:
+      if (spec.route == route::keys) [[likely]] {
+        forward(context, client, what, p.bus, false);
+        break;
+      }
       if (spec.route == route::xread && !playing && client.database() == 0 &&
           start_whole_read(context, client, what)) {
         break;
