@@ -76,8 +76,6 @@ constexpr note notes[] = {
     {"script", "`LOAD`, `EXISTS`, `FLUSH` and `KILL` to every bus. `DEBUG` is refused."},
     {"select", "Answered by the daemon; see `databases`."},
     {"slowlog", "Answered by the daemon: its own slow log."},
-    {"sort", "To the bus of its keys. With `BY` or `GET` patterns refused once there are rules for keys."},
-    {"sort_ro", "To the bus of its keys. With `BY` or `GET` patterns refused once there are rules for keys."},
     {"spublish",
      "To one bus: by the type in the payload, else by `routing.channels`, else the default bus. Subscribers "
      "hear all."},
@@ -111,6 +109,10 @@ std::string_view what_becomes_of(route way) {
       return "Answered by the daemon.";
     case route::keys:
       return "To the bus of its keys, which must be one and the same.";
+    case route::sort:
+      return "To the bus of its keys and of all keys that its `BY` and `GET` patterns may stand for, which "
+             "must "
+             "be one and the same.";
     case route::mget:
     case route::mset:
       return "Split by the keys' buses; the answers are merged.";

@@ -95,4 +95,18 @@ bool find_keys(const command_spec& spec, resp::arguments args, positions_list& p
   return false;
 }
 
+void find_sort_patterns(resp::arguments args, positions_list& positions) {
+  positions.clear();
+  for (std::size_t i = 2; i + 1 < args.size(); ++i) {
+    const auto is = [&](std::string_view word) { return base::equals_ignoring_case(args[i], word); };
+    if (is("limit")) {
+      i += 2;
+    } else if (is("store")) {
+      ++i;
+    } else if (is("by") || is("get")) {
+      positions.push_back(static_cast<std::uint32_t>(++i));
+    }
+  }
+}
+
 }  // namespace dualbus::command

@@ -45,16 +45,6 @@ bool has_block_option(resp::arguments args) {
   return false;
 }
 
-// SORT with BY or GET patterns that stand for keys.
-bool names_other_keys(resp::arguments args) {
-  for (std::size_t i = 2; i + 1 < args.size(); ++i) {
-    const bool pattern =
-        base::equals_ignoring_case(args[i], "by") || base::equals_ignoring_case(args[i], "get");
-    if (pattern && args[i + 1].find('*') != std::string_view::npos) return true;
-  }
-  return false;
-}
-
 // Subcommands of MEMORY that name no key: about each server, about one, or such that any may answer or find
 // fault with them.
 enum class memory_report : std::uint8_t { of_each, of_one, of_any };
@@ -117,6 +107,8 @@ void router::make_plan(const command_spec& spec, resp::arguments args, plan& out
         return forward(table_.bus_of_key(args[1]), out);
       }
       return plan_keys(spec, args, out);
+    case route::sort:
+      return plan_sort(spec, args, out);
     case route::xadd:
       return plan_xadd(args, out);
     case route::mget:
@@ -161,12 +153,25 @@ void router::plan_keys(const command_spec& spec, resp::arguments args, plan& out
   for (const std::uint32_t position : out.keys) {
     if (table_.bus_of_key(args[position]) != bus) return refuse_crossing(spec, out);
   }
-  // Keys that patterns name may lie anywhere once key rules exist.
-  if ((spec.keys == key_form::sort || spec.name == "sort_ro") && !single_ && !table_.rules().keys.empty() &&
-      names_other_keys(args)) {
-    return refuse_crossing(spec, out);
-  }
   forward(bus, out);
+}
+
+void router::plan_sort(const command_spec& spec, resp::arguments args, plan& out) {
+  plan_keys(spec, args, out);
+  if (single_ || out.what != plan::action::forward) return;
+  // An element of the list takes the place of the first '*'; without one a pattern stands for no key.
+  find_sort_patterns(args, out.keys);
+  for (const std::uint32_t position : out.keys) {
+    const std::string_view pattern = args[position];
+    const std::size_t star = pattern.find('*');
+    if (star == std::string_view::npos) continue;
+    if (table_.bus_of_prefix(pattern.substr(0, star)) != out.bus) {
+      return refuse(out, "CROSSBUS command '" + upper(spec.name) + "' has keys and the pattern '" +
+                             std::string(pattern) +
+                             "' on different buses and cannot be split: pin all that it may stand for to "
+                             "one bus with routing.keys");
+    }
+  }
 }
 
 void router::plan_blocking(const command_spec& spec, resp::arguments args, plan& out) {

@@ -50,6 +50,25 @@ bus_index routing_table::pinned_bus(std::string_view key) const {
   return no_bus;
 }
 
+bus_index routing_table::bus_of_prefix(std::string_view prefix) const {
+  bus_index found = no_bus;
+  const auto join = [&found](bus_index bus) {
+    const bool first = found == no_bus;
+    if (first) found = bus;
+    return first || found == bus;
+  };
+  for (const key_pattern& pattern : keys_) {
+    std::string_view head = pattern.text;
+    if (pattern.form == key_pattern::kind::glob) head = head.substr(0, head.find_first_of("*?[\\"));
+    const bool matches_all = pattern.form == key_pattern::kind::prefix && prefix.starts_with(head);
+    const bool may_match = matches_all || head.starts_with(prefix) ||
+                           (pattern.form == key_pattern::kind::glob && prefix.starts_with(head));
+    if (may_match && !join(pattern.bus)) return no_bus;
+    if (matches_all) return found;
+  }
+  return join(rules_.default_key_bus) ? found : no_bus;
+}
+
 bus_index routing_table::channel_bus(std::string_view channel) const {
   for (const match_rule& rule : rules_.channels) {
     if (base::glob_match(rule.match, channel)) return rule.bus;

@@ -24,17 +24,11 @@ bool matches_any(const patterns& list, std::string_view text) {
 }
 
 // BY and GET of SORT read keys that no argument names (sort.c, sortCommandGeneric). Empty: neither does.
-std::string_view option_with_other_keys(resp::arguments args) {
-  for (std::size_t i = 2; i + 1 < args.size(); ++i) {
-    if (base::equals_ignoring_case(args[i], "limit")) {
-      i += 2;
-    } else if (base::equals_ignoring_case(args[i], "store")) {
-      ++i;
-    } else if (base::equals_ignoring_case(args[i], "by")) {
-      if (args[++i].find('*') != std::string_view::npos) return "BY";
-    } else if (base::equals_ignoring_case(args[i], "get")) {
-      return "GET";
-    }
+std::string_view option_with_other_keys(resp::arguments args, std::vector<std::uint32_t>& positions) {
+  command::find_sort_patterns(args, positions);
+  for (const std::uint32_t at : positions) {
+    if (base::equals_ignoring_case(args[at - 1], "get")) return "GET";
+    if (args[at].find('*') != std::string_view::npos) return "BY";
   }
   return {};
 }
@@ -98,8 +92,8 @@ std::string user::denial(std::size_t index, resp::arguments args, command::class
   if (!may_use_keys(spec, args, positions)) {
     return "NOPERM this user has no permissions to access one of the keys used as arguments";
   }
-  if (!all_keys_ && (spec.keys == command::key_form::sort || spec.name == "sort_ro")) {
-    if (const std::string_view option = option_with_other_keys(args); !option.empty()) {
+  if (!all_keys_ && spec.route == command::route::sort) {
+    if (const std::string_view option = option_with_other_keys(args, positions); !option.empty()) {
       return "ERR " + std::string(option) + " option of SORT denied due to insufficient ACL permissions.";
     }
   }

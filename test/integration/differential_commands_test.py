@@ -178,6 +178,11 @@ def bus_of(key):
     return MARKETDATA if key[-1:] and b"a" <= key[-1:] <= b"m" else ENGINE_LOGIC
 
 
+def names_keys_by_patterns(line):
+    return line.name.startswith("SORT") and any(
+        option.upper() in (b"BY", b"GET") and b"*" in pattern for option, pattern in zip(line.words, line.words[1:]))
+
+
 class TwoBusesTest(StackTest, Comparison):
     config = {"flush": "allowed",
               "routing": {"keys": [{"match": "*[a-m]", "bus": MARKETDATA}, {"match": "*", "bus": ENGINE_LOGIC}]}}
@@ -190,8 +195,7 @@ class TwoBusesTest(StackTest, Comparison):
     def on_one_bus(self, oracle, line):
         """Whether a request names keys, all of them on one bus."""
         keys = oracle.call("COMMAND", "GETKEYS", *line.words)
-        other = line.name.startswith("SORT") and (b"BY" in line.words or b"GET" in line.words)  # names other keys by a pattern
-        if not isinstance(keys, list) or other or line.name in ("PFDEBUG", "MOVE") or (line.name == "COPY" and b"DB" in line.words):
+        if not isinstance(keys, list) or names_keys_by_patterns(line) or line.name in ("PFDEBUG", "MOVE") or (line.name == "COPY" and b"DB" in line.words):
             return False
         return len({bus_of(key) for key in keys}) == 1
 
@@ -206,6 +210,12 @@ class TwoBusesTest(StackTest, Comparison):
                         with self.subTest(lines[0].text):
                             self.compare(chosen, run(self.daemon, chosen), run(self.bare, chosen), "two buses")
         self.assertGreater(count, 1000)
+
+    def test_patterns_of_sort_that_may_name_keys_of_both_buses_are_refused(self):
+        lines = [line for name in DATA for paragraph in load(name) for line in paragraph if names_keys_by_patterns(line)]
+        self.assertGreater(len(lines), 5)
+        for line, reply in zip(lines, run(self.daemon, lines)):
+            self.assertRegex(reply, b"^-CROSSBUS ", line.words)
 
 
 if __name__ == "__main__":

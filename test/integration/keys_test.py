@@ -107,6 +107,29 @@ class KeysTest(StackTest):
         self.assertEqual(client.call("RENAME", "md:a", "md:b"), "OK")
         self.assertEqual(client.call("SUNIONSTORE", "md:d", "md:s", "md:t"), 0)
 
+    def test_sort_reads_what_its_patterns_stand_for_or_says_that_it_cannot(self):
+        client = self.connect()
+        for bus, prefix in ((MARKETDATA, "md:"), (ENGINE_LOGIC, "")):
+            direct = self.client(self.stack.buses[bus])
+            direct.rpush(prefix + "l", 3, 1, 2)
+            direct.mset({prefix + "w_1": 30, prefix + "w_2": 20, prefix + "w_3": 10})
+            direct.hset(prefix + "h_2", "f", "two")
+        for command in ("SORT", "SORT_RO"):
+            self.assertEqual(client.call(command, "md:l", "BY", "md:w_*", "GET", "#", "GET", "md:h_*->f"), [b"3", None, b"2", b"two", b"1", None])
+            self.assertEqual(client.call(command, "l", "BY", "w_*"), [b"3", b"2", b"1"])
+            self.assertEqual(client.call(command, "md:l", "BY", "nosort", "GET", "none"), [None] * 3)
+            for rest in ("md:l BY w_*", "l BY md:w_*", "l BY nosort GET md:w_*", "l BY m*"):
+                self.assertRegex(client.call(command, *rest.split()), f"^CROSSBUS command '{command}' has keys and the pattern '")
+        self.assertEqual(client.call("SORT", "l", "BY", "w_*", "STORE", "sorted"), 3)
+        self.assertEqual(client.call("LRANGE", "sorted", 0, -1), [b"3", b"2", b"1"])
+        # In a transaction, too, whether it asks one bus or more.
+        for others in ((), (("GET", "md:w_1"),)):
+            replies = [client.call(*request) for request in (("MULTI",), *others, ("SORT_RO", "l", "BY", "w_*"), ("EXEC",))]
+            self.assertEqual(replies[-1][-1], [b"3", b"2", b"1"])
+            self.assertEqual(client.call("MULTI"), "OK")
+            self.assertRegex(client.call("SORT_RO", "l", "BY", "md:w_*"), "^CROSSBUS ")
+            self.assertRegex(client.call("EXEC"), "^EXECABORT ")
+
     def test_commands_without_support_say_so_and_the_connection_goes_on(self):
         for protocol in (2, 3):
             client = self.connect(protocol)

@@ -44,6 +44,7 @@ enum class key_form : std::uint8_t {
 enum class route : std::uint8_t {
   local,  ///< answered by the daemon
   keys,   ///< to the bus of its keys, which must be one and the same
+  sort,   ///< likewise, with keys that patterns stand for
   mget,
   mset,    ///< split by the keys' buses, merged
   remove,  ///< DEL, UNLINK: each key on every bus that may hold a part of it, in the order that keeps groups

@@ -12,4 +12,8 @@ namespace dualbus::command {
 /// would refuse such a request.
 bool find_keys(const command_spec& spec, resp::arguments args, std::vector<std::uint32_t>& positions);
 
+/// Fills `positions` with the indices of what stands behind BY and GET of SORT and SORT_RO, as Redis reads
+/// them (sort.c, sortCommandGeneric): patterns of keys, not keys.
+void find_sort_patterns(resp::arguments args, std::vector<std::uint32_t>& positions);
+
 }  // namespace dualbus::command

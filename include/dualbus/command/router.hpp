@@ -61,6 +61,7 @@ class router {
 
  private:
   void plan_keys(const command_spec& spec, resp::arguments args, plan& out);
+  void plan_sort(const command_spec& spec, resp::arguments args, plan& out);
   void plan_blocking(const command_spec& spec, resp::arguments args, plan& out);
   void plan_xadd(resp::arguments args, plan& out);
   void plan_spread(const command_spec& spec, resp::arguments args, plan& out);

@@ -79,6 +79,9 @@ class routing_table {
     return pinned == no_bus ? rules_.default_key_bus : pinned;
   }
 
+  /// The bus of all keys that begin with `prefix`; no_bus if the rules know, or may know, several.
+  bus_index bus_of_prefix(std::string_view prefix) const;
+
   /// The bus that the first matching channel rule names for PUBLISH; no_bus if there is none.
   bus_index channel_bus(std::string_view channel) const;
 

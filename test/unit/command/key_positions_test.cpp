@@ -87,6 +87,19 @@ TEST(KeyPositionsTest, FindsDestinations) {
             (strings{"a", "store"}));
 }
 
+TEST(KeyPositionsTest, FindsThePatternsOfSort) {
+  const auto patterns_of = [](const strings& request) {
+    std::vector<std::uint32_t> positions = {77};
+    find_sort_patterns(test::owned_arguments(request), positions);
+    return positions;
+  };
+  using positions = std::vector<std::uint32_t>;
+  EXPECT_EQ(patterns_of({"SORT", "by"}), positions());
+  EXPECT_EQ(patterns_of({"SORT", "by", "BY", "get", "get", "by"}), (positions{3, 5}));
+  EXPECT_EQ(patterns_of({"SORT_RO", "a", "LIMIT", "by", "get", "GET", "#"}), positions{6});
+  EXPECT_EQ(patterns_of({"SORT", "a", "STORE", "get", "ALPHA", "GET"}), positions());
+}
+
 TEST(KeyPositionsTest, RunsShowWhereTheResultIsStored) {
   const test::real_redis redis;
   redis.command({"RPUSH", "list", "2", "1"});

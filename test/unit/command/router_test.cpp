@@ -78,7 +78,21 @@ TEST_F(RouterTest, CommandsWithSeveralKeysNeedThemOnOneBus) {
   EXPECT_THAT(refusal({"RPOPLPUSH", "md:1", "el:1"}), StartsWith("CROSSBUS "));
   EXPECT_THAT(refusal({"ZUNIONSTORE", "md:d", "1", "a"}), StartsWith("CROSSBUS "));
   EXPECT_THAT(refusal({"SORT", "a", "STORE", "md:d"}), StartsWith("CROSSBUS "));
+  EXPECT_THAT(refusal({"SORT_RO", "a", "BY", "md:w_*"}), StartsWith("CROSSBUS "));
+  EXPECT_THAT(refusal({"SORT", "md:a", "GET", "w_*", "STORE", "md:d"}), HasSubstr("the pattern 'w_*'"));
   EXPECT_THAT(refusal({"MSETNX", "a", "1", "md:1", "2"}), StartsWith("CROSSBUS "));
+}
+
+TEST_F(RouterTest, SortNeedsWhatItsPatternsStandForOnTheBusOfItsKeys) {
+  expect_forward({"SORT_RO", "a", "BY", "w_*", "GET", "#", "GET", "h_*->f"}, 1);
+  expect_forward({"SORT_RO", "md:a", "BY", "md:w_*", "GET", "none"}, 0);
+  expect_forward({"SORT", "a", "BY", "nosort", "LIMIT", "0", "1", "STORE", "by"}, 1);
+  EXPECT_THAT(refusal({"SORT_RO", "a", "BY", "m*"}), StartsWith("CROSSBUS "));  // may become "md:1"
+  EXPECT_THAT(refusal({"SORT_RO", "a", "BY", "*", "GET", "#"}), HasSubstr("the pattern '*'"));
+  routing_rules rules = two_buses();
+  rules.keys.clear();
+  use(rules);
+  expect_forward({"SORT", "a", "BY", "*", "GET", "*", "STORE", "d"}, 1);
 }
 
 TEST_F(RouterTest, WhatRedisWouldRefuseIsLeftToRedis) {

@@ -68,6 +68,53 @@ TEST(RoutingTableTest, KeysWithoutARuleMayHaveABusOfTheirOwn) {
   EXPECT_EQ(table.pinned_bus("other"), no_bus);
 }
 
+TEST(RoutingTableTest, AllKeysWithAPrefixHaveABusIfNoRuleTearsThemApart) {
+  routing_rules rules = two_buses();
+  rules.keys = {{"md:*", 0}, {"el:x", 0}, {"q?:*", 0}, {"one:*", 1}};
+  const routing_table table(rules);
+  EXPECT_EQ(table.bus_of_prefix("md:"), 0);
+  EXPECT_EQ(table.bus_of_prefix("md:weight_"), 0);
+  EXPECT_EQ(table.bus_of_prefix("weight_"), 1);
+  EXPECT_EQ(table.bus_of_prefix("one"), 1);       // by the rule or by none
+  EXPECT_EQ(table.bus_of_prefix("md"), no_bus);   // "md:1", "mdx"
+  EXPECT_EQ(table.bus_of_prefix("el:"), no_bus);  // "el:x", "el:y"
+  EXPECT_EQ(table.bus_of_prefix("el:xy"), 1);
+  EXPECT_EQ(table.bus_of_prefix("q"), no_bus);
+  EXPECT_EQ(table.bus_of_prefix("q1:"), no_bus);  // it is not known whether the glob takes all of them
+  EXPECT_EQ(table.bus_of_prefix(""), no_bus);
+}
+
+TEST(RoutingTableTest, WithoutRulesEveryPrefixHasTheBusOfKeys) {
+  EXPECT_EQ(routing_table(two_buses()).bus_of_prefix(""), 1);
+  EXPECT_EQ(routing_table(with_every_key_pinned(two_buses())).bus_of_prefix("a"), 1);
+}
+
+TEST(RoutingTableTest, NoKeyWithAPrefixIsOnAnotherBusThanThePrefix) {
+  std::mt19937 random(83);
+  const std::string letters = "ab*?[]^-\\";
+  const auto text = [&](std::size_t shortest, const std::string& from) {
+    std::string result;
+    for (std::size_t n = shortest + random() % 4; n > 0; --n) result += from[random() % from.size()];
+    return result;
+  };
+  int decided = 0;
+  for (int round = 0; round < 1000; ++round) {
+    routing_rules rules = two_buses();
+    for (int i = 0; i < 3; ++i)
+      rules.keys.push_back({text(1, letters), static_cast<bus_index>(random() % 2)});
+    const routing_table table(rules);
+    const std::string prefix = text(0, "ab*");
+    const bus_index bus = table.bus_of_prefix(prefix);
+    if (bus == no_bus) continue;
+    ++decided;
+    for (int i = 0; i < 50; ++i) {
+      const std::string key = prefix + text(0, letters);
+      ASSERT_EQ(table.bus_of_key(key), bus) << key << testing::PrintToString(prefix);
+    }
+  }
+  EXPECT_GT(decided, 200);
+}
+
 TEST(RoutingTableTest, ExactTypesComeBeforeGlobsAndEarlierGlobsBeforeLater) {
   routing_rules rules = two_buses();
   rules.types = {{"risk_*", 0}, {"risk_metric", 1}, {"*_metric", 1}, {"risk_metric", 0}};
