@@ -1,3 +1,5 @@
+#include "secret_arguments.hpp"
+
 #include <dualbus/session/slow_log.hpp>
 
 #include <utility>
@@ -23,9 +25,12 @@ void slow_log::add(slow_entry entry) {
 
 std::vector<std::string> cut_arguments(resp::arguments args) {
   std::vector<std::string> result;
+  const std::vector<bool> secrets = secrets_in(args);
   const bool too_many = args.size() > most_arguments;
   for (const std::string_view arg : args.first(too_many ? most_arguments - 1 : args.size())) {
-    if (arg.size() <= most_bytes) {
+    if (!secrets.empty() && secrets[result.size()]) {
+      result.emplace_back(redacted);
+    } else if (arg.size() <= most_bytes) {
       result.emplace_back(arg);
     } else {
       result.push_back(std::string(arg.substr(0, most_bytes)) + "... (" +

@@ -1,3 +1,5 @@
+#include "secret_arguments.hpp"
+
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/command/acl_categories.hpp>
 #include <dualbus/session/session.hpp>
@@ -7,6 +9,7 @@
 #include <algorithm>
 #include <chrono>
 #include <utility>
+#include <vector>
 
 namespace dualbus::session {
 namespace {
@@ -88,31 +91,10 @@ void traffic_gate::note(const session& client, const request& what) {
     ++left_out_;
     return;
   }
-  const std::string_view name = command::command_table()[what.command].name;
   lines_ += "+" + timestamp() + " [" + std::to_string(client.database()) + " " + client.peer_address() + "]";
-  const std::size_t shown = what.args.size();
-  for (std::size_t i = 0, hidden = 0, plain = 1; i < shown; ++i) {
-    if (hidden > 0) {
-      --hidden;
-      lines_ += " \"(redacted)\"";
-      continue;
-    }
-    lines_ += " " + quoted_argument(what.args[i]);
-    if (plain > 0) {
-      --plain;
-      if (i == 0) plain = name == "hello" ? 1 : 0;
-      if (i == 0 && name == "auth") hidden = shown;
-      continue;
-    }
-    const auto is = [&](std::string_view option) { return base::equals_ignoring_case(what.args[i], option); };
-    if (name == "hello") {
-      if (is("auth")) hidden = 2;
-      if (is("setname")) plain = 1;  // its value may be any word
-    } else if (name == "migrate" && i > 5) {
-      if (is("keys")) plain = shown;
-      if (is("auth")) hidden = 1;
-      if (is("auth2")) hidden = 2;
-    }
+  const std::vector<bool> secrets = secrets_in(what.args);
+  for (std::size_t i = 0; i < what.args.size(); ++i) {
+    lines_ += " " + quoted_argument(!secrets.empty() && secrets[i] ? redacted : what.args[i]);
   }
   lines_ += "\r\n";
 }

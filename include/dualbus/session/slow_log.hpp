@@ -36,7 +36,7 @@ class slow_log {
 };
 
 /// A copy cut as Redis cuts it (slowlog.c, slowlogCreateEntry): 32 arguments of 128 bytes, with what is left
-/// out told at the end of each.
+/// out told at the end of each, and "(redacted)" for passwords.
 std::vector<std::string> cut_arguments(resp::arguments args);
 
 }  // namespace dualbus::session

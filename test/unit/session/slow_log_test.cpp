@@ -49,5 +49,25 @@ TEST(SlowLogTest, ArgumentsAreCutAsRedisCutsThem) {
   EXPECT_EQ(cut_arguments(many).back(), "... (2 more arguments)");
 }
 
+TEST(SlowLogTest, PasswordsAreHiddenAsRedisHidesThem) {
+  using words = std::vector<std::string_view>;
+  const std::string_view x = "(redacted)";
+  const auto shown = [](const words& request) { return cut_arguments(request); };
+  EXPECT_THAT(shown({"AUTH", "u", "p"}), ElementsAre("AUTH", x, x));
+  EXPECT_THAT(shown({"hello", "3", "SETNAME", "auth", "auth", "u", "p", "setname", "n"}),
+              ElementsAre("hello", "3", "SETNAME", "auth", "auth", x, x, "setname", "n"));
+  EXPECT_THAT(shown({"MIGRATE", "auth", "1", "auth2", "0", "9", "COPY", "AUTH", "p", "auth2", "u", "q",
+                     "KEYS", "auth", "k"}),
+              ElementsAre("MIGRATE", "auth", "1", "auth2", "0", "9", "COPY", "AUTH", x, "auth2", x, x, "KEYS",
+                          "auth", "k"));
+  EXPECT_THAT(shown({"CONFIG", "SET", "maxmemory", "masterauth", "MasterAuth", "p"}),
+              ElementsAre("CONFIG", "SET", "maxmemory", "masterauth", "MasterAuth", x));
+  EXPECT_THAT(shown({"ACL", "SETUSER", "u", ">p"}), ElementsAre("ACL", "SETUSER", x, x));
+  for (const words& plain :
+       {words{"HELLO", "auth"}, words{"HELLO", "3", "AUTH"}, words{"CONFIG", "GET", "requirepass"},
+        words{"CONFIG", "SET", "requirepass"}, words{"SET", "auth", "p"}, words{"ACL"}})
+    EXPECT_EQ(shown(plain), std::vector<std::string>(plain.begin(), plain.end()));
+}
+
 }  // namespace
 }  // namespace dualbus::session
