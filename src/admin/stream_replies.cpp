@@ -34,7 +34,7 @@ template <typename Read>
 bool each_element(reply_reader& reader, Read&& read) {
   const reply_value header = reader.next();
   if (header.type != '*' || header.null) return false;
-  for (std::int64_t left = header.number; left > 0; --left) {
+  for (std::size_t left = header.elements; left > 0; --left) {
     if (!read(reader)) return false;
   }
   return true;
@@ -44,8 +44,8 @@ bool each_element(reply_reader& reader, Read&& read) {
 template <typename Read>
 bool each_field(reply_reader& reader, Read&& read) {
   const reply_value header = reader.next();
-  if (header.type != '*' || header.null || header.number % 2 != 0) return false;
-  for (std::int64_t left = header.number / 2; left > 0; --left) {
+  if (header.type != '*' || header.null || header.elements % 2 != 0) return false;
+  for (std::size_t left = header.elements / 2; left > 0; --left) {
     const reply_value name = reader.next();
     if (!name.is_string() || !read(name.text, reader)) return false;
   }
@@ -71,7 +71,7 @@ bool read_pending_list(reply_reader& reader, std::uint64_t now_ms,
   return each_element(reader, [&](reply_reader& r) {
     if (first) return !r.skip().empty();
     const reply_value header = r.next();
-    if (header.type != '*' || header.number != 4) return false;
+    if (header.type != '*' || header.elements != 4) return false;
     drain_group::pending_entry entry;
     if (!keep(id_in(r.next()), entry.id) || !keep_text(r.next(), entry.consumer)) return false;
     entry.idle = since(r.next(), now_ms);
@@ -156,7 +156,7 @@ std::optional<range_start> read_range_start(std::string_view reply) {
   range_start found;
   const bool good = each_element(reader, [&](reply_reader& r) {
     const reply_value entry = r.next();
-    if (entry.type != '*' || entry.number != 2) return false;
+    if (entry.type != '*' || entry.elements != 2) return false;
     const auto id = id_in(r.next());
     if (!found.first) found.first = id;
     return id.has_value() && !r.skip().empty();
@@ -169,7 +169,7 @@ std::optional<scan_page> read_scan_page(std::string_view reply) {
   reply_reader reader(reply);
   scan_page page;
   const reply_value header = reader.next();
-  if (header.type != '*' || header.number != 2 || !keep_text(reader.next(), page.cursor)) return {};
+  if (header.type != '*' || header.elements != 2 || !keep_text(reader.next(), page.cursor)) return {};
   const bool good =
       each_element(reader, [&](reply_reader& r) { return keep_text(r.next(), page.keys.emplace_back()); });
   if (!good) return {};
@@ -179,7 +179,7 @@ std::optional<scan_page> read_scan_page(std::string_view reply) {
 std::optional<std::uint64_t> read_time_ms(std::string_view reply) {
   reply_reader reader(reply);
   const reply_value header = reader.next();
-  if (header.type != '*' || header.number != 2) return {};
+  if (header.type != '*' || header.elements != 2) return {};
   std::string seconds, microseconds;
   if (!keep_text(reader.next(), seconds) || !keep_text(reader.next(), microseconds)) return {};
   const auto whole = base::parse_uint64(seconds), rest = base::parse_uint64(microseconds);

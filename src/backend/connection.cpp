@@ -148,8 +148,8 @@ bool connection::accept_handshake_reply(std::string_view reply, char type) {
     return false;
   }
   if (!head.is_aggregate()) return true;  // SELECT's OK
-  const std::int64_t values = head.type == '%' ? 2 * head.number : head.number;
-  for (std::int64_t i = 0; i + 1 < values; i += 2) {
+  const std::size_t values = head.type == '%' ? 2 * head.elements : head.elements;
+  for (std::size_t i = 0; i + 1 < values; i += 2) {
     const resp::reply_value name = reader.next();
     resp::reply_reader value(reader.skip());
     if (name.text == "version") redis_version_ = printable(value.next().text);

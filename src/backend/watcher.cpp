@@ -113,7 +113,7 @@ void watcher::on_push(std::string_view push) {
   if (reader.next().text != "invalidate") return;
   const resp::reply_value keys = reader.next();
   if (keys.null) return told_.on_all_changed(bus_);
-  for (std::int64_t i = 0; i < keys.number; ++i) told_.on_changed(bus_, reader.next().text);
+  for (std::size_t i = 0; i < keys.elements; ++i) told_.on_changed(bus_, reader.next().text);
 }
 
 void watcher::on_reply(std::uint32_t what, const reply_view& reply) {

@@ -4,6 +4,8 @@
 #include <dualbus/resp/reply_reader.hpp>
 #include <dualbus/resp/reply_scanner.hpp>
 
+#include <algorithm>
+
 namespace dualbus::resp {
 
 reply_value reply_reader::next() {
@@ -15,7 +17,7 @@ reply_value reply_reader::next() {
         value.type = rest_[0];
         rest_.remove_prefix(1 + length.bytes);
         if (value.type == '*') {
-          value.number = length.value;
+          value.elements = length.value;
           return value;
         }
         value.text = rest_.substr(0, length.value);
@@ -45,10 +47,14 @@ reply_value reply_reader::next() {
       case '*':
       case '~':
       case '%':
-      case '>':
+      case '>': {
+        const std::int64_t count = base::parse_int64(value.text).value_or(0);
+        value.elements = static_cast<std::size_t>(std::max<std::int64_t>(count, 0));
+        value.null = value.type == '*' && count < 0;
+        break;
+      }
       case ':':
         value.number = base::parse_int64(value.text).value_or(0);
-        value.null = value.type == '*' && value.number < 0;
         break;
       case '_':
         value.null = true;

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <utility>
 
 namespace dualbus::session {
@@ -32,23 +33,26 @@ std::chrono::milliseconds wait_time(resp::arguments args) {
   return std::chrono::milliseconds(std::clamp<std::int64_t>(limit.value_or(0), 0, 1'000'000'000'000));
 }
 
-// The fewest replicas (WAITAOF: the fewest of each of its two numbers) that every bus can vouch for.
-void write_least(const std::vector<std::string_view>& replies, base::chunk_queue& out) {
-  resp::encoder encoder(out);
+// The fewest replicas (WAITAOF: the fewest of each of its two numbers) that every bus can vouch for. False,
+// and nothing is written, if the replies do not go together.
+bool write_least(const std::vector<std::string_view>& replies, base::chunk_queue& out) {
   std::vector<std::int64_t> least;
-  bool array = false;
+  const bool array = replies[0][0] == '*';
   for (const std::string_view reply : replies) {
     resp::reply_reader reader(reply);
-    array = reply[0] == '*';
-    const std::size_t count = array ? static_cast<std::size_t>(reader.next().number) : 1;
-    for (std::size_t i = 0; i < count; ++i) {
-      const std::int64_t number = reader.next().number;
-      if (i == least.size()) least.push_back(number);
-      least[i] = std::min(least[i], number);
+    const std::size_t count = array ? reader.next().elements : 1;
+    if (least.empty()) least.assign(count, std::numeric_limits<std::int64_t>::max());
+    if (least.size() != count) return false;
+    for (std::int64_t& number : least) {
+      const resp::reply_value value = reader.next();
+      if (!value.is_integer()) return false;
+      number = std::min(number, value.number);
     }
   }
+  resp::encoder encoder(out);
   if (array) encoder.array(least.size());
   for (const std::int64_t number : least) encoder.integer(number);
+  return true;
 }
 
 }  // namespace
@@ -126,8 +130,9 @@ void broadcast_operation::conclude() {
   if (decisive == shares_.end()) {
     std::vector<std::string_view> replies;
     for (const share& p : shares_) replies.push_back(p.reply);
-    write_least(replies, reply());
-    return finish(metrics::outcome::ok);
+    if (write_least(replies, reply())) return finish(metrics::outcome::ok);
+    resp::encoder(reply()).error(nonsense_text("the buses"));
+    return finish(metrics::outcome::refused);
   }
   if (decisive->failed) {
     const auto bus = static_cast<command::bus_index>(decisive - shares_.begin());
@@ -193,10 +198,10 @@ class broadcast_in_transaction final : public everywhere_operation {
   using everywhere_operation::everywhere_operation;
   void on_round(const parts& all) override {
     if (answer_error(all)) return;
-    answer(metrics::outcome::ok, [&all](resp::encoder&, base::chunk_queue& raw) {
+    answer(metrics::outcome::ok, [&all](resp::encoder& out, base::chunk_queue& raw) {
       std::vector<std::string_view> replies;
       for (const part& p : all) replies.push_back(p.reply);
-      write_least(replies, raw);
+      if (!write_least(replies, raw)) out.error(nonsense_text("the buses"));
     });
   }
 };

@@ -235,8 +235,7 @@ void exec_operation::executed(block& from, const backend::reply_view& reply) {
   resp::reply_reader reader(reply.bytes);
   const resp::reply_value head = reader.next();
   // A health check's PING may have been queued as the last one.
-  const bool done = head.type == '*' && !head.null &&
-                    static_cast<std::size_t>(std::max<std::int64_t>(head.number, 0)) >= from.count_;
+  const bool done = head.type == '*' && !head.null && head.elements >= from.count_;
   if (!done && (blocks_.size() == 1 || decider_ == &from)) {
     give_back(from, true);
     // The client has seen QUEUED where Redis would have told it.
@@ -268,9 +267,8 @@ void exec_operation::answer_plain(std::string_view reply_bytes, base::duration b
   base::chunk_queue& out = reply();
   resp::encoder(out).array(count_);
   resp::reply_reader reader(reply_bytes);
-  reader.next();
+  bool translated = reader.next().elements != count_;  // no more than was asked for
   const std::string_view elements = reader.rest();
-  bool translated = false;
   for (const transaction::plain_request& p : plain_->plain()) translated |= p.translates;
   if (!translated) out.append(elements);
   for (const transaction::plain_request& p : plain_->plain()) {

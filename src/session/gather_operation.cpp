@@ -73,6 +73,10 @@ void gather_operation::on_failure(std::uint32_t index, backend::failure why) {
   if (--outstanding_ == 0) resume();
 }
 
+void gather_operation::answer_nonsense(command::bus_index bus) {
+  answer_refusal(nonsense_text("bus '" + context_.bus_name(bus) + "'"));
+}
+
 void gather_operation::answer_error(const part& bad) {
   const metrics::outcome outcome = bad.failed ? outcome_of(*bad.failed) : metrics::outcome::redis_error;
   answer(outcome, [&](resp::encoder& out, base::chunk_queue& raw) {

@@ -46,7 +46,7 @@ base::task<> group_read_operation::read_history(std::size_t key) {
       }
       if (absent) continue;
       resp::reply_reader reader(all[j].reply);
-      for (std::int64_t left = reader.next().number; left > 0; --left) {
+      for (std::size_t left = reader.next().elements; left > 0; --left) {
         resp::reply_reader entry(reader.skip());
         entry.next();
         if (const auto id = stream::parse_id(entry.next().text, 0)) {

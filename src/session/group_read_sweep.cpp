@@ -121,7 +121,7 @@ base::task<> group_read_operation::sweep_together() {
 void group_read_operation::add_together(std::string_view reply) {
   resp::reply_reader reader(reply);
   const resp::reply_value keys = reader.next();
-  for (std::int64_t left = keys.null ? 0 : keys.number; left > 0; --left) {
+  for (std::size_t left = keys.elements; left > 0; --left) {
     if (keys.type == '*') reader.next();  // the pair
     const std::string_view name = reader.next().text;
     const auto asked = std::find_if(asked_.begin(), asked_.end(),

@@ -70,7 +70,10 @@ class mget_operation final : public split_operation {
     std::vector<resp::reply_reader> readers(context_.bus_count(), resp::reply_reader({}));
     for (const part& p : all) {
       readers[p.bus] = resp::reply_reader(p.reply);
-      readers[p.bus].next();  // the array's header
+      const auto keys = static_cast<std::size_t>(std::count(bus_of_key_.begin(), bus_of_key_.end(), p.bus));
+      if (const resp::reply_value head = readers[p.bus].next(); head.type != '*' || head.elements != keys) {
+        return answer_nonsense(p.bus);
+      }
     }
     answer(metrics::outcome::ok, [&](resp::encoder& out, base::chunk_queue& raw) {
       out.array(bus_of_key_.size());

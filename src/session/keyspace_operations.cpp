@@ -6,6 +6,7 @@
 #include <dualbus/session/scan_cursor.hpp>
 #include <dualbus/session/session.hpp>
 
+#include <algorithm>
 #include <limits>
 #include <optional>
 #include <random>
@@ -29,7 +30,7 @@ class keys_operation final : public everywhere_operation {
     std::vector<std::string_view> names;  // as encoded, which is the same on every bus
     for (const part& p : all) {
       resp::reply_reader reader(p.reply);
-      for (std::int64_t left = reader.next().number; left > 0; --left) {
+      for (std::size_t left = reader.next().elements; left > 0; --left) {
         const std::string_view name = reader.skip();
         if (seen.insert(name).second) names.push_back(name);
       }
@@ -63,12 +64,14 @@ class randomkey_operation final : public single_round_operation {
     }
   }
   void on_round(const parts& all) override {
+    constexpr std::int64_t most_keys = std::int64_t{1} << 48;  // so that the sum of 128 buses fits
     if (answer_error(all)) return;
     std::vector<std::uint64_t> keys_of_part(all.size(), 0);
     std::uint64_t sum = 0;
     for (std::size_t i = 0; i < all.size(); i += 2) {
       if (resp::reply_reader(all[i + 1].reply).next().null) continue;
-      keys_of_part[i + 1] = static_cast<std::uint64_t>(resp::as_integer(all[i].reply).value_or(0));
+      keys_of_part[i + 1] = static_cast<std::uint64_t>(
+          std::clamp<std::int64_t>(resp::as_integer(all[i].reply).value_or(0), 0, most_keys));
       sum += keys_of_part[i + 1];
     }
     if (sum == 0) {
@@ -116,7 +119,10 @@ class scan_operation final : public gather_operation {
     const parts all = co_await round();
     if (answer_error(all)) co_return;
     resp::reply_reader reader(all[0].reply);
-    reader.next();  // the pair's header
+    if (reader.next().elements != 2) {
+      answer_nonsense(bus);
+      co_return;
+    }
     const auto reached = base::parse_uint64(reader.next().text);
     const std::optional<std::uint64_t> further =
         scan_cursor{reached.value_or(std::numeric_limits<std::uint64_t>::max()), context_.slot_of(bus)}

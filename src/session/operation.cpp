@@ -17,11 +17,11 @@ std::uint64_t entries_in(std::string_view reply) {
   resp::reply_reader reader(reply);
   const resp::reply_value keys = reader.next();
   std::uint64_t count = 0;
-  for (std::int64_t left = keys.number; left > 0; --left) {
+  for (std::size_t left = keys.elements; left > 0; --left) {
     if (keys.type == '*') reader.next();  // the pair
     reader.next();                        // the key's name
     resp::reply_reader entries = reader;
-    count += static_cast<std::uint64_t>(std::max<std::int64_t>(entries.next().number, 0));
+    count += entries.next().elements;
     if (left > 1) reader.skip();
   }
   return count;
@@ -112,6 +112,10 @@ std::string failure_text(const worker_context& context, command::bus_index bus, 
              " ms after the command was sent, outcome unknown";
   }
   return {};
+}
+
+std::string nonsense_text(std::string_view who) {
+  return "ERR dualbus: " + std::string(who) + " gave an answer that Redis does not give";
 }
 
 metrics::outcome outcome_of(backend::failure why) {

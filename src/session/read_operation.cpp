@@ -189,15 +189,15 @@ void read_operation::set_cursor(std::size_t key, const part& answer) {
   resp::reply_reader reader(answer.reply);
   const resp::reply_value head = reader.next();
   if (request_.keys[key].from == position::last) {
-    if (answer.is_error() || head.number < 1) return;
+    if (answer.is_error() || head.elements == 0) return;
     reader.next();
     cursor = reader.next().text;
     return;
   }
   cursor = "0-0";
   if (answer.is_error()) return;
-  const std::int64_t values = head.type == '%' ? 2 * head.number : head.number;
-  for (std::int64_t i = 0; i + 1 < values; i += 2) {
+  const std::size_t values = head.type == '%' ? 2 * head.elements : head.elements;
+  for (std::size_t i = 0; i + 1 < values; i += 2) {
     const std::string_view name = reader.next().text;
     resp::reply_reader value(reader.skip());
     if (name == "last-generated-id") cursor = value.next().text;

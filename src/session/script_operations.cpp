@@ -49,7 +49,7 @@ class script_exists_operation final : public script_operation {
     std::vector<bool> known;
     for (const part& p : present) {
       resp::reply_reader reader(p.reply);
-      const auto count = static_cast<std::size_t>(reader.next().number);
+      const std::size_t count = reader.next().elements;
       if (known.empty()) known.assign(count, true);
       for (std::size_t i = 0; i < std::min(count, known.size()); ++i) {
         if (reader.next().number == 0) known[i] = false;

@@ -222,7 +222,7 @@ class pubsub_operation final : public single_round_operation {
     std::set<std::string, std::less<>> names;
     for (const part& p : all) {
       resp::reply_reader reader(p.reply);
-      for (std::int64_t left = reader.next().number; left > 0; --left) names.emplace(reader.next().text);
+      for (std::size_t left = reader.next().elements; left > 0; --left) names.emplace(reader.next().text);
     }
     answer(metrics::outcome::ok, [&](resp::encoder& out, base::chunk_queue&) {
       out.array(names.size());

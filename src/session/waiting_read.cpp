@@ -20,7 +20,7 @@ waiting_read::waiting_read(worker_context& context, session& owner, std::uint16_
 std::size_t waiting_read::add_entries(key_read& key, command::bus_index bus, std::string_view reply) {
   resp::reply_reader reader(reply);
   const resp::reply_value keys = reader.next();
-  if (keys.null || keys.number < 1) return 0;
+  if (keys.elements == 0) return 0;
   if (keys.type == '*') reader.next();  // the pair
   reader.next();                        // the key's name
   const std::size_t omitted = key.found.omitted();

@@ -16,10 +16,11 @@ std::optional<bus_id> bus_id_of(std::string_view text) {
 // Reads an array of entries or IDs; returns how many had no client form.
 std::size_t read_claims(resp::reply_reader& reader, int slot, std::vector<claimed>& out) {
   std::size_t omitted = 0;
-  for (std::int64_t left = reader.next().number; left > 0; --left) {
+  for (std::size_t left = reader.next().elements; left > 0; --left) {
     resp::reply_reader element(reader.skip());
     resp::reply_value value = element.next();
     const bool only_id = !value.is_aggregate();
+    if (!only_id && value.elements != 2) continue;  // no entry
     if (!only_id) value = element.next();
     const auto id = bus_id_of(value.text);
     if (!id) continue;

@@ -27,15 +27,16 @@ entry_merge::run& entry_merge::begin_run() {
 }
 
 std::size_t entry_merge::add(resp::reply_reader& reader, int slot) {
-  const std::int64_t count = reader.next().number;
-  if (count <= 0) return 0;
+  const std::size_t count = reader.next().elements;
+  if (count == 0) return 0;
   run& r = begin_run();
-  r.entries.reserve(static_cast<std::size_t>(count));
+  r.entries.reserve(count);
   resp::encoder out(r.bytes);
-  for (std::int64_t i = 0; i < count; ++i) {
-    reader.next();
+  for (std::size_t i = 0; i < count; ++i) {
+    if (reader.next().elements != 2) break;  // no entry
     const std::string_view text = reader.next().text;
     const std::string_view fields = reader.skip();
+    if (fields.empty()) break;
     const auto id = parse_id(text, 0);
     if (!id || !is_representable({id->ms, id->seq})) {
       ++omitted_;
@@ -50,14 +51,14 @@ std::size_t entry_merge::add(resp::reply_reader& reader, int slot) {
     r.entries.push_back({shown, r.bytes.size() - before});
   }
   if (r.entries.empty()) runs_.pop_back();
-  return static_cast<std::size_t>(count);
+  return count;
 }
 
 std::size_t entry_merge::add_as_is(resp::reply_reader& reader) {
-  const std::int64_t count = reader.next().number;
-  if (count <= 0) return 0;
+  const std::size_t count = reader.next().elements;
+  if (count == 0) return 0;
   run& r = begin_run();
-  for (std::int64_t i = 0; i < count; ++i) {
+  for (std::size_t i = 0; i < count; ++i) {
     const std::string_view whole = reader.skip();
     resp::reply_reader inside(whole);
     inside.next();
@@ -65,7 +66,7 @@ std::size_t entry_merge::add_as_is(resp::reply_reader& reader) {
     r.bytes.append(whole);
     r.entries.push_back({{id.ms, id.seq}, whole.size()});
   }
-  return static_cast<std::size_t>(count);
+  return count;
 }
 
 std::size_t entry_merge::cut(std::uint64_t count, std::optional<client_id> last) {

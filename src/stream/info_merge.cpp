@@ -137,9 +137,11 @@ field_list::field_list(std::string_view encoded) {
   resp::reply_reader reader(encoded);
   const resp::reply_value header = reader.next();
   if (!header.is_aggregate()) return;
-  for (std::int64_t left = header.type == '%' ? header.number : header.number / 2; left > 0; --left) {
+  for (std::size_t left = header.type == '%' ? header.elements : header.elements / 2; left > 0; --left) {
     const std::string_view name = reader.next().text;
-    fields_.emplace_back(name, reader.skip());
+    const std::string_view value = reader.skip();
+    if (value.empty()) return;
+    fields_.emplace_back(name, value);
   }
 }
 
@@ -154,7 +156,7 @@ std::string_view field_list::operator[](std::string_view name) const {
 
 void info_merge::add_by_name(std::string_view array, int slot, named& out) {
   resp::reply_reader reader(array);
-  for (std::int64_t left = array.empty() ? 0 : reader.next().number; left > 0; --left) {
+  for (std::size_t left = array.empty() ? 0 : reader.next().elements; left > 0; --left) {
     description v{slot, field_list(reader.skip())};
     const std::string_view name = text_of(v.fields["name"]);
     out[name].push_back(std::move(v));

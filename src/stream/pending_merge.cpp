@@ -9,7 +9,7 @@ namespace dualbus::stream {
 
 void pending_summary::add(std::string_view reply, int slot) {
   resp::reply_reader reader(reply);
-  if (reader.next().number != 4) return;
+  if (reader.next().elements != 4) return;
   total_ += reader.next().number;
   const auto first = parse_id(reader.next().text, 0), last = parse_id(reader.next().text, 0);
   if (first && last) {
@@ -18,7 +18,7 @@ void pending_summary::add(std::string_view reply, int slot) {
     first_ = first_ ? std::min(*first_, low) : low;
     last_ = last_ ? std::max(*last_, high) : high;
   }
-  for (std::int64_t left = reader.next().number; left > 0; --left) {
+  for (std::size_t left = reader.next().elements; left > 0; --left) {
     reader.next();
     const std::string_view name = reader.next().text;
     consumers_[name] += base::parse_int64(reader.next().text).value_or(0);
@@ -46,9 +46,9 @@ void pending_summary::write(resp::encoder& out) const {
 std::size_t pending_merge::add(std::string_view reply, int slot) {
   std::size_t omitted = 0;
   resp::reply_reader reader(reply);
-  for (std::int64_t left = reader.next().number; left > 0; --left) {
+  for (std::size_t left = reader.next().elements; left > 0; --left) {
     resp::reply_reader values(reader.skip());
-    const std::int64_t count = values.next().number;
+    const std::size_t count = values.next().elements;
     const auto id = parse_id(values.next().text, 0);
     if (!id) continue;
     const bus_id stored{id->ms, id->seq};
@@ -70,7 +70,7 @@ void pending_merge::merge(std::uint64_t count) {
 void pending_merge::write(resp::encoder& out, base::chunk_queue& raw) const {
   out.array(elements_.size());
   for (const element& e : elements_) {
-    out.array(static_cast<std::size_t>(e.values));
+    out.array(e.values);
     char text[max_id_chars];
     out.bulk({text, write_id(text, e.id.ms, e.id.seq)});
     raw.append(e.rest);

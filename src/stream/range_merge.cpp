@@ -9,11 +9,11 @@ bool range_merge::add(std::string_view reply, int slot) {
   resp::reply_reader reader(reply);
   const resp::reply_value entries = reader.next();
   if (entries.type != '*') return entries.null;
-  for (std::int64_t i = 0; i < entries.number; ++i) {
-    if (reader.next().number != 2) return false;
+  for (std::size_t i = 0; i < entries.elements; ++i) {
+    if (reader.next().elements != 2) return false;
     const auto id = parse_id(reader.next().text, 0);
     const std::string_view fields = reader.skip();
-    if (!id) return false;
+    if (!id || fields.empty()) return false;
     const bus_id stored{id->ms, id->seq};
     if (is_representable(stored)) {
       entries_.push_back({to_client(stored, slot), fields});

@@ -50,8 +50,7 @@ void walk(std::string_view reply, char type) {
     check(!first || value.type == type, "the reader sees the scanner's type");
     first = false;
     --left;
-    if (value.is_aggregate() && !value.null)
-      left += static_cast<std::uint64_t>(value.number) * (value.type == '%' ? 2 : 1);
+    left += value.elements * (value.type == '%' ? 2 : 1);
   }
   check(reader.done(), "a complete reply holds nothing else");
   resp::reply_reader skipper(copy.view());

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -8,10 +9,11 @@ namespace dualbus::resp {
 
 /// One value of a reply: the header of an aggregate, or a whole scalar.
 struct reply_value {
-  char type = 0;            ///< the type byte
-  bool null = false;        ///< `$-1`, `*-1` or `_`
-  std::int64_t number = 0;  ///< integer, or the number of elements (of a map: pairs)
-  std::string_view text;    ///< bulk or line
+  char type = 0;             ///< the type byte
+  bool null = false;         ///< `$-1`, `*-1` or `_`
+  std::int64_t number = 0;   ///< of an integer
+  std::size_t elements = 0;  ///< of an aggregate: how many values follow that belong to it (of a map: pairs)
+  std::string_view text;     ///< bulk or line
   bool is_aggregate() const { return type == '*' || type == '~' || type == '%' || type == '>'; }
   bool is_error() const { return type == '-' || type == '!'; }
   bool is_integer() const { return type == ':'; }

@@ -109,6 +109,8 @@ class gather_operation : public operation {
   void answer_refusal(std::string_view text) {
     answer(metrics::outcome::refused, [text](resp::encoder& out, base::chunk_queue&) { out.error(text); });
   }
+  /// A bus's reply is none that Redis gives to the request: it cannot be merged.
+  void answer_nonsense(command::bus_index bus);
   /// Answers with what went wrong with `bad`.
   void answer_error(const part& bad);
   /// Answers with the first error among `all`, WRONGTYPE before others; false if there is none.

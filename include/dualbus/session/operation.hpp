@@ -115,6 +115,8 @@ bool append_client_id(base::chunk_queue& out, std::string_view answer, int slot)
 
 /// The error reply for a request without an answer, without '-', and how it counts.
 std::string failure_text(const worker_context& context, command::bus_index bus, backend::failure why);
+/// The same for replies that are RESP, but none that Redis gives to the request.
+std::string nonsense_text(std::string_view who);
 metrics::outcome outcome_of(backend::failure why);
 
 }  // namespace dualbus::session

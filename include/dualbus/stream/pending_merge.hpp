@@ -38,7 +38,7 @@ class pending_merge {
  private:
   struct element {
     client_id id;
-    std::int64_t values;    // in the element, the ID included
+    std::size_t values;     // in the element, the ID included
     std::string_view rest;  // encoded, what follows the ID
   };
 

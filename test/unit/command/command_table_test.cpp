@@ -151,13 +151,13 @@ TEST(CommandTableTest, GroupsAndVersionsAreRediss) {
   const test::real_redis redis;
   const std::string docs = ask_for_docs(redis);
   resp::reply_reader reader(docs);
-  const std::int64_t names = reader.next().number / 2;
-  ASSERT_GT(names, 200);
-  for (std::int64_t i = 0; i < names; ++i) {
+  const std::size_t names = reader.next().elements / 2;
+  ASSERT_GT(names, 200U);
+  for (std::size_t i = 0; i < names; ++i) {
     const std::string name(reader.next().text);
     const int found = find_command(name);
-    const std::int64_t fields = reader.next().number / 2;
-    for (std::int64_t k = 0; k < fields; ++k) {
+    const std::size_t fields = reader.next().elements / 2;
+    for (std::size_t k = 0; k < fields; ++k) {
       const std::string_view field = reader.next().text;
       const std::string_view value = resp::reply_reader(reader.skip()).next().text;
       if (found < 0) continue;

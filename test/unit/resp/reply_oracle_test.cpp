@@ -44,7 +44,9 @@ std::string show(std::string_view bytes) {
     const reply_value value = reader.next();
     if (value.null) {
       all += "nil;";
-    } else if (value.is_aggregate() || value.is_integer()) {
+    } else if (value.is_aggregate()) {
+      all += value.type + std::to_string(value.elements) + ";";
+    } else if (value.is_integer()) {
       all += value.type + std::to_string(value.number) + ";";
     } else {
       all += value.type + std::string(value.text) + ";";

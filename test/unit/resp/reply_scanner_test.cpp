@@ -178,7 +178,7 @@ TEST(ReplyReaderTest, WalksValueByValue) {
   reply_reader reader(reply.view());
   const reply_value array = reader.next();
   EXPECT_TRUE(array.is_aggregate());
-  EXPECT_EQ(array.number, 5);
+  EXPECT_EQ(array.elements, 5U);
   const reply_value bulk = reader.next();
   EXPECT_TRUE(bulk.is_string());
   EXPECT_EQ(bulk.text, "abc");
@@ -191,7 +191,7 @@ TEST(ReplyReaderTest, WalksValueByValue) {
   EXPECT_TRUE(reader.next().null);
   const reply_value map = reader.next();
   EXPECT_EQ(map.type, '%');
-  EXPECT_EQ(map.number, 1);
+  EXPECT_EQ(map.elements, 1U);
   EXPECT_EQ(reader.next().text, "k");
   const reply_value error = reader.next();
   EXPECT_TRUE(error.is_error());
@@ -199,11 +199,18 @@ TEST(ReplyReaderTest, WalksValueByValue) {
   EXPECT_TRUE(reader.done());
 }
 
+TEST(ReplyReaderTest, OnlyAggregatesHaveElements) {
+  for (const char* scalar :
+       {":9223372036854775807\r\n", "$1\r\n7\r\n", "+7\r\n", "*-1\r\n", "$-1\r\n", "_\r\n", ",7\r\n"})
+    EXPECT_EQ(reply_reader(scalar).next().elements, 0U) << scalar;
+  EXPECT_EQ(reply_reader("*1\r\n:1\r\n").next().number, 0);
+}
+
 TEST(ReplyReaderTest, PassesOverAttributes) {
   reply_reader reader(
       "|1\r\n+key-popularity\r\n%1\r\n$1\r\na\r\n,0.19\r\n*2\r\n|1\r\n+x\r\n|1\r\n+y\r\n:0\r\n:1\r\n:2\r\n:"
       "3\r\n");
-  EXPECT_EQ(reader.next().number, 2);
+  EXPECT_EQ(reader.next().elements, 2U);
   EXPECT_EQ(reader.next().number, 2);
   EXPECT_EQ(reader.next().number, 3);
   EXPECT_TRUE(reader.done());

@@ -214,7 +214,8 @@ struct naive_world {
     reader.next();
     std::vector<std::vector<std::string>> result = {{std::string(reader.next().text)}, {}, {}};
     for (int part = 1; part < 3; ++part) {
-      for (auto left = reader.next().number; left > 0; --left) result[part].emplace_back(reader.next().text);
+      for (auto left = reader.next().elements; left > 0; --left)
+        result[part].emplace_back(reader.next().text);
     }
     return result;
   }
