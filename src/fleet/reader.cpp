@@ -93,13 +93,13 @@ void reader::on_poll_reply(std::string_view reply, char type, base::time_point r
 std::size_t reader::take_streams(resp::reply_reader& values, const resp::reply_value& head,
                                  base::time_point received) {
   std::size_t found = 0;
-  for (std::int64_t i = 0; i < head.number; ++i) {
+  for (std::size_t i = 0; i < head.elements; ++i) {
     values.next();  // the pair
     const std::string_view key = values.next().text;
     const auto position =
         static_cast<std::size_t>(std::find(keys_.begin(), keys_.end(), key) - keys_.begin());
     const resp::reply_value entries = values.next();
-    for (std::int64_t entry = 0; entry < entries.number; ++entry, ++found)
+    for (std::size_t entry = 0; entry < entries.elements; ++entry, ++found)
       take_entry(values, position, received);
   }
   return found;
@@ -110,7 +110,7 @@ void reader::take_entry(resp::reply_reader& values, std::size_t position, base::
   const std::string_view id = values.next().text;
   const resp::reply_value fields = values.next();
   std::string_view type, correlation;
-  for (std::int64_t i = 0; i + 1 < fields.number; i += 2) {
+  for (std::size_t i = 0; i + 1 < fields.elements; i += 2) {
     const std::string_view name = values.next().text, value = values.next().text;
     if (name == "message_type") type = value;
     if (name == "correlation_id") correlation = value;

@@ -3,7 +3,7 @@ import signal
 import unittest
 
 import resp
-from fake_backend_test import CLOSE, FakeRedis
+from fake_redis import CLOSE, FakeRedis
 from harness import ENGINE_LOGIC, MARKETDATA, Stack, StackTest, wait_for
 
 CROSSING = [("MULTI",), ("SET", "a", 1), ("SET", "md:a", 1), ("EXEC",), ("GET", "a")]
