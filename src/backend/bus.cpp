@@ -54,8 +54,9 @@ bool bus::responsive(base::time_point now) const {
   if (!up()) return false;
   for (const auto& l : shared_) {
     if (!l) continue;
-    const auto owed_since = l->requests.oldest_sent();
-    if (owed_since && now - *owed_since >= patience) return false;
+    for (const auto since : {l->requests.oldest_sent(), l->requests.stalled_since()}) {
+      if (since && now - *since >= patience) return false;
+    }
   }
   return true;
 }

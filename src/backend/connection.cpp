@@ -304,12 +304,17 @@ void connection::on_readable() {
   if (input.empty() && input.capacity() > keep_bytes) input.release();
 }
 
-// Silence counts only while an answer is owed. Bytes that never become that answer do not help for ever.
+// Silence counts only while an answer is owed, or bytes are not taken. Bytes that never become that answer do
+// not help for ever.
 std::string connection::unhealthy(base::time_point now) const {
   constexpr int patience = 3;
   const auto owed_since = requests_.oldest_sent();
   const auto limit = settings_.health_timeout;
-  if (limit.count() == 0 || !owed_since) return {};
+  if (limit.count() == 0) return {};
+  const auto stalled_since = requests_.stalled_since();
+  if (stalled_since && now - std::max(*stalled_since, last_received_) >= limit)
+    return "has taken no bytes for " + std::to_string(limit.count()) + " ms";
+  if (!owed_since) return {};
   if (now - *owed_since >= patience * limit) return "does not answer, though it sends";
   if (now - std::max(*owed_since, last_received_) < limit) return {};
   return "has been silent for " + std::to_string(limit.count()) + " ms";

@@ -43,6 +43,7 @@ pipeline::slot pipeline::pop() {
 void pipeline::on_written(std::size_t bytes, base::time_point now) {
   out_.consume(bytes);
   written_ += bytes;
+  last_written_ = now;
   metrics_.sent_bytes += bytes;
   for (; sent_ < slots_.size() && slots_[sent_].end <= written_; ++sent_) slots_[sent_].sent = now;
 }

@@ -7,6 +7,7 @@
 #include <dualbus/metrics/worker_metrics.hpp>
 #include <dualbus/resp/reply_scanner.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -154,6 +155,11 @@ class pipeline {
   std::size_t waiting() const { return slots_.size() - sent_; }
   std::size_t abandoned() const;
   bool idle() const { return slots_.empty(); }
+  /// Since when the connection has taken none of the bytes that are to be sent; nothing if there are none.
+  std::optional<base::time_point> stalled_since() const {
+    if (!connected_ || sent_ == slots_.size()) return std::nullopt;
+    return std::max(slots_[sent_].queued, last_written_);
+  }
   /// When the request was sent whose answer comes next; nothing if none is owed.
   std::optional<base::time_point> oldest_sent() const {
     if (sent_ == 0) return std::nullopt;
@@ -183,6 +189,7 @@ class pipeline {
   std::uint64_t written_ = 0;  // offset of the first byte in out_
   std::uint64_t begin_ = 0;    // offset where the front slot begins
   std::uint64_t connections_ = 0;
+  base::time_point last_written_{};
   bool connected_ = false, outlasting_ = true;
 };
 
