@@ -1,9 +1,13 @@
+#include "unblocking.hpp"
+
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/command/command_table.hpp>
+#include <dualbus/command/key_positions.hpp>
 #include <dualbus/resp/encoder.hpp>
 #include <dualbus/session/blocking_operation.hpp>
 #include <dualbus/session/session.hpp>
 #include <dualbus/session/worker_context.hpp>
+#include <dualbus/stream/read_request.hpp>
 
 #include <algorithm>
 #include <charconv>
@@ -20,10 +24,9 @@ namespace {
 std::chrono::milliseconds block_time(const command::command_spec& spec, resp::arguments args) {
   constexpr double longest = 1e9;
   if (spec.route == command::route::xread) {
-    const auto block = std::find_if(
-        args.begin(), args.end(), [](std::string_view a) { return base::equals_ignoring_case(a, "block"); });
-    const auto limit = args.end() - block < 2 ? std::nullopt : base::parse_int64(*(block + 1));
-    return std::chrono::milliseconds(std::clamp<std::int64_t>(limit.value_or(0), 0, 1'000'000'000'000));
+    const auto block = stream::parse_read(args).block;
+    return std::clamp(block.value_or(std::chrono::milliseconds(0)), std::chrono::milliseconds(0),
+                      std::chrono::milliseconds(1'000'000'000'000));
   }
   const std::string_view text = spec.keys == command::key_form::numkeys2 ? args[1] : args.back();
   double seconds = 0;
@@ -38,87 +41,36 @@ bool runs_script(std::uint16_t command) {
 
 }  // namespace
 
-// CLIENT UNBLOCK on the bus's shared connection. The request that is to be unblocked travels on another one
-// and may arrive later: then the bus answers 0, and is told again. Frees itself.
-class blocking_operation::unblocking final : public backend::reply_sink {
- public:
-  unblocking(worker_context& context, blocking_operation& wait, bool with_error)
-      : context_(context), wait_(&wait), with_error_(with_error) {
-    // Not at once: what is appended during EXEC would become part of a transaction.
-    send_at(context.now);
-  }
-
-  /// The wait is over.
-  void forget() {
-    wait_ = nullptr;
-    if (!timer_) return;
-    context_.timers.cancel(*timer_);
-    delete this;
-  }
-
-  void on_reply(std::uint32_t, const backend::reply_view& answer) override {
-    answered(answer.bytes == ":0\r\n");
-  }
-  void on_failure(std::uint32_t, backend::failure why) override {
-    answered(why == backend::failure::bus_down);
-  }
-  bool abandoned() const override { return false; }
-
- private:
-  // 1, 2, 4, … ms: together some 8 s, which is longer than a connection takes that can be made at all.
-  static constexpr int most_attempts = 13;
-
-  void send_at(base::time_point when) {
-    timer_ = context_.timers.add(when, [this] { send(); });
-  }
-
-  void send() {
-    timer_.reset();
-    const std::int64_t id = wait_->link_ == nullptr ? 0 : wait_->link_->socket.client_id();
-    backend::pipeline& bus = context_.bus(wait_->bus_).requests(resp::protocol::resp2, 0, context_.now);
-    if (id == 0 || !bus.accepts()) return answered(true);
-    const std::string number = std::to_string(id);
-    const std::string_view words[] = {"CLIENT", "UNBLOCK", number, with_error_ ? "ERROR" : "TIMEOUT"};
-    resp::encoder(bus.begin()).request(words);
-    bus.end(*this, 0, context_.now);
-  }
-
-  void answered(bool again) {
-    if (wait_ != nullptr && again && ++attempts_ < most_attempts) {
-      return send_at(context_.now + std::chrono::milliseconds(1 << (attempts_ - 1)));
-    }
-    if (wait_ != nullptr) wait_->unblocking_ = nullptr;
-    delete this;
-  }
-
-  worker_context& context_;
-  blocking_operation* wait_;  // null once over
-  bool with_error_;
-  int attempts_ = 0;
-  std::optional<timer_queue::id> timer_;  // while no answer is owed
-};
-
 // A client whose script runs is busy, not blocked.
-blocking_operation::blocking_operation(worker_context& context, session& owner, std::uint16_t command,
+blocking_operation::blocking_operation(worker_context& context, session& owner, const request& what,
                                        command::bus_index bus, backend::link& link)
-    : operation(context, owner, command), bus_(bus), script_(runs_script(command)), link_(&link) {
+    : operation(context, owner, what.command), bus_(bus), script_(runs_script(what.command)), link_(&link) {
   owner.hold();
-  if (!script_) owner.set_blocked(true);
+  if (script_) return;
+  owner.set_blocked(true);
+  std::vector<std::uint32_t>& positions = context.plan.keys;
+  if (!command::find_keys(command::command_table()[what.command], what.args, positions)) return;
+  for (const std::uint32_t at : positions) keys_.emplace_back(what.args[at]);
 }
 
-blocking_operation::~blocking_operation() {
-  if (unblocking_ != nullptr) unblocking_->forget();
+bool blocking_operation::misplaced() const {
+  const command::routing_table& table = context_.router(database_).table();
+  return std::any_of(keys_.begin(), keys_.end(),
+                     [&](const std::string& key) { return table.bus_of_key(key) != bus_; });
 }
 
 bool blocking_operation::unblock(bool with_error) {
   if (unblocking_ != nullptr || link_ == nullptr) return false;
-  unblocking_ = new unblocking(context_, *this, with_error);
+  unblocking::start(context_, bus_, *link_, with_error, unblocking_);
   return true;
 }
 
 void blocking_operation::release(bool reusable) {
   if (timer_) context_.timers.cancel(*std::exchange(timer_, std::nullopt));
   if (link_ == nullptr) return;
+  // An order to unblock that is still on its way must not meet the next one who waits on this connection.
+  reusable &= unblocking_ == nullptr;
+  if (unblocking_ != nullptr) unblocking_->forget();
   context_.bus(bus_).dedicated().release(*std::exchange(link_, nullptr), reusable, context_.now);
 }
 
@@ -129,8 +81,7 @@ void blocking_operation::end_wait() {
 }
 
 void blocking_operation::on_reply(std::uint32_t, const backend::reply_view& answer) {
-  // An order to unblock that is still on its way must not meet the next one who waits on this connection.
-  release(unblocking_ == nullptr);
+  release(true);
   if (owner_ == nullptr) return destroy();
   end_wait();
   reply().append(answer.bytes);
@@ -150,7 +101,7 @@ void blocking_operation::give_up_at(base::time_point when) {
   timer_ = context_.timers.add(when, [this] {
     timer_.reset();
     timed_out_ = true;
-    context_.bus(bus_).dedicated().release(*std::exchange(link_, nullptr), false, context_.now);
+    release(false);
   });
 }
 
@@ -187,7 +138,7 @@ bool start_blocking(worker_context& context, session& client, const request& wha
     client.refuse(what.command, no_connection_text(context, bus));
     return true;
   }
-  auto* const op = new blocking_operation(context, client, what.command, bus, *link);
+  auto* const op = new blocking_operation(context, client, what, bus, *link);
   client.enqueue(*op);
   resp::encoder(link->requests.begin()).request(what.args);
   link->requests.end(*op, 0, context.now);

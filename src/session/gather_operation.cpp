@@ -39,6 +39,11 @@ void gather_operation::after_step() {
   }
 }
 
+gather_operation::round_awaiter gather_operation::round() {
+  if (owner_ != nullptr) owner_->forget_kept(*this);
+  return {*this};
+}
+
 void gather_operation::pause_awaiter::await_suspend(std::coroutine_handle<> waiting) {
   op.waiting_ = waiting;
   op.timer_ = op.context_.timers.add(op.context_.now + delay, [&op = op] {
@@ -63,8 +68,15 @@ void gather_operation::send(command::bus_index bus, resp::arguments args) {
 }
 
 void gather_operation::on_reply(std::uint32_t index, const backend::reply_view& answer) {
-  if (owner_ != nullptr) owner_->engine().bus_time += answer.bus_time;
-  if (answer.is_error() || !take_reply(index, answer.bytes)) parts_[index].reply.assign(answer.bytes);
+  if (owner_ != nullptr) {
+    owner_->engine().bus_time += answer.bus_time;
+    owner_->note_kept(*this, answer.bytes.size());
+  }
+  if (owner_ == nullptr && !holds_) {
+    parts_[index].failed = backend::failure::bus_lost;
+  } else if (answer.is_error() || !take_reply(index, answer.bytes)) {
+    parts_[index].reply.assign(answer.bytes);
+  }
   if (--outstanding_ == 0) resume();
 }
 
@@ -100,6 +112,10 @@ bool gather_operation::answer_error(const parts& all) {
 }
 
 bool gather_operation::detach() {
+  // Nobody needs what is kept of a single round; courses of several steps go on.
+  if (!holds_) {
+    for (part& p : parts_) p = {p.bus, {}, backend::failure::bus_lost};
+  }
   if (running_ || outstanding_ > 0) return false;
   if (timer_) context_.timers.cancel(*std::exchange(timer_, std::nullopt));
   on_abandoned();

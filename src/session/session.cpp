@@ -120,12 +120,13 @@ bool session::process_one() {
     return false;
   }
   if (!parser.args().empty()) {
-    if (!dispatch(context_, *this,
-                  {parser.args(), buffer.data().substr(0, parser.consumed()), parser.verbatim()})) {
+    const bool done = dispatch(
+        context_, *this, {parser.args(), buffer.data().substr(0, parser.consumed()), parser.verbatim()});
+    if (context_.keeps_arguments) context_.arguments = {};  // they stand in the buffer
+    if (!done) {
       parser.reset();  // it comes again when earlier replies are there
       return false;
     }
-    if (context_.keeps_arguments) context_.arguments = {};
     // CLIENT REPLY SKIP means the next request.
     if (reply_mode_ == reply_mode::skip_this) reply_mode_ = reply_mode::on;
     if (reply_mode_ == reply_mode::skip_next) reply_mode_ = reply_mode::skip_this;
@@ -176,16 +177,18 @@ bool session::await_replies() {
 }
 
 void session::defer(std::uint16_t command) {
-  local_operation* const op = context_.locals.create(context_, *this, command);
+  local_operation* op = std::exchange(reserved_, nullptr);
+  if (op == nullptr) {
+    op = context_.locals.create(context_, *this, command);
+    enqueue(*op);
+  }
   op->deferred_ = true;
-  enqueue(*op);
-  hold();
+  pause(pause_reason::deferred);
 }
 
-operation* session::take_deferred() {
+operation* session::first_deferred() const {
   operation* op = head_;
   while (op != nullptr && !op->deferred_) op = op->next_;
-  if (op != nullptr) op->deferred_ = false;
   return op;
 }
 
@@ -214,6 +217,7 @@ void session::finish(operation& op, metrics::outcome outcome) {
   count(op.command_, outcome);
   if (context_.now - op.arrived_ >= context_.slow_threshold) note_slow(op);
   op.done_ = true;
+  forget_kept(op);
   if (op.muted_) op.stash_.clear();
   if (&op == head_) {
     pop_finished();
@@ -221,6 +225,16 @@ void session::finish(operation& op, metrics::outcome outcome) {
     stashed_bytes_ += op.stash_.size();
   }
   queue_flush();
+}
+
+void session::note_kept(operation& op, std::size_t bytes) {
+  op.kept_bytes_ += bytes;
+  stashed_bytes_ += bytes;
+  if (stashed_bytes_ > context_.configuration().limits.client_output_buffer) queue_flush();
+}
+
+void session::forget_kept(operation& op) {
+  stashed_bytes_ -= std::exchange(op.kept_bytes_, 0);
 }
 
 void session::pop_finished() {
@@ -244,6 +258,11 @@ void session::pop_finished() {
 
 base::chunk_queue* session::begin_answer(std::uint16_t command) {
   last_command_ = command;
+  local_operation* const reserved = std::exchange(reserved_, nullptr);
+  if (reserved != nullptr && !closed()) {
+    answering_ = reserved;
+    return &answering_->stash_;
+  }
   if (closed() || mutes_reply()) return nullptr;
   if (head_ == nullptr) return &out_;
   answering_ = context_.locals.create(context_, *this, command);
@@ -254,6 +273,7 @@ base::chunk_queue* session::begin_answer(std::uint16_t command) {
 void session::end_answer() {
   if (answering_ != nullptr) {
     answering_->done_ = true;
+    if (answering_->muted_) answering_->stash_.clear();
     stashed_bytes_ += answering_->stash_.size();
     answering_ = nullptr;
   }
@@ -290,8 +310,9 @@ void session::queue_flush() {
 void session::flush() {
   flush_queued_ = false;
   if (closed()) return;
-  if (head_ != nullptr && head_->holds_output_back_ && !writing_ && out_.size() < most_held_back) return;
-  while (!out_.empty()) {
+  const bool held_back = only_acknowledged_ && head_ != nullptr && head_->holds_output_back_ && !writing_ &&
+                         out_.size() < most_held_back;
+  while (!out_.empty() && !held_back) {
     iovec vectors[max_vectors];
     const int count = out_.gather(vectors, max_vectors);
     ssize_t sent;
@@ -309,6 +330,7 @@ void session::flush() {
       return close(metrics::close_reason::client);
     }
     out_.consume(static_cast<std::size_t>(sent));
+    last_active_ = context_.now;
     context_.metrics.sent_bytes += static_cast<std::uint64_t>(sent);
   }
   const config::limit_settings& limits = context_.configuration().limits;
@@ -322,6 +344,7 @@ void session::flush() {
     if (subscribed_) ++context_.metrics.pubsub_cut_off;
     return close(metrics::close_reason::output_limit);
   }
+  if (held_back) return;
   if (writing_ == out_.empty()) {
     writing_ = !out_.empty();
     watch();
@@ -333,7 +356,6 @@ void session::flush() {
 }
 
 void session::on_writable() {
-  last_active_ = context_.now;
   flush();
 }
 
@@ -424,6 +446,10 @@ void session::drain_soon() {
   });
 }
 
+void session::end_misplaced_wait() {
+  if (blocked_ && head_ != nullptr && head_->misplaced()) head_->unblock(false);
+}
+
 // A client that has gone before is noticed again.
 void session::set_blocked(bool value) {
   blocked_ = value;
@@ -433,7 +459,8 @@ void session::set_blocked(bool value) {
 }
 
 void session::check_idle(std::chrono::seconds limit) {
-  if (head_ == nullptr && !subscribed_ && !monitoring_ && context_.now - last_active_ > limit)
+  if (head_ == nullptr && !subscribed_ && !monitoring_ && !is_paused(pause_reason::client_pause) &&
+      context_.now - last_active_ > limit)
     close(metrics::close_reason::idle);
 }
 

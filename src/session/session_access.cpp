@@ -61,12 +61,14 @@ void session::change_users() {
 void session::send_monitor_lines(std::string_view lines) {
   // Not before the +OK to MONITOR, and not within a reply that comes in parts.
   if (closed() || head_ != nullptr || is_paused(pause_reason::closing)) return;
+  only_acknowledged_ = false;
   out_.append(lines);
   queue_flush();
 }
 
 base::chunk_queue* session::push_target() {
   if (closed() || is_paused(pause_reason::closing)) return nullptr;
+  only_acknowledged_ = false;
   queue_flush();
   return &out_;
 }

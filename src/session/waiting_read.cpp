@@ -10,7 +10,9 @@ namespace dualbus::session {
 
 waiting_read::waiting_read(worker_context& context, session& owner, std::uint16_t command,
                            stream::read_request what)
-    : group_operation(context, owner, command, true), request_(std::move(what)) {
+    : group_operation(context, owner, command, true),
+      request_(std::move(what)),
+      routing_(context.routing_number()) {
   for (const stream::read_request::key& key : request_.keys) {
     keys_.push_back(
         {key.name, context.router().whole_bus(key.name), stream::entry_merge(context.client_chunks)});
@@ -96,6 +98,21 @@ void waiting_read::park(std::optional<std::string_view> group,
   for (const key_read& key : keys_) sources.push_back({key.name, key.only});
   owner_->set_blocked(true);
   parked_ = context_.parking().park(*this, sources, group, seen, deadline);
+  look_for_misplacement();
+}
+
+bool waiting_read::misplaced() const {
+  return std::any_of(keys_.begin(), keys_.end(), [this](const key_read& key) {
+    return context_.router().whole_bus(key.name) != key.only;
+  });
+}
+
+// A reload came while it was reading: then it did not end the wait.
+void waiting_read::look_for_misplacement() {
+  if (routing_ == context_.routing_number() || owner_ == nullptr || !misplaced()) return;
+  context_.timers.add(context_.now, [&context = context_, id = owner_->id()] {
+    if (session* const client = context.clients.find(id)) client->end_misplaced_wait();
+  });
 }
 
 void waiting_read::on_wake(const std::vector<parking_lot::target>& targets, const reason& why) {
@@ -127,6 +144,7 @@ void waiting_read::stay(const std::vector<parking_lot::target>& failed,
                         std::optional<base::time_point> again) {
   taking_ = false;
   context_.parking().swept(parked_, failed, again);
+  look_for_misplacement();
   // The others who wait were closed when the daemon began to leave.
   if (owner_ != nullptr && owner_->draining()) owner_->drain_soon();
 }

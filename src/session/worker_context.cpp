@@ -93,7 +93,10 @@ void worker_context::reload(std::shared_ptr<const config::configuration> c) {
   // Users of the new configuration take the place of those before, which go now.
   std::vector<session*> open;
   clients.for_each([&open](session& client) { open.push_back(&client); });
-  for (session* client : open) client->change_users();
+  for (session* client : open) {
+    client->change_users();
+    client->end_misplaced_wait();
+  }
   // Everything else about a bus stays what it was at the start.
   for (std::size_t i = 0; i < bus_settings_.size(); ++i) {
     bus_settings_[i].latency_target = configuration().buses[i].latency_target;
@@ -122,7 +125,10 @@ void worker_context::end_turn() {
   for (std::size_t i = 0; i < to_flush_.size(); ++i) to_flush_[i]->flush();
   to_flush_.clear();
   subscriptions_.flush(now);
-  retired_.clear();
+  if (!retired_.empty()) {
+    std::erase_if(to_resume_, [](const session* client) { return client->closed(); });
+    retired_.clear();
+  }
   if (observations_.empty()) return;
   const base::time_point end = base::clock::now();
   for (const observation& o : observations_) {

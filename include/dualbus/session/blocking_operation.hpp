@@ -7,8 +7,11 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace dualbus::session {
+
+class unblocking;
 
 /// A request whose reply may take long (BLPOP and its kin, scripts where `server_commands` are passed): it
 /// has a connection of its own while it waits, and the client's later requests wait behind it, as in Redis.
@@ -17,9 +20,8 @@ namespace dualbus::session {
 /// connection is the client's reply.
 class blocking_operation final : public operation {
  public:
-  blocking_operation(worker_context& context, session& owner, std::uint16_t command, command::bus_index bus,
+  blocking_operation(worker_context& context, session& owner, const request& what, command::bus_index bus,
                      backend::link& link);
-  ~blocking_operation() override;
 
   /// Ends it as bus_timeout at `when`: for a bus that hangs.
   void give_up_at(base::time_point when);
@@ -30,17 +32,17 @@ class blocking_operation final : public operation {
   bool detach() override;
   /// True if the bus is going to be told.
   bool unblock(bool with_error) override;
+  bool misplaced() const override;
   bool waits() const override { return link_ != nullptr && link_->requests.unsent_bytes() == 0; }
 
  private:
-  class unblocking;
-
   void release(bool reusable);
   void end_wait();
 
   command::bus_index bus_;
   const bool script_;
-  backend::link* link_;  // null once given back
+  std::vector<std::string> keys_;  // that it waits for
+  backend::link* link_;            // null once given back
   std::optional<timer_queue::id> timer_;
   unblocking* unblocking_ = nullptr;  // while the bus is being told
   bool timed_out_ = false;

@@ -12,6 +12,8 @@
 
 namespace dualbus::session {
 
+class unblocking;
+
 /// WAIT, WAITAOF, SCRIPT KILL, FUNCTION KILL: to every bus at once, over a connection of its own to each. The
 /// first two wait, and the others must not stand behind the script that they are to end. The client's later
 /// requests wait behind it; if the client goes, so do the connections.
@@ -27,12 +29,15 @@ class broadcast_operation final : public operation {
   void on_failure(std::uint32_t part, backend::failure why) override;
   void destroy() override { delete this; }
   bool detach() override;
+  /// Each bus is told, and answers how far it has come.
+  bool unblock(bool with_error) override;
 
  private:
   friend bool start_broadcast(worker_context& context, session& client, const request& what);
 
   struct share {
     backend::link* link;  // null once given back
+    unblocking* told;     // while the bus is being told to end the wait
     std::string reply;
     std::optional<backend::failure> failed;
   };

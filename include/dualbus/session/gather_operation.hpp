@@ -67,7 +67,7 @@ class gather_operation : public operation {
     parts await_resume() { return std::exchange(op.parts_, {}); }
   };
   /// Waits for the answers to everything sent since the last round.
-  round_awaiter round() { return {*this}; }
+  round_awaiter round();
 
   struct pause_awaiter {
     gather_operation& op;

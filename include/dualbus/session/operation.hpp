@@ -42,6 +42,8 @@ class operation : public backend::reply_sink {
   /// True once its bus has what it waits for: whatever is sent from now on comes later there. False keeps the
   /// client from being shown as blocked.
   virtual bool waits() const { return true; }
+  /// True if it waits on a bus that has its keys no more, since a reload.
+  virtual bool misplaced() const { return false; }
   /// True while it is on its way to take something from a bus that would be lost with the client.
   virtual bool taking() const { return false; }
 
@@ -66,6 +68,7 @@ class operation : public backend::reply_sink {
   std::unique_ptr<std::vector<std::string>> arguments_;  // for SLOWLOG, if it keeps them
   operation* next_ = nullptr;
   base::time_point arrived_;
+  std::size_t kept_bytes_ = 0;  // see session::note_kept()
   std::uint16_t command_;
   bool done_ = false;
   bool holds_output_back_ = false;

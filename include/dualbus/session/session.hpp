@@ -74,11 +74,12 @@ class session final : public base::io_handler, public backend::drain_listener {
   void defer(std::uint16_t command);
   template <typename Write>
   void complete(metrics::outcome outcome, Write&& write) {
-    operation* const op = take_deferred();
+    operation* const op = first_deferred();
     if (op == nullptr) return;
+    op->deferred_ = false;
     resp::encoder encoder(reply_target(*op), protocol_);
     write(encoder);
-    release();
+    if (first_deferred() == nullptr) unpause(pause_reason::deferred);
     finish(*op, outcome);
   }
   /// Counts a request that was answered within another one's reply.
@@ -107,6 +108,8 @@ class session final : public base::io_handler, public backend::drain_listener {
   /// Ends the wait of a blocked client (CLIENT UNBLOCK); false if it does not wait.
   bool unblock(bool with_error) { return blocked_ && head_ != nullptr && head_->unblock(with_error); }
   poll_pace& pace() { return pace_; }
+  /// After a reload: what waits for keys on a bus that has them no more ends as by CLIENT UNBLOCK.
+  void end_misplaced_wait();
   /// Asks the socket whether the client has closed it.
   bool peer_gone() const;
   /// Holds requests back until all earlier ones are answered; false if they are already.
@@ -152,6 +155,9 @@ class session final : public base::io_handler, public backend::drain_listener {
   reply_mode current_reply_mode() const { return reply_mode_; }
 
   // MULTI, WATCH
+  /// Nothing but the replies to MULTI and what was queued since waits to be written: EXEC's may travel with
+  /// them.
+  bool only_acknowledged() const { return only_acknowledged_ && head_ == tail_; }
   /// Between MULTI and EXEC or DISCARD.
   bool in_transaction() const { return in_transaction_; }
   /// Null if the client is not in MULTI and watches nothing.
@@ -189,6 +195,16 @@ class session final : public base::io_handler, public backend::drain_listener {
   void finish(operation& op, metrics::outcome outcome);
   /// The operation that was put into the queue last; there is one.
   operation* newest() const { return tail_; }
+  /// What is kept for the reply of an operation counts as output that waits to be read, until the operation
+  /// is finished or forgets it.
+  void note_kept(operation& op, std::size_t bytes);
+  void forget_kept(operation& op);
+  /// Puts a place into the queue for the reply to a command that is run later: between answer_at() and what
+  /// the command answers there must be no other answer.
+  local_operation& reserve(std::uint16_t command);
+  void answer_at(local_operation& place) { reserved_ = &place; }
+  /// There will be no such reply; only of what is silenced.
+  void abandon(local_operation& place);
   /// The replies of the operations behind `first`, up to `last`, are not to be sent.
   void silence(operation& first, operation& last);
   /// True if the reply to the request being dispatched is not to be sent.
@@ -221,7 +237,8 @@ class session final : public base::io_handler, public backend::drain_listener {
     closing = 8,
     barrier = 16,
     exec = 32,
-    client_pause = 64
+    client_pause = 64,
+    deferred = 128
   };
 
   void process();
@@ -232,7 +249,7 @@ class session final : public base::io_handler, public backend::drain_listener {
   bool is_paused(pause_reason reason) const { return (paused_ & static_cast<std::uint8_t>(reason)) != 0; }
   base::chunk_queue* begin_answer(std::uint16_t command);
   void end_answer();
-  operation* take_deferred();
+  operation* first_deferred() const;
   void note_slow(operation& op);
   void pop_finished();
   void end_array();
@@ -252,6 +269,7 @@ class session final : public base::io_handler, public backend::drain_listener {
   operation* head_ = nullptr;
   operation* tail_ = nullptr;
   local_operation* answering_ = nullptr;
+  local_operation* reserved_ = nullptr;  // where the next answer goes
   backend::bus* congested_bus_ = nullptr;
   const std::uint64_t id_;
   base::time_point created_, last_active_;
@@ -268,7 +286,8 @@ class session final : public base::io_handler, public backend::drain_listener {
   metrics::close_reason close_reason_ = metrics::close_reason::client;
   bool tcp_, reading_ = true, writing_ = false, flush_queued_ = false, resume_queued_ = false;
   bool in_transaction_ = false, logged_in_ = false, monitoring_ = false, blocked_ = false,
-       half_closed_ = false, draining_ = false, lingering_ = false, subscribed_ = false;
+       half_closed_ = false, draining_ = false, lingering_ = false, subscribed_ = false,
+       only_acknowledged_ = false;
 };
 
 }  // namespace dualbus::session

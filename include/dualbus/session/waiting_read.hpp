@@ -67,6 +67,7 @@ class waiting_read : public group_operation, private parked_reader {
   /// True if the client has gone; then nothing must be taken for it.
   bool client_gone() const;
   bool unblock(bool with_error) override;
+  bool misplaced() const override;
   bool taking() const override { return parked_ != 0 && taking_; }
   void on_abandoned() override;
 
@@ -74,9 +75,11 @@ class waiting_read : public group_operation, private parked_reader {
   std::vector<key_read> keys_;
 
  private:
+  void look_for_misplacement();
   void on_wake(const std::vector<parking_lot::target>& targets, const reason& why) override;
   void on_expire() override;
 
+  const std::uint64_t routing_;  // the number of that under which it began
   parking_lot::reader_id parked_ = 0;
   bool taking_ = false;  // between a wake and what it leads to
   event event_ = event::wake;
