@@ -64,6 +64,7 @@ class transfer_operation final : public gather_operation {
       answer_integer(0);
       co_return;
     }
+    if (source == destination) co_return answer_ok();  // it is where it is to go
 
     // By bus. The routing may be another one when the first of them have answered.
     std::vector<std::size_t> steps;
