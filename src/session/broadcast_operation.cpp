@@ -1,4 +1,5 @@
 #include "everywhere_operation.hpp"
+#include "unblocking.hpp"
 
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/command/command_table.hpp>
@@ -60,7 +61,7 @@ bool write_least(const std::vector<std::string_view>& replies, base::chunk_queue
 broadcast_operation::broadcast_operation(worker_context& context, session& owner, std::uint16_t command,
                                          std::vector<backend::link*> links)
     : operation(context, owner, command), kills_(kills(command::command_table()[command])) {
-  for (backend::link* const l : links) shares_.push_back({l, {}, {}});
+  for (backend::link* const l : links) shares_.push_back({l, nullptr, {}, {}});
   owner.hold();
   owner.set_blocked(true);
 }
@@ -83,9 +84,22 @@ void broadcast_operation::send(const request& what) {
 
 void broadcast_operation::release(std::size_t bus, bool reusable) {
   backend::link* const link = std::exchange(shares_[bus].link, nullptr);
-  if (link != nullptr) {
-    context_.bus(static_cast<command::bus_index>(bus)).dedicated().release(*link, reusable, context_.now);
+  if (link == nullptr) return;
+  // An order to unblock that is still on its way must not meet the next one who waits on this connection.
+  reusable &= shares_[bus].told == nullptr;
+  if (shares_[bus].told != nullptr) shares_[bus].told->forget();
+  context_.bus(static_cast<command::bus_index>(bus)).dedicated().release(*link, reusable, context_.now);
+}
+
+bool broadcast_operation::unblock(bool with_error) {
+  bool any = false;
+  for (std::size_t bus = 0; bus < shares_.size() && !kills_; ++bus) {
+    share& s = shares_[bus];
+    if (s.link == nullptr || s.told != nullptr) continue;
+    unblocking::start(context_, static_cast<command::bus_index>(bus), *s.link, with_error, s.told);
+    any = true;
   }
+  return any;
 }
 
 // Closing a connection ends its requests as failures.

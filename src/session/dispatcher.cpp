@@ -68,13 +68,12 @@ std::string full_name(const command_spec& spec, resp::arguments args) {
 
 // What is wrong with the request before anybody looks at its keys; empty if nothing is.
 std::string refusal(const session& client, const command_spec& spec, const request& what) {
+  const std::string_view code = spec.name == "exec" ? "EXECABORT Transaction discarded because of: " : "ERR ";
   if (!command::arity_matches(spec, what.args.size())) {
-    const bool exec = spec.name == "exec";
-    return std::string(exec ? "EXECABORT Transaction discarded because of: " : "ERR ") +
-           "wrong number of arguments for '" + std::string(spec.name) + "' command";
+    return std::string(code) + "wrong number of arguments for '" + std::string(spec.name) + "' command";
   }
   if (client.subscriber_mode() && !allowed_to_subscribers(spec)) {
-    return "ERR Can't execute '" + full_name(spec, what.args) +
+    return std::string(code) + "Can't execute '" + full_name(spec, what.args) +
            "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context";
   }
   return {};
@@ -261,6 +260,7 @@ bool carry_out(worker_context& context, session& client, const request& what) {
   }
   engine_attribution& engine = client.attribution();
   if (engine.undecided(spec)) engine.look(spec, what.args, p.xadd, context.configuration().engines.field);
+  bool done = true;
   const bool sent =
       p.what == plan::action::forward || p.what == plan::action::add || p.what == plan::action::spread;
   if (sent && changes_keys(spec, what.args)) {
@@ -279,9 +279,8 @@ bool carry_out(worker_context& context, session& client, const request& what) {
       if (spec.route == route::scripting && !playing) {
         if (context.router(client.database()).passing() && spec.keys == command::key_form::numkeys2) {
           // While it runs others must hear BUSY from the Redis, whom they cannot ask behind it.
-          const bool started = start_blocking(context, client, what, p.bus);
-          context.changing.end();
-          return started;
+          done = start_blocking(context, client, what, p.bus);
+          break;
         }
         spread_script(context, client, spec, what, p.bus);
       }
@@ -303,25 +302,33 @@ bool carry_out(worker_context& context, session& client, const request& what) {
       run_spread(context, client, spec, what, p);
       break;
     case plan::action::local:
-      run_local_command(context, client, spec, what);
+      if (playing && spec.name != "select") {
+        context.transactions.postpone(client, spec, what);
+      } else {
+        run_local_command(context, client, spec, what);
+      }
       break;
     case plan::action::block:
       if (playing) {  // in a transaction it does not wait
         forward(context, client, what, p.bus, false);
         break;
       }
-      return start_blocking(context, client, what, p.bus);
+      done = start_blocking(context, client, what, p.bus);
+      break;
     case plan::action::broadcast:
-      if (!playing) return start_broadcast(context, client, what);
-      start_broadcast_in_transaction(context, client, what);
+      if (playing) {
+        start_broadcast_in_transaction(context, client, what);
+      } else {
+        done = start_broadcast(context, client, what);
+      }
       break;
     case plan::action::refuse:
       client.refuse(what.command, p.error);
       break;
   }
-  // Whatever became of it: nothing was sent.
+  // Whatever became of it: what was sent has taken it over.
   context.changing.end();
-  return true;
+  return done;
 }
 
 }  // namespace dualbus::session

@@ -50,9 +50,10 @@ void exec_operation::start(std::unique_ptr<transaction> what) {
   transaction_stage& stage = context_.transactions;
   if (what->is_plain(context_.routing_number())) return start_plain(std::move(what));
   count_ = what->count();
-  starting_ = true;
+  running_commands_ = true;
   stage.play(*owner_, *what);
-  starting_ = false;
+  running_commands_ = false;
+  postponed_ = stage.take_postponed();
   if (owner_ != nullptr) last_ = owner_->newest();
 
   for (std::size_t i = 0; i < context_.bus_count(); ++i) {
@@ -68,7 +69,7 @@ void exec_operation::start(std::unique_ptr<transaction> what) {
   for (const auto& [bus, key] : stage.added()) added_.emplace_back(bus, key);
 
   const bool gone = owner_ == nullptr;
-  const bool lost = what->watches() && !what->still_watching();
+  const bool lost = what->has_lost_watch(context_.routing_number());
   const bool crosses = blocks_.size() > 1 && !what->may_cross() && !what->watches();
   if (decider_ != nullptr && !lost && !gone) {
     decider_->link_ = what->take_link();
@@ -87,6 +88,7 @@ void exec_operation::start(std::unique_ptr<transaction> what) {
                       metrics::outcome::refused);
   }
   if (blocks_.empty()) return conclude();
+  if (!postponed_.empty()) owner_->hold_behind_exec();  // they may change what is next
   if (blocks_.size() == 1 && !blocks_.front()->selects()) return send_at_once(*blocks_.front());
   send_to_queue();
 }
@@ -125,7 +127,8 @@ void exec_operation::send_at_once(block& only, std::string_view plain) {
   out.append(exec);
   requests.end_block(only, static_cast<std::uint32_t>(only.count_) + 2, context_.now);
   if (shared) {
-    hold_output_back();  // whoever has sent EXEC needs no QUEUED before its reply
+    if (owner_->only_acknowledged())
+      hold_output_back();  // whoever has sent EXEC needs no QUEUED before its reply
     if (requests.congested()) owner_->await_drain(bus);
     return tell_added(only.bus_);
   }
@@ -319,6 +322,7 @@ void exec_operation::abort(std::string_view reply_bytes, metrics::outcome outcom
     destroy();
   } else {
     owner_->silence(*this, *last_);
+    for (const postponed_request& p : postponed_) owner_->abandon(*p.place);
     owner_->set_database(database_);  // no SELECT was carried out
     reply().append(reply_bytes);
     owner_->release_behind_exec();
@@ -327,8 +331,17 @@ void exec_operation::abort(std::string_view reply_bytes, metrics::outcome outcom
   tell(requests, nothing_done);
 }
 
+void exec_operation::run_postponed() {
+  running_commands_ = true;
+  for (const postponed_request& p : std::exchange(postponed_, {})) {
+    if (owner_ != nullptr && !owner_->closed()) context_.transactions.carry_out_postponed(*owner_, p);
+  }
+  running_commands_ = false;
+}
+
 void exec_operation::conclude() {
   stop_clock();
+  if (owner_ != nullptr) run_postponed();
   if (owner_ == nullptr) return destroy();
   resp::encoder(reply()).array(count_);
   if (last_ != this) owner_->begin_array(*last_);

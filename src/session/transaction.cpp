@@ -86,8 +86,10 @@ void transaction::clear(std::size_t keep) {
   spoiled_ = crosses_ = lost_ = selects_ = writes_ = false;
 }
 
-void transaction::watch_over(backend::link& link, command::bus_index bus, std::uint8_t database) {
+void transaction::watch_over(backend::link& link, command::bus_index bus, std::uint8_t database,
+                             std::uint64_t routing) {
   link_ = &link;
+  watched_under_ = routing;
   watching_database_ = database;
   watched_bus_ = bus;
   connection_ = 0;
@@ -100,12 +102,19 @@ void transaction::watching() {
   link_->requests.set_outlasting(false);
 }
 
-bool transaction::still_watching() const {
-  return !lost_ && connection_ != 0 && link_->requests.connected() &&
-         link_->requests.connection_number() == connection_;
+void transaction::lose_watch() {
+  lost_ |= connection_ != 0;
+  unwatch();
+}
+
+bool transaction::has_lost_watch(std::uint64_t routing) const {
+  if (lost_ || link_ == nullptr) return lost_;
+  return connection_ == 0 || routing != watched_under_ || !link_->requests.connected() ||
+         link_->requests.connection_number() != connection_;
 }
 
 void transaction::unwatch() {
+  connection_ = 0;
   if (link_ == nullptr) return;
   backend::link* const link = take_link();
   context_.bus(watched_bus_).dedicated().release(*link, false, context_.now);
@@ -125,6 +134,7 @@ transaction& session::open_transaction() {
 void session::begin_transaction() {
   open_transaction().begin(database_, context_.routing_number());
   in_transaction_ = true;
+  only_acknowledged_ = head_ == nullptr && out_.empty();
 }
 
 std::unique_ptr<transaction> session::take_transaction() {
@@ -135,6 +145,16 @@ std::unique_ptr<transaction> session::take_transaction() {
 void session::end_transaction() {
   in_transaction_ = false;
   if (transaction_) context_.transactions.give_transaction(std::move(transaction_));
+}
+
+local_operation& session::reserve(std::uint16_t command) {
+  local_operation* const place = context_.locals.create(context_, *this, command);
+  enqueue(*place);
+  return *place;
+}
+
+void session::abandon(local_operation& place) {
+  place.done_ = true;
 }
 
 void session::silence(operation& first, operation& last) {

@@ -2,6 +2,7 @@
 #include <dualbus/resp/encoder.hpp>
 #include <dualbus/session/authorization.hpp>
 #include <dualbus/session/dispatcher.hpp>
+#include <dualbus/session/local_commands.hpp>
 #include <dualbus/session/session.hpp>
 #include <dualbus/session/transaction_stage.hpp>
 #include <dualbus/session/worker_context.hpp>
@@ -80,17 +81,36 @@ void transaction_stage::play(session& client, const transaction& what) {
   const bool changed = what.begun_under() != context_.routing_number();
   std::string_view rest = what.requests();
   while (!rest.empty() && !client.closed()) {
-    parser_.reset();
-    parser_.parse(rest);
-    request next{parser_.args(), rest.substr(0, parser_.consumed()), true};
-    next.command = static_cast<std::uint16_t>(command::find_command(next.args[0]));
+    const request next = parse_next(rest);
     if (!changed || still_permitted(context_, client, next)) carry_out(context_, client, next);
-    rest.remove_prefix(parser_.consumed());
+    rest.remove_prefix(next.raw.size());
   }
   playing_ = false;
   for (std::size_t i = 0; i < buses_.size(); ++i) {
     context_.bus(static_cast<command::bus_index>(i)).divert(nullptr);
   }
+}
+
+request transaction_stage::parse_next(std::string_view queued) {
+  parser_.reset();
+  parser_.parse(queued);
+  request next{parser_.args(), queued.substr(0, parser_.consumed()), true};
+  next.command = static_cast<std::uint16_t>(command::find_command(next.args[0]));
+  return next;
+}
+
+void transaction_stage::postpone(session& client, const command::command_spec& spec, const request& what) {
+  if (spec.name == "monitor")
+    return client.refuse(what.command, "ERR MONITOR isn't allowed for DENY BLOCKING client");
+  postponed_.push_back({&client.reserve(what.command), std::string(what.raw)});
+}
+
+void transaction_stage::carry_out_postponed(session& client, const postponed_request& what) {
+  const request next = parse_next(what.bytes);
+  client.answer_at(*what.place);
+  playing_ = true;
+  run_local_command(context_, client, command::command_table()[next.command], next);
+  playing_ = false;
 }
 
 std::unique_ptr<transaction> transaction_stage::take_transaction() {

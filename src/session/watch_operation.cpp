@@ -18,7 +18,7 @@ watch_operation::watch_operation(worker_context& context, session& owner, std::u
   timer_ = context.timers.add(context.now + limit, [this] {
     timer_.reset();
     timed_out_ = true;
-    if (owner_ != nullptr) owner_->current_transaction()->unwatch();
+    if (owner_ != nullptr) owner_->current_transaction()->lose_watch();
   });
 }
 
@@ -39,7 +39,7 @@ void watch_operation::on_reply(std::uint32_t part, const backend::reply_view& an
   if (owner_ == nullptr) return destroy();
   transaction* const what = owner_->current_transaction();
   if (!error_.empty()) {
-    what->unwatch();  // it would watch keys of the database before
+    what->lose_watch();  // it would watch keys of the database before
   } else if (!answer.is_error() && what->watches()) {
     what->watching();
   }
@@ -53,7 +53,7 @@ void watch_operation::on_failure(std::uint32_t, backend::failure why) {
   stop_clock();
   if (owner_ == nullptr) return destroy();
   if (timed_out_) why = backend::failure::bus_timeout;
-  owner_->current_transaction()->unwatch();
+  owner_->current_transaction()->lose_watch();
   owner_->release();
   resp::encoder(reply()).error(failure_text(context_, bus_, why));
   finish(outcome_of(why));
@@ -80,7 +80,7 @@ bool start_watch(worker_context& context, session& client, const request& what) 
       client.refuse(what.command, no_connection_text(context, bus));
       return true;
     }
-    of.watch_over(*link, bus, client.database());
+    of.watch_over(*link, bus, client.database(), context.routing_number());
   }
   const bool selects = of.watching_database() != client.database();
   auto* const op = new watch_operation(context, client, what.command, bus, selects);

@@ -17,9 +17,16 @@
 
 namespace dualbus::session {
 
+class local_operation;
 class session;
 class transaction;
 class worker_context;
+
+/// A request that the daemon answers itself, and the place of its reply in the client's queue.
+struct postponed_request {
+  local_operation* place;
+  std::string bytes;
+};
 
 /// EXEC. Its own reply is only the array's header: the elements are the replies of the operations behind it
 /// in the client's queue, which are those of the queued requests (see transaction_stage).
@@ -33,6 +40,7 @@ class worker_context;
 /// EXEC. When keys are watched, their bus gets EXEC first, and the others only if it has carried out its
 /// part. So does a transaction with a SELECT of another database: before MULTI its connections choose each
 /// database once, and whoever cannot ends it.
+/// What the daemon answers itself is carried out when the buses have done their parts, or not at all.
 /// Plain requests to one bus need not be played, and have no operations: the array comes back as it is, or
 /// with the IDs translated. When nothing was carried out, the operations are silenced and the error is EXEC's
 /// whole reply.
@@ -47,7 +55,7 @@ class exec_operation final : public operation {
   void on_reply(std::uint32_t, const backend::reply_view&) override {}
   void on_failure(std::uint32_t, backend::failure) override {}
   void destroy() override;
-  bool detach() override { return outstanding_ == 0 && !starting_; }
+  bool detach() override { return outstanding_ == 0 && !running_commands_; }
 
   /// One bus's part.
   class block final : public backend::reply_sink {
@@ -103,6 +111,7 @@ class exec_operation final : public operation {
   void abort(std::string_view reply, metrics::outcome outcome);
   void abort_with(std::string_view error, metrics::outcome outcome);
   void conclude();
+  void run_postponed();
   void give_back(block& of, bool reusable);
   void set_deadline();
   void stop_clock();
@@ -113,10 +122,12 @@ class exec_operation final : public operation {
   std::vector<std::pair<command::bus_index, std::string>> added_;  // entries that somebody waits for
   std::unique_ptr<transaction> plain_;                             // until it is answered
   operation* last_ = nullptr;                                      // of the queued requests'
+  std::vector<postponed_request> postponed_;                       // what the daemon itself has to do
   std::size_t count_ = 0, outstanding_ = 0;
   std::optional<timer_queue::id> timer_;
-  bool executing_ = false;  // EXEC was sent
-  bool starting_ = false, timed_out_ = false;
+  bool executing_ = false;         // EXEC was sent
+  bool running_commands_ = false;  // of the client, one of which may close it
+  bool timed_out_ = false;
 };
 
 }  // namespace dualbus::session

@@ -56,7 +56,8 @@ class transaction {
   /// True if all requests are plain and go to one bus, by the routing of that number, which is the present
   /// one.
   bool is_plain(std::uint64_t routing) const {
-    return count_ > 0 && plain_.size() == count_ && !crosses_ && link_ == nullptr && routing == routing_;
+    return count_ > 0 && plain_.size() == count_ && !crosses_ && link_ == nullptr && !lost_ &&
+           routing == routing_;
   }
   const std::vector<plain_request>& plain() const { return plain_; }
   std::string_view key_of(const plain_request& what) const {
@@ -94,15 +95,19 @@ class transaction {
   bool watches() const { return link_ != nullptr; }
   command::bus_index watched_bus() const { return watched_bus_; }
   backend::link* watching_link() const { return link_; }
-  /// Takes a link that was borrowed from the bus's dedicated pool, in that database.
-  void watch_over(backend::link& link, command::bus_index bus, std::uint8_t database);
+  /// Takes a link that was borrowed from the bus's dedicated pool, in that database, under the routing of
+  /// that number.
+  void watch_over(backend::link& link, command::bus_index bus, std::uint8_t database, std::uint64_t routing);
   /// The link's, as clients count.
   std::uint8_t watching_database() const { return watching_database_; }
   void set_watching_database(std::uint8_t index) { watching_database_ = index; }
   /// Redis has said that it watches the keys.
   void watching();
-  /// False once the connection that watched was lost: keys may have changed unseen.
-  bool still_watching() const;
+  /// A WATCH has failed: nothing is watched any more, and whatever was may change unseen.
+  void lose_watch();
+  /// Keys that were watched may have changed unseen: the connection was lost, or they have another bus by the
+  /// routing of that number, which is the present one.
+  bool has_lost_watch(std::uint64_t routing) const;
   /// Closes the connection, which is how Redis learns that nobody watches.
   void unwatch();
   /// The caller gives the link back.
@@ -114,7 +119,7 @@ class transaction {
   std::size_t count_ = 0;
   std::vector<plain_request> plain_;
   std::vector<stream::key_change> changes_;
-  std::uint64_t routing_ = 0, begun_under_ = 0;
+  std::uint64_t routing_ = 0, begun_under_ = 0, watched_under_ = 0;
   backend::link* link_ = nullptr;
   std::uint64_t connection_ = 0;  // the link's connection that watches, 0 before Redis has said so
   command::bus_index watched_bus_ = command::no_bus, bus_ = command::no_bus;

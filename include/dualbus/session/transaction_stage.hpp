@@ -4,11 +4,14 @@
 #include <dualbus/backend/pipeline.hpp>
 #include <dualbus/base/object_pool.hpp>
 #include <dualbus/resp/request_parser.hpp>
+#include <dualbus/session/dispatcher.hpp>
 #include <dualbus/session/exec_operation.hpp>
 #include <dualbus/session/transaction.hpp>
 
 #include <memory>
+#include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace dualbus::session {
@@ -33,6 +36,9 @@ class transaction_stage {
   bool playing() const { return playing_; }
   /// Carries out what is queued; each request puts its operation into the client's queue, or answers there.
   void play(session& client, const transaction& what);
+  /// What the daemon answers itself is carried out only once EXEC has succeeded; until then its reply has a
+  /// place in the client's queue.
+  void postpone(session& client, const command::command_spec& spec, const request& what);
   /// An XADD that somebody waits for was sent; its key is one of the present transaction.
   void note_added(command::bus_index bus, std::string_view key) { added_.push_back({bus, key}); }
 
@@ -52,6 +58,10 @@ class transaction_stage {
             std::vector<backend::pipeline::collected>& requests) {
     buses_[bus]->held.take(bytes, requests);
   }
+
+  std::vector<postponed_request> take_postponed() { return std::exchange(postponed_, {}); }
+  /// Carries out what was postponed. The client may be closed then.
+  void carry_out_postponed(session& client, const postponed_request& what);
 
   // --- kept for the next one
   // -------------------------------------------------------------------------------------
@@ -76,10 +86,13 @@ class transaction_stage {
     int first = 0, database = 0;
   };
 
+  request parse_next(std::string_view queued);
+
   worker_context& context_;
   backend::pipeline_settings settings_;
   std::vector<std::unique_ptr<held_requests>> buses_;
   std::vector<added_entry> added_;
+  std::vector<postponed_request> postponed_;
   std::vector<std::unique_ptr<transaction>> spares_;
   resp::request_parser parser_;
   bool playing_ = false;
