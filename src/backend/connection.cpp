@@ -311,9 +311,12 @@ std::string connection::unhealthy(base::time_point now) const {
   const auto owed_since = requests_.oldest_sent();
   const auto limit = settings_.health_timeout;
   if (limit.count() == 0) return {};
+  // What was sent before has timed out by then.
+  const auto patient =
+      settings_.request_timeout.count() == 0 ? limit : std::min(limit, settings_.request_timeout);
   const auto stalled_since = requests_.stalled_since();
-  if (stalled_since && now - std::max(*stalled_since, last_received_) >= limit)
-    return "has taken no bytes for " + std::to_string(limit.count()) + " ms";
+  if (stalled_since && now - *stalled_since >= patient)
+    return "has taken no bytes for " + std::to_string(patient.count()) + " ms";
   if (!owed_since) return {};
   if (now - *owed_since >= patience * limit) return "does not answer, though it sends";
   if (now - std::max(*owed_since, last_received_) < limit) return {};

@@ -151,6 +151,27 @@ TEST_F(PipelineTest, AReplyBeforeItsRequestWasSentIsAFault) {
   EXPECT_TRUE(sink.events.empty());
 }
 
+TEST_F(PipelineTest, ItIsStalledWhileNoneOfItsBytesAreTaken) {
+  const base::time_point start = now;
+  EXPECT_FALSE(requests.stalled_since());
+  request(1, "abcdef");
+  EXPECT_FALSE(requests.stalled_since()) << "without a connection nothing can be taken";
+  requests.on_connected();
+  EXPECT_EQ(requests.stalled_since(), start);
+  now += milliseconds(10);
+  write(2);
+  EXPECT_EQ(requests.stalled_since(), now) << "some were taken";
+  now += milliseconds(10);
+  request(2, "x");
+  EXPECT_EQ(requests.stalled_since(), now - milliseconds(10)) << "more that waits is no progress";
+  EXPECT_FALSE(requests.oldest_sent());
+  write();
+  EXPECT_FALSE(requests.stalled_since());
+  EXPECT_EQ(requests.oldest_sent(), now);
+  requests.on_disconnected(now);
+  EXPECT_FALSE(requests.stalled_since());
+}
+
 TEST_F(PipelineTest, GarbageIsAFault) {
   requests.on_connected();
   request(1, "abc");
