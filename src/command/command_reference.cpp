@@ -40,7 +40,7 @@ constexpr note notes[] = {
     {"asking", "Answered as by a Redis with cluster mode off."},
     {"client", "Answered by the daemon, about its own clients; `TRACKING ON` is refused."},
     {"cluster", "Answered as by a Redis with cluster mode off."},
-    {"command", "Answered by the daemon, but `GETKEYSANDFLAGS`, which any bus can answer."},
+    {"command", "Answered by the daemon, but `GETKEYSANDFLAGS` and `HELP`, which any bus can answer."},
     {"config",
      "`GET` answers the daemon's settings under Redis's names. `SET`, `REWRITE` and `RESETSTAT` are "
      "refused."},

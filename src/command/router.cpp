@@ -56,6 +56,13 @@ memory_report find_memory_report(resp::arguments args) {
   return is("doctor") || is("malloc-stats") || is("purge") ? memory_report::of_each : memory_report::of_any;
 }
 
+// Which keys are read and which are written, and how to ask, any Redis can tell.
+bool is_for_any_redis(const command_spec& spec, resp::arguments args) {
+  return spec.name == "command" && args.size() > 1 &&
+         (base::equals_ignoring_case(args[1], "getkeysandflags") ||
+          base::equals_ignoring_case(args[1], "help"));
+}
+
 // CONFIG SET of what the daemon's own connections depend on.
 bool locks_out(resp::arguments args) {
   if (!base::equals_ignoring_case(args[1], "set")) return false;
@@ -92,9 +99,7 @@ void router::make_plan(const command_spec& spec, resp::arguments args, plan& out
   switch (spec.route) {
     case route::local:
       if (passing_ && passes(spec, args)) return forward(0, out);
-      // Which keys are read and which are written only a Redis knows; any does.
-      if (spec.name == "command" && args.size() > 1 && base::equals_ignoring_case(args[1], "getkeysandflags"))
-        return forward(table_.rules().default_bus, out);
+      if (is_for_any_redis(spec, args)) return forward(table_.rules().default_bus, out);
       out.what = plan::action::local;
       return;
     case route::transaction:

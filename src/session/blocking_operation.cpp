@@ -106,9 +106,9 @@ void blocking_operation::give_up_at(base::time_point when) {
 }
 
 // Closing the connection ends the request as a failure, which destroys this. A script is carried out, as any
-// other request, whether or not somebody still wants to hear what it returns.
+// other request, whether or not somebody still wants to hear what it returns: Redis does so once it has it.
 bool blocking_operation::detach() {
-  if (!script_) release(false);
+  if (!script_ || waits()) release(false);
   return false;
 }
 

@@ -145,7 +145,7 @@ class ServerCommandsTest(StackTest):
 
     def test_what_a_key_is_used_for_is_asked_of_a_bus(self):
         self.compare(("COMMAND", "GETKEYSANDFLAGS", "SET", "k", "v"), ("COMMAND", "GETKEYSANDFLAGS"), ("COMMAND", "GETKEYSANDFLAGS", "NONSENSE", "k"),
-                     ("COMMAND", "GETKEYSANDFLAGS", "LMOVE", "a", "b", "LEFT", "LEFT"))
+                     ("COMMAND", "GETKEYSANDFLAGS", "LMOVE", "a", "b", "LEFT", "LEFT"), ("COMMAND", "HELP"), ("COMMAND", "HELP", "x"))
 
     def test_info_counts_the_keys_of_all_buses(self):
         client = self.client()

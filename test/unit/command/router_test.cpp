@@ -268,6 +268,7 @@ TEST_F(RouterTest, MemoryIsAskedOfEachBus) {
 TEST_F(RouterTest, WhatAKeyIsUsedForARedisIsAsked) {
   EXPECT_EQ(plan_for({"COMMAND", "GETKEYS", "GET", "md:k"}).what, action::local);
   EXPECT_EQ(plan_for({"COMMAND", "GetKeysAndFlags", "GET", "md:k"}).what, action::forward);
+  EXPECT_EQ(plan_for({"COMMAND", "HELP"}).what, action::forward);
   EXPECT_EQ(plan_for({"COMMAND"}).what, action::local);
 }
 
