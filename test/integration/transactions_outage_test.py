@@ -34,6 +34,19 @@ class OutageTest(StackTest):
         self.assertIsNone(replies[4])
         self.assertIsNone(self.client(self.stack.marketdata).get("md:a"))
 
+    def test_what_was_watched_counts_though_a_later_watch_gets_no_answer(self):
+        connection, other = self.connect(), self.connect()
+        self.assertEqual([other.call("SET", "md:a", "old"), connection.call("WATCH", "md:a")], ["OK", "OK"])
+        self.stack.marketdata.pause()
+        try:
+            self.assertRegex(connection.call("WATCH", "md:b"), "^BUSTIMEOUT bus 'marketdata'")
+        finally:
+            self.stack.marketdata.proceed()
+        wait_for(lambda: other.call("SET", "md:a", "other") == "OK", "another one changes it")
+        self.assertEqual(connection.pipeline([("MULTI",), ("SET", "md:a", "mine"), ("EXEC",), ("GET", "md:a")])[2:], [None, b"other"])
+        # With that the matter is closed.
+        self.assertEqual(connection.pipeline([("MULTI",), ("SET", "md:a", "mine"), ("EXEC",), ("GET", "md:a")])[2:], [["OK"], b"mine"])
+
     def test_a_client_that_goes_after_exec_has_executed(self):
         connection = self.connect()
         connection.send_raw(b"".join(resp.encode(*r) for r in CROSSING[:4]))
@@ -53,6 +66,24 @@ class OutageTest(StackTest):
             self.assertEqual(connection.read(), ["OK", "OK"])
             self.assertEqual(connection.read_rest(), b"")
         self.assertEqual(stack.daemon.terminate(), 0)
+
+
+class PatientTest(StackTest):
+    config = {"backend": {"request_timeout": "1m", "health_timeout": "5m"}}
+
+    def test_answers_that_are_due_before_that_of_exec_do_not_wait_for_it(self):
+        transactions = (("SET", "md:x", 1),), (("SET", "md:x", 1), ("SET", "el:x", 1))
+        for protocol in (2, 3):
+            for queued in transactions:
+                connection = self.connect(protocol, timeout=10)
+                connection.call("SET", "el:1", "here")
+                self.stack.marketdata.pause()
+                try:
+                    connection.send_raw(b"".join(resp.encode(*r) for r in (("GET", "el:1"), ("MULTI",), *queued, ("EXEC",), ("GET", "el:1"))))
+                    self.assertEqual([connection.read() for _ in range(2 + len(queued))], [b"here", "OK"] + ["QUEUED"] * len(queued))
+                finally:
+                    self.stack.marketdata.proceed()
+                self.assertEqual([connection.read(), connection.read()], [["OK"] * len(queued), b"here"])
 
 
 class FakeBus(FakeRedis):

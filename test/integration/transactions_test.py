@@ -49,6 +49,8 @@ TRANSCRIPTS = {
     "silent MULTI": [("CLIENT", "REPLY", "SKIP"), ("MULTI",), ("SET", "md:a", 1), ("EXEC",), ("GET", "md:a")],
     "silent for a while": [("CLIENT", "REPLY", "OFF"), ("MULTI",), ("SET", "md:a", 1), ("EXEC",), ("CLIENT", "REPLY", "ON"), ("GET", "md:a")],
     "EXEC skipped": [("MULTI",), ("SET", "md:a", 1), ("EXEC",), ("CLIENT", "REPLY", "SKIP"), ("EXEC",), ("PING",)],
+    "monitor inside": [("MULTI",), ("MONITOR",), ("SET", "md:a", 1), ("EXEC",), ("GET", "md:a")],
+    "with a subscription": [("SUBSCRIBE", "c"), ("EXEC",), ("MULTI",), ("SET", "md:a", 1), ("EXEC", "x"), ("exec",), ("DISCARD",), ("PING",)],
     "not allowed": [("MULTI",), ("SAVE",), ("SET", "md:a", 1), ("EXEC",), ("GET", "md:a")],
     "two": [("MULTI",), ("SET", "md:a", 1), ("EXEC",), ("MULTI",), ("INCR", "md:a"), ("EXEC",), ("INCR", "md:a"), ("MULTI",), ("GET", "md:a"), ("EXEC",)],
 }
