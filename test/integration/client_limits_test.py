@@ -69,6 +69,46 @@ class OutputLimitTest(StackTest):
         self.assertEqual([client.read() for _ in range(4)], [b"x"] * 4)
 
 
+class HeldBackRepliesTest(StackTest):
+    """Replies that are there, but must wait for that of a bus which hangs."""
+
+    config = {"limits": {"client_output_buffer": "1mb"}, "backend": {"request_timeout": "1m", "health_timeout": "5m"}}
+
+    def check(self, first, repeated):
+        value = b"x" * 500_000
+        self.client(self.stack.engine_logic).set("el:big", value)
+        client, other = self.connect(), self.connect()
+        before = self.daemon.resident_bytes()
+        self.stack.marketdata.pause()
+        try:
+            with self.counted("dualbus_clients_closed_total", reason="output_limit") as cut:
+                client.send_raw(b"".join(encode(*request) for request in first) + encode(*repeated) * 400)
+                wait_for(lambda: cut.value == 1, "the client is cut off", 20)
+            if not sanitized():
+                # 200 MB of replies were asked for.
+                self.assertLess(self.daemon.resident_bytes() - before, 64 * MEGABYTE)
+            # It is counted for each client alone.
+            self.assertEqual([other.call("GET", "el:big") for _ in range(5)], [value] * 5)
+        finally:
+            self.stack.marketdata.proceed()
+        self.assertLess(len(client.read_rest()), 20 * MEGABYTE)
+
+    def test_behind_a_plain_request(self):
+        self.check([("GET", "md:x")], ("GET", "el:big"))
+
+    def test_behind_exec(self):
+        self.check([("MULTI",), ("SET", "md:x", 1), ("EXEC",)], ("GET", "el:big"))
+
+    def test_behind_exec_on_several_buses(self):
+        self.check([("MULTI",), ("SET", "md:x", 1), ("SET", "el:x", 1), ("EXEC",)], ("GET", "el:big"))
+
+    def test_behind_a_command_that_waits(self):
+        self.check([("BLPOP", "md:x", 0)], ("GET", "el:big"))
+
+    def test_as_parts_of_replies_of_several_buses(self):
+        self.check([], ("MGET", "el:big", "md:x"))
+
+
 class IdleTest(StackTest):
     config = {"limits": {"idle_timeout": "1s"}}
 
@@ -88,6 +128,24 @@ class IdleTest(StackTest):
             self.stack.marketdata.proceed()
         # Who waits for an answer is not idle.
         self.assertIsNone(waiting.read())
+
+    def test_who_waited_is_silent_from_the_answer_on(self):
+        self.addCleanup(self.daemon.reload, self.stack.config)
+        self.daemon.reload(merge(self.stack.config, {"limits": {"idle_timeout": "3s"}}))
+        waiting = [self.connect(), self.connect()]
+        for client, request in zip(waiting, (("BLPOP", "el:none", 4), ("XREAD", "BLOCK", 4000, "STREAMS", "el:s", "$"))):
+            client.send(*request)
+        self.assertEqual([client.read() for client in waiting], [None, None])
+        answered = time.monotonic()
+        with self.counted("dualbus_clients_closed_total", reason="idle") as closed:
+            wait_for(lambda: time.monotonic() > answered + 1.5, "half of the time passes")
+            self.assertEqual([client.call("PING") for client in waiting], ["PONG", "PONG"])
+            wait_for(lambda: closed.value == 2, "both are silent for too long")
+
+    def test_who_is_held_back_by_a_pause_is_not_idle(self):
+        admin, client = self.connect(), self.connect()
+        self.assertEqual(admin.call("CLIENT", "PAUSE", 3000, "ALL"), "OK")
+        self.assertEqual(client.call("SET", "el:k", 1), "OK")
 
     def test_who_monitors_is_not_idle(self):
         silent, monitor = self.connect(), self.connect()
