@@ -6,7 +6,7 @@ import time
 import unittest
 
 import resp
-from harness import ENGINE_LOGIC, MARKETDATA, Stack, StackTest, wait_for
+from harness import ENGINE_LOGIC, MARKETDATA, Stack, StackTest, running, wait_for
 from resp import encode
 
 TYPES = {MARKETDATA: "market_data", ENGINE_LOGIC: "order_request"}
@@ -235,6 +235,53 @@ class DownTest(StackTest):
             self.assertEqual(self.connect().call("SET", "md:k", 1), expected)
         finally:
             server.config_set("maxmemory", "0")
+
+
+class StuckTest(StackTest):
+    """A bus that hangs takes what its socket has room for, so that something large is left in the middle."""
+
+    config = {"workers": 1,  # each has connections of its own
+              "backend": {"reconnect_wait": "300ms", "backoff_min": "10ms", "backoff_max": "50ms", "request_timeout": "500ms",
+                          "health_timeout": "10m"}}
+
+    def check(self, requests, queued=()):
+        """The last reply to `requests`, and another client's behind it, tell that the bus gives none."""
+        client, other = self.connect(), self.connect()
+        # So that there are connections, also one to borrow.
+        self.assertEqual(other.pipeline([("MULTI",), ("SET", "md:warm", 1), ("SET", "x", 1), ("EXEC",)])[-1], ["OK", "OK"])
+        self.assertEqual(other.call("SET", "md:warm", 1), "OK")
+        self.stack.marketdata.pause()
+        try:
+            with self.counted("dualbus_bus_sent_bytes_total", bus=MARKETDATA) as sent, \
+                    running(client.send_raw, b"".join(encode(*request) for request in requests)):
+                wait_for(lambda: sent.value > 100_000, "the bus has a part of it")
+                other.send("GET", "md:warm")
+                self.assertRegex(other.read(), "^BUS(TIMEOUT|LOST|DOWN) bus 'marketdata'")
+                self.assertEqual([client.read() for _ in queued], list(queued))
+                self.assertRegex(client.read(), "^(EXECABORT .*: )?BUS(TIMEOUT|LOST|DOWN) bus 'marketdata'")
+        finally:
+            self.stack.marketdata.proceed()
+        wait_for(lambda: other.call("SET", "md:warm", 2) == "OK", "the bus works again")
+        self.assertEqual(other.pipeline([("GET", "md:warm"), ("MGET", "md:warm", "x")]), [b"2", [b"2", b"1"]])
+        self.assertEqual(client.call("PING"), "PONG")
+        self.await_connections()
+
+    def test_a_request_that_is_taken_only_in_part_ends_and_so_do_those_behind_it(self):
+        for _ in range(2):
+            self.check([("SET", "md:x", b"x" * 30_000_000)])
+            self.assertIn(self.connect().call("STRLEN", "md:x"), (0, 30_000_000))
+
+    def test_so_does_a_transaction_and_it_is_carried_out_as_a_whole_or_not_at_all(self):
+        entry = ("XADD", "md:s", "*", "message_type", "market_data", "payload", b"x" * 20_000)
+        for number in range(2):
+            self.check([("MULTI",), *[entry] * 1000, ("EXEC",)], ["OK"] + ["QUEUED"] * 1000)
+            self.assertIn(self.connect().call("XLEN", "md:s"), [1000 * times for times in range(number + 2)])
+
+    def test_so_does_a_transaction_on_several_buses_and_nothing_of_it_is_carried_out(self):
+        entry = ("XADD", "md:s", "*", "message_type", "market_data", "payload", b"x" * 20_000)
+        for _ in range(2):
+            self.check([("MULTI",), *[entry] * 1000, ("SET", "el:k", 1), ("EXEC",)], ["OK"] + ["QUEUED"] * 1001)
+            self.assertEqual(self.connect().pipeline([("XLEN", "md:s"), ("GET", "el:k")]), [0, None])
 
 
 class StartTest(unittest.TestCase):
