@@ -5,7 +5,7 @@ import unittest
 
 import yaml
 
-from harness import ENGINE_LOGIC, MARKETDATA, Daemon, StackTest, free_port, wait_for
+from harness import ENGINE_LOGIC, MARKETDATA, Daemon, StackTest, free_port, merge, wait_for
 from plain_stack import PlainStackTest
 from resp import encode
 
@@ -81,6 +81,24 @@ class DatabasesTest(StackTest):
         other.call("SELECT", 2)
         other.call("RPUSH", "list", "two")
         self.assertEqual(client.read(), [b"list", b"two"])
+
+    def test_a_waiting_read_is_known_by_its_options_whatever_group_and_consumer_are_called(self):
+        self.addCleanup(self.daemon.reload, self.daemon.config)
+        self.daemon.reload(merge(self.daemon.config, {"backend": {"request_timeout": "300ms"}}))
+        client, other = self.connect(), self.connect()
+        for connection in (client, other):
+            connection.call("SELECT", 1)
+        for group, consumer in (("block", "5"), ("BLOCK", "0"), ("g", "block")):
+            self.assertEqual(client.call("XGROUP", "CREATE", "s", group, "$", "MKSTREAM"), "OK")
+            client.send_raw(encode("XREADGROUP", "GROUP", group, consumer, "BLOCK", 0, "STREAMS", "s", ">"))
+            wait_for(lambda: b"flags=b" in other.call("CLIENT", "LIST"), "it waits")
+            # Twice request_timeout, as Redis counts it.
+            self.assertIsNone(other.call("BLPOP", "none", "0.6"))
+            entry = other.call("XADD", "s", "*", "a", "b")
+            self.assertEqual(client.read(), [[b"s", [[entry, [b"a", b"b"]]]]])
+        # Without BLOCK nothing waits.
+        self.assertEqual(client.call("XGROUP", "SETID", "s", "block", "$"), "OK")
+        self.assertIsNone(client.call("XREADGROUP", "GROUP", "block", "0", "STREAMS", "s", ">"))
 
     def test_transactions_stay_in_their_database(self):
         client, other = self.connect(), self.connect()

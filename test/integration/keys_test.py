@@ -2,6 +2,7 @@
 import unittest
 
 from harness import ENGINE_LOGIC, MARKETDATA, StackTest, running, shown, wait_for
+from resp import encode
 
 
 class KeysTest(StackTest):
@@ -53,6 +54,28 @@ class KeysTest(StackTest):
         client.call("HSET", "hash", "a", "b")
         self.assertEqual([client.call("TYPE", key) for key in ("stream", "md:1", "hash", "none", "md:none")],
                          ["stream", "string", "hash", "none", "none"])
+
+    def test_a_key_renamed_to_its_own_name_stays_as_it_is(self):
+        client, bare = self.connect(), self.connect(to=self.stack.add_redis("bare"))
+        for connection in (client, bare):
+            connection.call("SET", "plain", 1)
+            connection.call("XADD", "stream", "*", "message_type", "market_data")
+        for request in ("RENAME none none", "RENAMENX none none", "COPY none none", "RENAME plain plain", "RENAMENX plain plain", "COPY plain plain",
+                        "RENAME stream stream", "RENAMENX stream stream", "COPY stream stream", "GET plain", "XLEN stream"):
+            self.assertEqual(client.call(*request.split()), bare.call(*request.split()), request)
+
+    def test_entries_are_not_lost_while_their_stream_is_renamed_to_its_own_name(self):
+        renaming, client = self.connect(), self.connect()
+        for number in range(300):
+            key = f"stream{number}"
+            # So that there is something to rename on one bus, and nothing yet on the other.
+            kinds = ("market_data", "order_request")[::1 - 2 * (number % 2)]
+            entries = [client.call("XADD", key, "*", "message_type", kinds[0])]
+            renaming.send_raw(encode("RENAME", key, key) * 5)
+            entries += [client.call("XADD", key, "*", "message_type", kind) for kind in kinds[::-1]]
+            self.assertEqual([renaming.read() for _ in range(5)], ["OK"] * 5)
+            self.assertEqual(client.call("XLEN", key), len(entries), f"acknowledged and lost: {entries}")
+            client.call("DEL", key)
 
     def test_time_to_live_covers_all_parts_of_a_stream(self):
         client = self.connect()

@@ -312,6 +312,26 @@ class SlowLogTest(StackTest):
         except OSError:
             return False
 
+    def test_a_client_that_goes_while_its_requests_wait_disturbs_nobody(self):
+        client = self.connect()
+        self.stack.marketdata.pause()
+        try:
+            client.send("GET", "md:x")
+            in_flight = self.counted("dualbus_requests_in_flight", bus=MARKETDATA)
+            wait_for(lambda: self.daemon.metrics().value("dualbus_requests_in_flight", bus=MARKETDATA) >= 1, "it is in flight")
+            for _ in range(10):
+                leaving = self.connect()
+                with in_flight:
+                    leaving.send_raw(resp.encode("GET", "md:y") + resp.encode("BLPOP", b"k" * 2_000_000, 0))
+                    wait_for(lambda: in_flight.value >= 1, "its first one is, too")
+                leaving.abort()
+                wait_for(lambda: self.daemon.metrics().value("dualbus_clients") == 1, "it has gone")
+            client.send("NOSUCH")
+        finally:
+            self.stack.marketdata.proceed()
+        self.assertIsNone(client.read())
+        self.assertRegex(client.read(), "^ERR unknown command 'NOSUCH'")
+
     def test_only_so_many_are_kept_and_without_arguments_the_name_alone(self):
         self.addCleanup(self.daemon.reload, self.stack.config)
         self.daemon.reload(merge(self.stack.config, {"slowlog": {"threshold": "0", "arguments": False}}))

@@ -100,6 +100,39 @@ class WaitingTest(StackTest):
             client.close()
             self.blocked(self.stack.marketdata, 0)
 
+    def acknowledged(self, *buses):
+        """All that was written is, and somebody waits for more."""
+        def everything(bus):
+            with bus.client() as client:
+                info = client.info("everything")
+            return info["blocked_clients"] == 1 and info["slave0"]["offset"] == info["master_repl_offset"]
+        wait_for(lambda: all(map(everything, buses)), "it is acknowledged")
+
+    def unblock(self, server, protocol, *words):
+        """What CLIENT UNBLOCK makes of the wait of a client that has written."""
+        client, admin = self.connect(protocol, to=server), self.connect(to=server)
+        number = client.call("CLIENT", "ID")
+        client.call("SET", "md:k", 1)
+        client.send("WAIT", 5, 0)
+        if not self.replicas[MARKETDATA].stopped:
+            self.acknowledged(self.stack.marketdata, *([self.stack.engine_logic] if server is self.daemon else []))
+        # The bus need not have seen the request yet.
+        wait_for(lambda: admin.call("CLIENT", "UNBLOCK", number, *words) == 1, "unblocked", 20)
+        reply = client.read_raw()
+        self.assertEqual(admin.call("CLIENT", "UNBLOCK", number, *words), 0)
+        self.assertEqual(client.call("PING"), "PONG")
+        return reply
+
+    def test_client_unblock_ends_waiting_with_the_number_that_was_reached(self):
+        for protocol in (2, 3):
+            for server in (self.stack.marketdata, self.daemon):
+                self.replicas[MARKETDATA].go_on()
+                self.assertEqual(self.unblock(server, protocol), b":1\r\n", server.name)
+                self.replicas[MARKETDATA].stop()
+                for words in ((), ("TIMEOUT",)):
+                    self.assertEqual(self.unblock(server, protocol, *words), b":0\r\n", server.name)
+                self.assertEqual(self.unblock(server, protocol, "ERROR"), b"-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n", server.name)
+
     def test_when_all_connections_wait_the_next_client_is_told_so(self):
         self.replicas[MARKETDATA].stop()
         waiting = [self.connect() for _ in range(POOL)]
