@@ -126,11 +126,33 @@ class PassedCommandsTest(PlainStackTest):
             client.call(*request)
         self.assertEqual(client.call("EXEC"), ["OK", b"v", 1])
 
-    def test_scripts_run_without_a_connection_of_their_own_if_there_is_none(self):
-        config = dict(self.daemon.config, backend={"dedicated_connections": 1},
+    def start_narrow(self, **backend):
+        config = dict(self.daemon.config, backend={"dedicated_connections": 1, **backend},
                       listen={"address": "127.0.0.1", "port": free_port()}, admin={"address": "127.0.0.1", "port": free_port()})
         daemon = Daemon(self.directory, config, name="narrow").start()
         self.addCleanup(daemon.kill)
+        return daemon
+
+    def test_a_script_without_an_answer_holds_no_connection_once_its_client_is_gone(self):
+        daemon = self.start_narrow(request_timeout="500ms", reconnect_wait="500ms", health_interval="200ms", health_timeout="2s")
+        leaving, client = self.connect(daemon), self.connect(daemon)
+        self.assertEqual(leaving.call("EVAL", "return 1", 0), 1)
+        self.bus.pause()
+        try:
+            leaving.send("EVAL", "return 1", 0)
+            wait_for(lambda: daemon.metrics().value("dualbus_requests_in_flight") >= 1, "it is sent")
+            self.assertRegex(client.call("BLPOP", "list", "0.01"), "^ERR dualbus: all 1 connections")
+            leaving.close()
+            wait_for(lambda: daemon.metrics().value("dualbus_clients") == 1, "the client is gone", 20)
+            wait_for(lambda: str(client.call("BLPOP", "list", "0.01")).startswith("BUS"), "the connection has come back", 20)
+        finally:
+            self.bus.proceed()
+        wait_for(lambda: client.call("EVAL", "return 2", 0) == 2, "scripts run again")
+        client.close()
+        self.check(daemon)
+
+    def test_scripts_run_without_a_connection_of_their_own_if_there_is_none(self):
+        daemon = self.start_narrow()
         waiting, client = self.connect(daemon), self.connect(daemon)
         waiting.send("BLPOP", "list", 0)
         wait_for(lambda: b"blocked_clients:1" in client.call("INFO", "clients"), "one waits")
