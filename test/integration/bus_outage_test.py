@@ -186,7 +186,9 @@ class LoadTest(OutageTest):
 
 
 class RestTest(OutageTest):
-    """The same at rest, one request at a time."""
+    """The same at rest, one request at a time. A worker whose connection has yet to be made counts the bus as down."""
+
+    config = {**OutageTest.config, "workers": 1}
 
     def setUp(self):
         super().setUp()
