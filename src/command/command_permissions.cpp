@@ -76,7 +76,7 @@ bool command_permissions::allows_subcommand(std::size_t subcommand) const {
 
 bool command_permissions::allows(std::size_t command, resp::arguments args) const {
   if (everything_) return true;
-  if (command_table()[command].flags.find('n') != std::string_view::npos) return true;
+  if (has_flag(command_table()[command], 'n')) return true;
   const int subcommand = args.size() > 1 ? find_subcommand(command, args[1]) : -1;
   return subcommand < 0 ? allowed_[command] : allows_subcommand(static_cast<std::size_t>(subcommand));
 }

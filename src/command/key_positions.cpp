@@ -77,7 +77,7 @@ bool find_keys(const command_spec& spec, resp::arguments args, positions_list& p
       return add_counted(args, 1, false, positions, 2);
     case key_form::numkeys2:
       // Scripts need no keys: 'K' is no_mandatory_keys.
-      return add_counted(args, 2, spec.flags.find('K') != std::string_view::npos, positions);
+      return add_counted(args, 2, has_flag(spec, 'K'), positions);
     case key_form::dest_numkeys:
       positions.push_back(1);
       return add_counted(args, 2, false, positions);

@@ -293,7 +293,7 @@ void router::plan_databases(const command_spec& spec, resp::arguments args, plan
 }
 
 void router::plan_keyspace(const command_spec& spec, plan& out) const {
-  const bool flushes = spec.flags.find('w') != std::string_view::npos;
+  const bool flushes = has_flag(spec, 'w');
   if (flushes && table_.rules().flush == flush_permission::refused) {
     return refuse_unsupported(
         spec, out,

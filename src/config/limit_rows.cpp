@@ -34,7 +34,8 @@ constexpr key_row rows[] = {
      .reload = true,
      .range = {64 * kb, 64 * gb},
      .fallback = "256mb",
-     .meaning = "Replies that may wait for one client that does not read; beyond that it is cut off.",
+     .meaning = "Replies that may wait for one client that does not read; beyond that it is cut off. So it "
+                "is when as much for each bus waits to be merged into its replies.",
      .bind = in<&configuration::limits, &limit_settings::client_output_buffer>()},
     {.path = "limits.pubsub_output_buffer",
      .type = bytes,

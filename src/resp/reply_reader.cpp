@@ -67,6 +67,16 @@ reply_value reply_reader::next() {
 }
 
 std::string_view reply_reader::skip() {
+  // What most elements are need not be scanned again.
+  if (!rest_.empty() && rest_[0] == '$') {
+    const short_length length = read_short_length(rest_.substr(1));
+    if (const std::size_t bytes = 1 + length.bytes + length.value + 2;
+        length.bytes > 0 && bytes <= rest_.size()) {
+      const std::string_view value = rest_.substr(0, bytes);
+      rest_.remove_prefix(bytes);
+      return value;
+    }
+  }
   reply_scanner scanner;
   if (scanner.scan(rest_) != scan_status::complete) return {};
   const std::string_view value = rest_.substr(0, scanner.consumed());

@@ -25,7 +25,7 @@ bool authorize(worker_context& context, session& client, const command::command_
                const request& what) {
   const user* const who = client.current_user();
   if (who == nullptr) {
-    if (spec.flags.find('n') != std::string_view::npos) return true;
+    if (command::has_flag(spec, 'n')) return true;
     client.refuse(what.command, "NOAUTH Authentication required.");
     return false;
   }

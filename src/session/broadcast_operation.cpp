@@ -92,14 +92,13 @@ void broadcast_operation::release(std::size_t bus, bool reusable) {
 }
 
 bool broadcast_operation::unblock(bool with_error) {
-  bool any = false;
-  for (std::size_t bus = 0; bus < shares_.size() && !kills_; ++bus) {
+  if (kills_ || std::exchange(unblocked_, true)) return false;
+  for (std::size_t bus = 0; bus < shares_.size(); ++bus) {
     share& s = shares_[bus];
-    if (s.link == nullptr || s.told != nullptr) continue;
+    if (s.link == nullptr) continue;
     unblocking::start(context_, static_cast<command::bus_index>(bus), *s.link, with_error, s.told);
-    any = true;
   }
-  return any;
+  return true;
 }
 
 // Closing a connection ends its requests as failures.

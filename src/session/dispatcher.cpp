@@ -159,10 +159,10 @@ bool changes_keys(const command_spec& spec, resp::arguments args) {
   if (spec.name == "xgroup") return true;
   // A script may write unless it says otherwise; SCRIPT and FUNCTION run none.
   if (spec.route == route::scripting) {
-    return spec.keys == command::key_form::numkeys2 && spec.flags.find('r') == std::string_view::npos;
+    return spec.keys == command::key_form::numkeys2 && !command::has_flag(spec, 'r');
   }
   // DEBUG, where it is passed on, can do anything.
-  if (spec.flags.find('w') == std::string_view::npos) return spec.route == route::refused;
+  if (!command::has_flag(spec, 'w')) return spec.route == route::refused;
   if (spec.name == "xclaim") {
     return std::any_of(args.begin() + 1, args.end(),
                        [](std::string_view a) { return base::equals_ignoring_case(a, "lastid"); });
@@ -292,7 +292,8 @@ bool carry_out(worker_context& context, session& client, const request& what) {
         start_publish(context, client, what, p);
         break;
       }
-      if (spec.route == route::local && resets_statistics(spec, what.args)) begin_counting(context);
+      if (spec.route == route::local && !playing && resets_statistics(spec, what.args))
+        begin_counting(context);
       forward(context, client, what, p.bus, false);
       break;
     case plan::action::add:

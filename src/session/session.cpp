@@ -229,12 +229,16 @@ void session::finish(operation& op, metrics::outcome outcome) {
 
 void session::note_kept(operation& op, std::size_t bytes) {
   op.kept_bytes_ += bytes;
-  stashed_bytes_ += bytes;
-  if (stashed_bytes_ > context_.configuration().limits.client_output_buffer) queue_flush();
+  kept_bytes_ += bytes;
+  if (kept_bytes_ > most_kept()) queue_flush();
+}
+
+std::size_t session::most_kept() const {
+  return context_.configuration().limits.client_output_buffer * context_.bus_count();
 }
 
 void session::forget_kept(operation& op) {
-  stashed_bytes_ -= std::exchange(op.kept_bytes_, 0);
+  kept_bytes_ -= std::exchange(op.kept_bytes_, 0);
 }
 
 void session::pop_finished() {
@@ -244,6 +248,7 @@ void session::pop_finished() {
     if (head_ == nullptr) tail_ = nullptr;
     stashed_bytes_ -= op->stash_.size();
     out_.splice(op->stash_);
+    inside_array_ |= op->begins_array_;
     if (op->ends_array_) [[unlikely]]
       end_array();
     --in_flight_;
@@ -280,9 +285,9 @@ void session::end_answer() {
   if (!closed()) queue_flush();
 }
 
-void session::acknowledge(std::uint16_t command, std::string_view status) {
+void session::acknowledge(std::uint16_t command, std::string_view reply) {
   base::chunk_queue* out = begin_answer(command);
-  if (out != nullptr) resp::encoder(*out, protocol_).status(status);
+  if (out != nullptr) out->append(reply);
   end_answer();
 }
 
@@ -335,11 +340,13 @@ void session::flush() {
   }
   const config::limit_settings& limits = context_.configuration().limits;
   if (out_.size() + stashed_bytes_ >
-      (subscribed_ ? limits.pubsub_output_buffer : limits.client_output_buffer)) {
+          (subscribed_ ? limits.pubsub_output_buffer : limits.client_output_buffer) ||
+      kept_bytes_ > most_kept()) {
     if (context_.client_log.allow(context_.now)) {
-      spdlog::warn("client {} {}: {} bytes of replies wait to be read, more than {}; closing", id_,
-                   peer_address(), out_.size() + stashed_bytes_,
-                   subscribed_ ? "pubsub_output_buffer" : "client_output_buffer");
+      spdlog::warn(
+          "client {} {}: {} bytes of replies wait to be read and {} to be merged, more than {}; closing", id_,
+          peer_address(), out_.size() + stashed_bytes_, kept_bytes_,
+          subscribed_ ? "pubsub_output_buffer" : "client_output_buffer");
     }
     if (subscribed_) ++context_.metrics.pubsub_cut_off;
     return close(metrics::close_reason::output_limit);
@@ -447,7 +454,7 @@ void session::drain_soon() {
 }
 
 void session::end_misplaced_wait() {
-  if (blocked_ && head_ != nullptr && head_->misplaced()) head_->unblock(false);
+  if (blocked_ && tail_ != nullptr && tail_->misplaced()) tail_->unblock(false);
 }
 
 // A client that has gone before is noticed again.

@@ -88,8 +88,14 @@ void session::push(std::string_view message) {
   out->append(message);
 }
 
-void session::begin_array(operation& last) {
-  last.ends_array_ = inside_array_ = true;
+void session::begin_array(operation& first, operation& last) {
+  first.begins_array_ = last.ends_array_ = true;
+}
+
+void session::resume_after_pause() {
+  if (!is_paused(pause_reason::client_pause)) return;
+  last_active_ = context_.now;  // it was not the one who was silent
+  unpause(pause_reason::client_pause);
 }
 
 void session::end_array() {

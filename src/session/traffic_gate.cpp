@@ -17,14 +17,12 @@ namespace {
 // Between two deliveries: what a monitor reads in a few milliseconds.
 constexpr std::size_t most_line_bytes = std::size_t{256} << 10;
 
-bool has_flag(const command::command_spec& spec, char flag) {
-  return spec.flags.find(flag) != std::string_view::npos;
-}
-
 // Redis shows neither administration nor what scripts do (server.c, call).
 bool is_shown(std::size_t index, resp::arguments args) {
   const command::command_spec& spec = command::command_table()[index];
-  if (has_flag(spec, 'a') || (has_flag(spec, 'M') && spec.group != command::group::scripting)) return false;
+  if (command::has_flag(spec, 'a') ||
+      (command::has_flag(spec, 'M') && spec.group != command::group::scripting))
+    return false;
   const int subcommand = args.size() > 1 ? command::find_subcommand(index, args[1]) : -1;
   return subcommand < 0 || command::subcommand_table()[static_cast<std::size_t>(subcommand)].flags.find(
                                'a') == std::string::npos;
@@ -55,7 +53,7 @@ std::string timestamp() {
 }  // namespace
 
 bool may_write(const command::command_spec& spec, resp::arguments args) {
-  if (has_flag(spec, 'w')) return true;
+  if (command::has_flag(spec, 'w')) return true;
   if (spec.name == "eval" && args.size() > 1 && says_no_writes(args[1])) return false;
   // Redis's CMD_MAY_REPLICATE.
   return spec.name == "publish" || spec.name == "spublish" || spec.name == "pfcount" ||

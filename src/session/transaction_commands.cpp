@@ -83,7 +83,7 @@ std::string rounds_fault(const command_spec& spec, const request& what, const pl
 /// Why the request cannot be queued; empty if it can.
 std::string queue_fault(worker_context& context, const session& client, const command_spec& spec,
                         const request& what) {
-  if (spec.flags.find('X') != std::string_view::npos) return "ERR Command not allowed inside a transaction";
+  if (command::has_flag(spec, 'X')) return "ERR Command not allowed inside a transaction";
   plan& p = context.plan;
   context.router(client.current_transaction()->database()).make_plan(spec, what.args, p);
   if (p.what == plan::action::refuse) return p.error;
@@ -151,7 +151,7 @@ void queue_request(worker_context& context, session& client, const command_spec&
     queue.spoil();
     return client.refuse(what.command, fault);
   }
-  client.acknowledge(what.command, "QUEUED");
+  client.acknowledge(what.command, "+QUEUED\r\n");
 }
 
 bool run_transaction_command(worker_context& context, session& client, const command_spec& spec,

@@ -108,6 +108,15 @@ class HeldBackRepliesTest(StackTest):
     def test_as_parts_of_replies_of_several_buses(self):
         self.check([], ("MGET", "el:big", "md:x"))
 
+    def test_replies_that_are_merged_may_each_be_as_large_as_the_limit(self):
+        client = self.connect()
+        for _ in range(20):
+            client.pipeline([("XADD", "s", "*", "message_type", kind, "p", "x" * 30_000) for kind in ("market_data", "order_request")])
+        # Both buses send 20 entries, and one is asked again as long as newer ones may turn up.
+        for request in (("XREVRANGE", "s", "+", "-", "COUNT", 20), ("XRANGE", "s", "-", "+", "COUNT", 20)):
+            client.call("XADD", "s", "*", "message_type", "market_data", "p", "x" * 30_000)
+            self.assertEqual(len(client.call(*request)), 20)
+
 
 class IdleTest(StackTest):
     config = {"limits": {"idle_timeout": "1s"}}

@@ -2,6 +2,7 @@
 import unittest
 
 from harness import ENGINE_LOGIC, StackTest, merge, wait_for
+from resp import encode
 
 MOVED = {"routing": {"keys": [{"match": "md:*", "bus": ENGINE_LOGIC}, {"match": "el:*", "bus": ENGINE_LOGIC}]}}
 PUSH, ADD = ("RPUSH", "md:q", "job"), ("XADD", "md:st", "*", "field", "entry")
@@ -21,6 +22,19 @@ class MovedKeysTest(StackTest):
         for request, push in WAITING:
             for protocol in (2, 3):
                 self.check_waiting(request, push, protocol)
+
+    def test_who_waits_behind_an_earlier_request_is_told_as_well(self):
+        patient = merge(self.stack.config, {"backend": {"request_timeout": "1m", "health_timeout": "5m"}})
+        self.daemon.reload(patient)
+        reader, other = self.connect(), self.connect()
+        self.stack.engine_logic.pause()
+        try:
+            reader.send_raw(encode("GET", "el:k") + encode("XREAD", "BLOCK", 0, "STREAMS", "md:st", "$"))
+            wait_for(lambda: b"blocked_clients:1\r\n" in other.call("INFO", "clients"), "it waits")
+            self.daemon.reload(merge(patient, MOVED))
+        finally:
+            self.stack.engine_logic.proceed()
+        self.assertEqual([reader.read(), reader.read()], [None, None])
 
     def check_waiting(self, request, push, protocol):
         self.daemon.reload(self.stack.config)

@@ -1,7 +1,9 @@
 """Commands within MULTI that the daemon carries out itself, without a bus: only if EXEC is, in their order, once."""
+import threading
 import unittest
 
-from harness import MARKETDATA, StackTest, wait_for
+from harness import MARKETDATA, StackTest, running, wait_for
+from resp import Push, encode
 
 ROUNDS = 100
 
@@ -80,6 +82,39 @@ class OwnCommandsTest(StackTest):
                 self.assertEqual(replies[4], 1)
                 self.assertEqual([entry for entry, _ in self.client.call("XRANGE", key, "-", "+")], [replies[5]], "acknowledged and lost")
                 self.client.call("DEL", key)
+
+
+class SharedCommandsTest(StackTest):
+    config = {"workers": 2}
+
+    def test_no_message_comes_between_the_replies_of_a_transaction_that_follows_another_one(self):
+        # SLOWLOG's reply takes an answer of the other worker; until then messages may arrive.
+        requests = [("GET", "md:g"), ("MULTI",), ("ECHO", "a"), ("EXEC",), ("GET", "md:g"), ("MULTI",), ("CLIENT", "ID"), ("SLOWLOG", "LEN"), ("EXEC",)]
+        subscriber, publisher = self.connect(3), self.connect()
+        expected = [None, "OK", "QUEUED", [b"a"], None, "OK", "QUEUED", "QUEUED", [subscriber.call("CLIENT", "ID"), 0]]
+        subscriber.call("SUBSCRIBE", "ch")
+
+        enough = threading.Event()
+
+        def publish():
+            while not enough.is_set():
+                publisher.pipeline([("PUBLISH", "ch", "m")] * 5)
+
+        messages = 0
+        with running(publish):
+            try:
+                for _ in range(500):
+                    subscriber.send_raw(b"".join(encode(*request) for request in requests))
+                    replies = []
+                    while len(replies) < len(expected):
+                        reply = subscriber.read()
+                        messages += isinstance(reply, Push)
+                        if not isinstance(reply, Push):
+                            replies.append(reply)
+                    self.assertEqual(replies, expected)
+            finally:
+                enough.set()
+        self.assertGreater(messages, 0)
 
 
 if __name__ == "__main__":

@@ -91,6 +91,15 @@ std::span<const command_spec> command_table();
 std::span<const command_flag> command_flags();
 std::string_view group_name(group g);
 
+/// True if command_flags() has a flag of that letter, and the command has it. There are few: a loop beats
+/// memchr().
+inline bool has_flag(const command_spec& spec, char letter) {
+  for (const char flag : spec.flags) {
+    if (flag == letter) return true;
+  }
+  return false;
+}
+
 /// Index of a command in command_table(), whatever the case of `name`; -1 if there is none.
 int find_command(std::string_view name);
 

@@ -15,9 +15,9 @@ class unblocking;
 
 /// A request whose reply may take long (BLPOP and its kin, scripts where `server_commands` are passed): it
 /// has a connection of its own while it waits, and the client's later requests wait behind it, as in Redis.
-/// If the client goes, so does the connection; that of a script when all of it has been sent. CLIENT UNBLOCK is passed on to the
-/// bus, which alone knows whether it has given the client something already: what it answers the blocked
-/// connection is the client's reply.
+/// If the client goes, so does the connection; that of a script when all of it has been sent. CLIENT UNBLOCK
+/// is passed on to the bus, which alone knows whether it has given the client something already: what it
+/// answers the blocked connection is the client's reply.
 class blocking_operation final : public operation {
  public:
   blocking_operation(worker_context& context, session& owner, const request& what, command::bus_index bus,

@@ -52,7 +52,7 @@ class broadcast_operation final : public operation {
   std::vector<share> shares_;  // by bus
   std::size_t outstanding_ = 0;
   std::optional<timer_queue::id> timer_;
-  bool timed_out_ = false;
+  bool timed_out_ = false, unblocked_ = false;
 };
 
 /// Sends `what` to every bus. False: it must come again when earlier requests are answered.

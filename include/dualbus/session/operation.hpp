@@ -72,9 +72,10 @@ class operation : public backend::reply_sink {
   std::uint16_t command_;
   bool done_ = false;
   bool holds_output_back_ = false;
-  bool ends_array_ = false;  // the last one of those that make up the reply to EXEC
-  bool deferred_ = false;    // see session::defer()
-  bool muted_;               // CLIENT REPLY OFF or SKIP
+  bool begins_array_ = false;  // EXEC, and
+  bool ends_array_ = false;    // the last one of those that make up the reply to it
+  bool deferred_ = false;      // see session::defer()
+  bool muted_;                 // CLIENT REPLY OFF or SKIP
 };
 
 /// A request that goes to one bus and whose reply comes back as it is, or with its entry ID translated. This

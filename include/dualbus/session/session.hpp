@@ -84,8 +84,8 @@ class session final : public base::io_handler, public backend::drain_listener {
   }
   /// Counts a request that was answered within another one's reply.
   void count(std::uint16_t command, metrics::outcome outcome);
-  /// Answers with a status that is not the request's outcome: it is counted later.
-  void acknowledge(std::uint16_t command, std::string_view status);
+  /// Answers with a reply, as encoded, that is not the request's outcome: it is counted later.
+  void acknowledge(std::uint16_t command, std::string_view reply);
   /// An error reply; `text` begins with its code.
   void refuse(std::uint16_t command, std::string_view text);
 
@@ -106,7 +106,7 @@ class session final : public base::io_handler, public backend::drain_listener {
     return is_paused(pause_reason::client_pause) || (blocked_ && (head_ == nullptr || head_->waits()));
   }
   /// Ends the wait of a blocked client (CLIENT UNBLOCK); false if it does not wait.
-  bool unblock(bool with_error) { return blocked_ && head_ != nullptr && head_->unblock(with_error); }
+  bool unblock(bool with_error) { return blocked_ && tail_ != nullptr && tail_->unblock(with_error); }
   poll_pace& pace() { return pace_; }
   /// After a reload: what waits for keys on a bus that has them no more ends as by CLIENT UNBLOCK.
   void end_misplaced_wait();
@@ -116,9 +116,7 @@ class session final : public base::io_handler, public backend::drain_listener {
   bool await_replies();
   /// CLIENT PAUSE: holds requests back until resume_after_pause().
   void await_unpause() { pause(pause_reason::client_pause); }
-  void resume_after_pause() {
-    if (is_paused(pause_reason::client_pause)) unpause(pause_reason::client_pause);
-  }
+  void resume_after_pause();
   /// MONITOR: lines of other clients' requests come between its replies.
   void set_monitoring(bool value) { monitoring_ = value; }
   bool monitoring() const { return monitoring_; }
@@ -144,8 +142,8 @@ class session final : public base::io_handler, public backend::drain_listener {
   bool subscriber_mode() const { return subscribed_ && protocol_ == resp::protocol::resp2; }
   /// Sends a message, given as a RESP3 push, between replies.
   void push(std::string_view message);
-  /// The replies up to that operation's are one array: nothing is pushed in between.
-  void begin_array(operation& last);
+  /// The replies from one operation's to the other's are one array: nothing is pushed in between.
+  void begin_array(operation& first, operation& last);
   /// Where such a message is to be encoded, whole; null if it is closing.
   base::chunk_queue* push_target();
 
@@ -195,8 +193,8 @@ class session final : public base::io_handler, public backend::drain_listener {
   void finish(operation& op, metrics::outcome outcome);
   /// The operation that was put into the queue last; there is one.
   operation* newest() const { return tail_; }
-  /// What is kept for the reply of an operation counts as output that waits to be read, until the operation
-  /// is finished or forgets it.
+  /// What is kept for the reply of an operation, until it is finished or forgets it. All of it may take
+  /// limits.client_output_buffer for each bus: of what each sends one client may get as much.
   void note_kept(operation& op, std::size_t bytes);
   void forget_kept(operation& op);
   /// Puts a place into the queue for the reply to a command that is run later: between answer_at() and what
@@ -250,6 +248,7 @@ class session final : public base::io_handler, public backend::drain_listener {
   base::chunk_queue* begin_answer(std::uint16_t command);
   void end_answer();
   operation* first_deferred() const;
+  std::size_t most_kept() const;
   void note_slow(operation& op);
   void pop_finished();
   void end_array();
@@ -274,7 +273,7 @@ class session final : public base::io_handler, public backend::drain_listener {
   const std::uint64_t id_;
   base::time_point created_, last_active_;
   poll_pace pace_;
-  std::size_t stashed_bytes_ = 0;
+  std::size_t stashed_bytes_ = 0, kept_bytes_ = 0;
   std::string kept_pushes_;  // until the array is complete
   bool inside_array_ = false;
   std::uint32_t in_flight_ = 0;
