@@ -21,7 +21,6 @@ constexpr std::size_t own_read_cap = std::size_t{1} << 20;
 // (networking.c, processMultibulkBuffer).
 constexpr std::size_t stranger_bytes = std::size_t{10} * 16384 + 1024;
 constexpr std::size_t burst_bytes = std::size_t{1} << 20;
-constexpr std::chrono::milliseconds linger_time{250};
 constexpr int max_vectors = 64;
 constexpr std::size_t most_held_back = std::size_t{16} << 10;
 
@@ -338,19 +337,8 @@ void session::flush() {
     last_active_ = context_.now;
     context_.metrics.sent_bytes += static_cast<std::uint64_t>(sent);
   }
-  const config::limit_settings& limits = context_.configuration().limits;
-  if (out_.size() + stashed_bytes_ >
-          (subscribed_ ? limits.pubsub_output_buffer : limits.client_output_buffer) ||
-      kept_bytes_ > most_kept()) {
-    if (context_.client_log.allow(context_.now)) {
-      spdlog::warn(
-          "client {} {}: {} bytes of replies wait to be read and {} to be merged, more than {}; closing", id_,
-          peer_address(), out_.size() + stashed_bytes_, kept_bytes_,
-          subscribed_ ? "pubsub_output_buffer" : "client_output_buffer");
-    }
-    if (subscribed_) ++context_.metrics.pubsub_cut_off;
-    return close(metrics::close_reason::output_limit);
-  }
+  close_beyond_limits();
+  if (closed()) return;
   if (held_back) return;
   if (writing_ == out_.empty()) {
     writing_ = !out_.empty();
@@ -364,111 +352,6 @@ void session::flush() {
 
 void session::on_writable() {
   flush();
-}
-
-// ------------------------------------------------------------------------------------------------------- the
-// end
-
-void session::watch() {
-  context_.poller.modify(fd_.get(), *this, {reading_, writing_, !half_closed_});
-}
-
-// Nothing can be read for now, but a client that has gone must not keep what it waits for.
-void session::on_hangup(bool both_directions) {
-  if (both_directions || blocked_) return close(metrics::close_reason::client);
-  half_closed_ = true;
-  watch();
-}
-
-bool session::peer_gone() const {
-  char byte;
-  return !fd_ || ::recv(fd_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
-}
-
-void session::close_after_replies(metrics::close_reason why) {
-  if (is_paused(pause_reason::closing)) return;
-  if (subscribed_) context_.subscriptions().leave(*this);
-  close_reason_ = why;
-  pause(pause_reason::closing);
-  queue_flush();
-}
-
-void session::close(metrics::close_reason why) {
-  if (closed()) return;
-  context_.poller.remove(fd_.get(), *this);
-  fd_.reset();
-  if (congested_bus_ != nullptr) congested_bus_->forget(*this);
-  if (subscribed_) context_.subscriptions().leave(*this);
-  for (operation* op = std::exchange(head_, nullptr); op != nullptr;) {
-    operation* const next = op->next_;
-    op->owner_ = nullptr;
-    if (op->done_ || op->detach()) op->destroy();
-    op = next;
-  }
-  tail_ = nullptr;
-  end_transaction();
-  out_.clear();
-  attribution_.disconnect();
-  ++context_.metrics.clients_closed[static_cast<std::size_t>(why)];
-  context_.retire(*this);
-}
-
-// Closing while more of the client's requests arrive would reset the connection, and the client might not
-// read the answers that it has. So it is told the end first, and what it still sends is thrown away for a
-// moment.
-void session::linger() {
-  if (std::exchange(lingering_, true)) return;
-  ::shutdown(fd_.get(), SHUT_WR);
-  reading_ = true;
-  watch();
-  context_.timers.add(context_.now + linger_time, [&context = context_, id = id_] {
-    if (session* const client = context.clients.find(id)) client->close(metrics::close_reason::shutdown);
-  });
-}
-
-void session::discard_input() {
-  char rest[4096];
-  const ssize_t received = ::recv(fd_.get(), rest, sizeof rest, 0);
-  if (received > 0 || (received < 0 && (errno == EAGAIN || errno == EINTR))) return;
-  close(metrics::close_reason::shutdown);
-}
-
-void session::drain() {
-  // It may wait for ever; but what a read has been sent for belongs to this client.
-  const bool taking = tail_ != nullptr && tail_->taking();
-  if (blocked_ && !taking) {
-    if (head_ == tail_ && out_.empty()) return close(metrics::close_reason::shutdown);
-    return drain_soon();  // what it is owed comes first
-  }
-  draining_ = true;
-  if (paused_ != 0) return;
-  on_readable();
-  if (!closed()) process();
-}
-
-void session::drain_soon() {
-  constexpr std::chrono::milliseconds soon{1};
-  context_.timers.add(context_.now + soon, [&context = context_, id = id_] {
-    if (session* const client = context.clients.find(id)) client->drain();
-  });
-}
-
-void session::end_misplaced_wait() {
-  if (blocked_ && tail_ != nullptr && tail_->misplaced()) tail_->unblock(false);
-}
-
-// A client that has gone before is noticed again.
-void session::set_blocked(bool value) {
-  blocked_ = value;
-  if (!value || !half_closed_) return;
-  half_closed_ = false;
-  watch();
-}
-
-void session::check_idle(std::chrono::seconds limit) {
-  if (head_ == nullptr && !subscribed_ && !monitoring_ && !is_paused(pause_reason::client_pause) &&
-      context_.now - last_active_ > limit)
-    close(metrics::close_reason::idle);
 }
 
 }  // namespace dualbus::session

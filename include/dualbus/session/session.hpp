@@ -249,6 +249,7 @@ class session final : public base::io_handler, public backend::drain_listener {
   void end_answer();
   operation* first_deferred() const;
   std::size_t most_kept() const;
+  void close_beyond_limits();
   void note_slow(operation& op);
   void pop_finished();
   void end_array();
