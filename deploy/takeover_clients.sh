@@ -61,7 +61,8 @@ push_clients() {
 watch_old_redis() {
   local end=$(($(now_ms) + watch * 1000)) clients
   while [ "$(now_ms)" -lt $end ]; do
-    clients=$(foreign "$new_port")
+    # Who has sent nothing yet may be dualbusd, which is about to say so.
+    clients=$(foreign "$new_port" | awk '$5 != "NULL"')
     if [ -n "$clients" ]; then
       say "    connected to the old Redis on port $new_port (address, name, last command):"
       while read -r _ address _ name command _; do say "      $address $name $command"; done <<<"$clients"
