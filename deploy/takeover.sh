@@ -358,7 +358,8 @@ if [ $dry_run = no ]; then
   mkdir -p "$state"
   chmod 700 "$state"
   exec 9<"$state"
-  flock -n 9 || fail "another takeover.sh is at work in $state"
+  # What one that was killed had started may hold it for a moment longer.
+  flock -w 2 9 || fail "another takeover.sh is at work in $state"
   log=$state/takeover.log
   : >>"$state/moved"
 fi
