@@ -85,7 +85,7 @@ class OwnCommandsTest(StackTest):
 
 
 class SharedCommandsTest(StackTest):
-    config = {"workers": 2}
+    config = {"workers": 2, "slowlog": {"max_entries": 0}}
 
     def test_no_message_comes_between_the_replies_of_a_transaction_that_follows_another_one(self):
         # SLOWLOG's reply takes an answer of the other worker; until then messages may arrive.
