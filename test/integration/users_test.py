@@ -21,7 +21,7 @@ USERS = {
                "keys": ["a:*"], "channels": ["c:*"]},
     "admin": {"password_env": "TEST_ADMIN_PASSWORD", "commands": ["+@all"], "keys": ["*"], "channels": ["*"]},
     "reader": {"nopass": True, "commands": ["+@read", "+@connection"], "keys": ["*"]},
-    "publisher": {"nopass": True, "commands": ["+xadd"], "keys": ["*"], "message_types": ["risk_*", "market_data"]},
+    "publisher": {"nopass": True, "commands": ["+xadd", "+restore"], "keys": ["*"], "message_types": ["risk_*", "market_data"]},
     "off": {"enabled": False, "nopass": True, "commands": ["+@all"], "keys": ["*"]},
 }
 ACL = {
@@ -139,8 +139,10 @@ class UsersTest(StackTest):
             self.assertEqual(client.call("XADD", "s", "*", "payload", '{"message_type": "order_request"}'), denied)
             self.assertEqual(client.call("XADD", "md:s", "*", "f", "v"), denied)
             self.assertIsInstance(client.call("XADD", "md:s", "*", "payload", '{"message_type": "risk_alerts"}'), bytes)
-        self.assertEqual(denials.value, 3)
-        admin = self.log_in("admin", "adm")
+            # A stream with any messages may come that way.
+            admin = self.log_in("admin", "adm")
+            self.assertEqual(client.call("RESTORE", "md:t", 0, admin.call("DUMP", "md:s")), denied)
+        self.assertEqual(denials.value, 4)
         self.assertEqual(admin.call("XLEN", "s"), 2)
         self.assertEqual(admin.call("XLEN", "md:s"), 1)
 
