@@ -48,7 +48,9 @@ def one_run(make, chance, daemon, bare):
                 return asked, f"{ours[:300]!r}\ninstead of\n{theirs[:300]!r}"
             if wrong is None:
                 return asked, None
-            in_multi = ours == b"+QUEUED\r\n" or name == b"multi" and ours == b"+OK\r\n" or in_multi and name not in (b"exec", b"discard")
+            # With a word too many EXEC discards the transaction, DISCARD leaves it as it is.
+            ends = name == b"exec" or name == b"discard" and len(request) == 1
+            in_multi = ours == b"+QUEUED\r\n" or name == b"multi" and ours == b"+OK\r\n" or in_multi and not ends
     return asked, None
 
 
