@@ -31,16 +31,27 @@ int check(const std::string& path) {
 // Serves until SIGTERM or SIGINT; SIGHUP reloads.
 void serve(dualbus::app::server& server, const std::string& path) {
   boost::asio::io_context io(1);
-  boost::asio::signal_set signals(io, SIGTERM, SIGINT, SIGHUP);
+  // Apart, so that no number of reloads keeps the daemon from stopping.
+  boost::asio::signal_set stop_signals(io, SIGTERM, SIGINT);
+  boost::asio::signal_set reload_signals(io, SIGHUP);
   server.start();
-  std::function<void(const boost::system::error_code&, int)> on_signal = [&](const auto& error, int signal) {
+  std::function<void(const boost::system::error_code&, int)> on_reload = [&](const auto& error, int) {
     if (error) return;
-    if (signal != SIGHUP) return server.stop();
     server.reload(path);
-    signals.async_wait(on_signal);
+    reload_signals.async_wait(on_reload);
   };
-  signals.async_wait(on_signal);
+  reload_signals.async_wait(on_reload);
+  stop_signals.async_wait([&](const auto&, int) {
+    server.stop();
+    io.stop();
+  });
   io.run();
+  // Asio gives the default action back, and who is told again in the middle of leaving shall not seem to have
+  // failed. Only this thread, and those that block every signal, are left.
+  sigset_t told;
+  sigemptyset(&told);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&told, signal);
+  pthread_sigmask(SIG_BLOCK, &told, nullptr);
 }
 
 }  // namespace

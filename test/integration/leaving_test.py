@@ -1,4 +1,5 @@
 """What a daemon that is told to leave does about clients that wait."""
+import itertools
 import signal
 import threading
 import time
@@ -90,6 +91,15 @@ class LeavingTest(unittest.TestCase):
     def test_who_only_waits_is_closed_at_once(self):
         self.leave()
         self.assertRaises(ConnectionError, self.client.read)
+
+    def test_who_is_told_again_and_again_leaves_as_if_told_once(self):
+        deadline = time.monotonic() + 30
+        for told in itertools.cycle((signal.SIGTERM, signal.SIGINT, signal.SIGHUP)):
+            if not self.daemon.running():
+                break
+            self.assertLess(time.monotonic(), deadline)
+            self.daemon.signal(told)
+        self.assertEqual(self.daemon.process.returncode, 0)
 
 
 if __name__ == "__main__":
