@@ -15,6 +15,8 @@ constexpr std::int64_t max_elements = std::int64_t{1} << 40;
 constexpr std::uint64_t max_outstanding = std::uint64_t{1} << 62;
 // A status, error, number or length line; Redis's errors may quote arguments but stay short.
 constexpr std::size_t max_line = std::size_t{1} << 20;
+// What a Redis says to each request of a transaction.
+constexpr std::string_view queued = "+QUEUED\r\n";
 
 }  // namespace
 
@@ -44,6 +46,12 @@ scan_status reply_scanner::scan(std::string_view input) {
         }
         continue;
       }
+    } else if (*line == '+' && input.size() - position_ >= queued.size() &&
+               std::memcmp(line, queued.data(), queued.size()) == 0) {
+      position_ += queued.size();
+      if (type_ == 0 && outstanding_ == 1) type_ = '+';
+      --outstanding_;
+      continue;
     }
     const std::size_t from = std::max(position_, searched_);
     const auto* cr = static_cast<const char*>(std::memchr(input.data() + from, '\r', input.size() - from));

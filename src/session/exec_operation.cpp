@@ -104,9 +104,12 @@ void exec_operation::start_plain(std::unique_ptr<transaction> what) {
   count_ = plain_->count();
   last_ = this;
   plain_->begin_changes(context_.daemon.changes);
+  std::string_view asked;
   for (const transaction::plain_request& p : plain_->plain()) {
-    if (!p.adds || context_.parking().waited_for(plain_->key_of(p)) == 0) continue;
-    added_.emplace_back(plain_->bus(), plain_->key_of(p));
+    const std::string_view key = plain_->key_of(p);
+    if (!p.adds || (asked.data() != nullptr && key == asked)) continue;
+    if (context_.parking().waited_for(key) != 0) added_.emplace_back(plain_->bus(), key);
+    asked = key;
   }
   block& only = add_block(plain_->bus());
   only.count_ = count_;

@@ -55,7 +55,8 @@ void transaction::note_plain(plain_request what, std::string_view raw, std::stri
                              std::uint64_t routing) {
   if (plain_.size() + 1 != count_ || (count_ > 1 && routing != routing_)) return;
   routing_ = routing;
-  if (!key.empty()) {
+  if (key.data() != nullptr) {
+    what.changes = true;
     const std::size_t in_raw = static_cast<std::size_t>(key.data() - raw.data());
     what.key_at = static_cast<std::uint32_t>(requests_.size() - raw.size() + in_raw);
     what.key_bytes = static_cast<std::uint32_t>(key.size());
@@ -64,9 +65,12 @@ void transaction::note_plain(plain_request what, std::string_view raw, std::stri
 }
 
 void transaction::begin_changes(stream::key_changes& changes) {
+  std::string_view begun;  // most transactions change one key, over and over
   for (const plain_request& p : plain_) {
-    if (p.key_bytes == 0) continue;
-    changes_.emplace_back().add(changes, key_of(p));
+    const std::string_view key = key_of(p);
+    if (!p.changes || (begun.data() != nullptr && key == begun)) continue;
+    changes_.emplace_back().add(changes, key);
+    begun = key;
   }
 }
 

@@ -140,7 +140,7 @@ void queue_request(worker_context& context, session& client, const command_spec&
           p.what == plan::action::forward || p.what == plan::action::add || p.what == plan::action::block;
       if (p.what != plan::action::local) queue.note_bus(one_bus ? p.bus : command::no_bus);
       note_plain(context, client, spec, what);
-      if (may_write(spec, what.args)) queue.note_write();
+      if (!queue.writes() && may_write(spec, what.args)) queue.note_write();
       if (const auto database = chosen_database(context, spec, what)) queue.select(*database);
       if (spec.route == route::scripting) spread_script(context, client, spec, what, p.bus);
     } else {

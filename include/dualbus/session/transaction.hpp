@@ -45,11 +45,12 @@ class transaction {
   /// The request just added goes to this bus; no_bus: perhaps to several.
   void note_bus(command::bus_index bus);
   /// The request just added need not be played: it goes out as it is. `key`, if it changes one, is its only
-  /// one, in `raw`.
+  /// one, in `raw`; else a view of nothing.
   struct plain_request {
     std::uint16_t command;
     bool adds;                                ///< XADD, whose entries count as messages
     bool translates;                          ///< and whose ID the client gets in its own form
+    bool changes = false;                     ///< a key
     std::uint32_t key_at = 0, key_bytes = 0;  ///< in requests(); of what it changes
   };
   void note_plain(plain_request what, std::string_view raw, std::string_view key, std::uint64_t routing);

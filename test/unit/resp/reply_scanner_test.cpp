@@ -51,6 +51,10 @@ void expect_one_reply(std::string_view reply, char type) {
 TEST(ReplyScannerTest, FindsTheEndOfEveryTypeAtEverySplitPoint) {
   expect_one_reply("+OK\r\n", '+');
   expect_one_reply("+\r\n", '+');
+  expect_one_reply("+QUEUED\r\n", '+');
+  expect_one_reply("+QUEUED for later\r\n", '+');
+  expect_one_reply("*2\r\n+QUEUED\r\n+QUEUED\r\n", '*');
+  expect_one_reply("|1\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n", '+');
   expect_one_reply("-ERR unknown command\r\n", '-');
   expect_one_reply(":0\r\n", ':');
   expect_one_reply(":-9223372036854775808\r\n", ':');
