@@ -63,7 +63,8 @@ broadcast_operation::broadcast_operation(worker_context& context, session& owner
     : operation(context, owner, command), kills_(kills(command::command_table()[command])) {
   for (backend::link* const l : links) shares_.push_back({l, nullptr, {}, {}});
   owner.hold();
-  owner.set_blocked(true);
+  // The end of a script is answered soon, also to who has closed its half of the connection.
+  owner.set_blocked(!kills_);
 }
 
 // Redis sets what a client's WAIT waits for behind each of its commands: to everything that its server has

@@ -181,6 +181,19 @@ class KillingTest(StackTest):
             for request in (("SCRIPT", "KILL"), ("FUNCTION", "KILL"), ("SCRIPT", "KILL", "x"), ("FUNCTION", "KILL", "x")):
                 self.assertEqual(self.connect(protocol).call_raw(*request), bare.call_raw(*request), request)
 
+    def test_who_has_closed_its_half_of_the_connection_is_still_answered(self):
+        self.stack.marketdata.pause()
+        self.addCleanup(self.stack.marketdata.proceed)
+        for request in (("SCRIPT", "KILL"), ("FUNCTION", "KILL"), ("SCRIPT", "KILL", "x")):
+            client, other = self.connect(), self.connect()
+            client.send(*request)
+            other.call("ECHO", "it has arrived")
+            client.end_requests()
+            other.call("ECHO", "so has the end")
+            self.stack.marketdata.proceed()
+            self.assertRegex(client.read(), "^NOTBUSY |^ERR ")
+            self.stack.marketdata.pause()
+
     def test_a_script_that_loops_is_ended_though_it_holds_the_shared_connection(self):
         self.assertIsNone(self.connect().call("GET", "md:k"))
         runner = self.loop("EVAL", LOOP, 1, "md:k")
