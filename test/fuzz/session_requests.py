@@ -185,7 +185,7 @@ class Generator:
 
     @staticmethod
     def bounded(words):
-        """Numbers that mean gigabytes at the bus, or hours of waiting, are made small."""
+        """Numbers that mean gigabytes at the bus, or hours of waiting, are made small, and requests beyond max_request."""
         name = words[0].lower()
         if name in (b"setrange", b"setbit", b"bitfield"):
             words[1:] = [word if not re.fullmatch(rb"#?\+?\d{6,}", word) else b"77777" for word in words[1:]]
@@ -199,6 +199,8 @@ class Generator:
                     words[at + 1] = b"7" if words[at + 1].strip(b"+ ").isdigit() else words[at + 1]
         if name in (b"eval", b"eval_ro", b"fcall", b"function") and len(words) > 1 and (b"while" in words[1] or b"[" * 50 in words[1]):
             words[1] = b"return 1"
+        if sum(map(len, words)) > 900_000:
+            words[1:] = [word[:16384] for word in words[1:]]
         return words
 
 
