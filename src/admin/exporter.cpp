@@ -177,7 +177,8 @@ void add_redis_info(family_set& out, std::string_view bus, const redis_info& inf
   out.add(metric::redis_rdb_last_save_status, {bus}, flag(info.rdb_last_save_ok));
   out.add(metric::redis_rdb_changes, {bus}, info.rdb_changes_since_last_save);
   out.add(metric::redis_uptime, {bus}, info.uptime_seconds);
-  out.add(metric::redis_instance_info, {bus, info.version, info.mode, info.role, info.maxmemory_policy}, 1);
+  out.add(metric::redis_instance_info,
+          {bus, info.version, info.valkey_version, info.mode, info.role, info.maxmemory_policy}, 1);
   add_redis_commands(out, bus, info);
 }
 

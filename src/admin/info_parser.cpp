@@ -44,7 +44,9 @@ struct text_line {
 
 constexpr text_line texts[] = {
     {"redis_version", &redis_info::version},
+    {"valkey_version", &redis_info::valkey_version},
     {"redis_mode", &redis_info::mode},
+    {"server_mode", &redis_info::mode},  // as Valkey calls it
     {"role", &redis_info::role},
     {"maxmemory_policy", &redis_info::maxmemory_policy},
     {"run_id", &redis_info::run_id},

@@ -113,7 +113,7 @@ class info_poller::bus_poller {
 
   void note_answer(redis_info info, base::time_point now) {
     if (reported_down_ || !reported_up_) {
-      spdlog::info("bus {} ({}): Redis {} answers INFO", name_, bus_.endpoint, info.version);
+      spdlog::info("bus {} ({}): {} answers INFO", name_, bus_.endpoint, info.software());
     }
     reported_down_ = false;
     reported_up_ = true;

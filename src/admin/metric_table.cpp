@@ -120,7 +120,7 @@ constexpr metric_description table[] = {
     {metric::redis_rdb_last_save_status, gauge, "redis_rdb_last_bgsave_status", "bus", "1 if the last snapshot succeeded."},
     {metric::redis_rdb_changes, gauge, "redis_rdb_changes_since_last_save", "bus", "Changes that the last snapshot does not hold."},
     {metric::redis_uptime, gauge, "redis_uptime_in_seconds", "bus", "Time since Redis started."},
-    {metric::redis_instance_info, gauge, "redis_instance_info", "bus, redis_version, redis_mode, role, maxmemory_policy", "Always 1; the labels tell what Redis it is."},
+    {metric::redis_instance_info, gauge, "redis_instance_info", "bus, redis_version, valkey_version, redis_mode, role, maxmemory_policy", "Always 1; the labels tell what Redis it is."},
 
     {metric::process_cpu, counter, "process_cpu_seconds_total", "", "User and system CPU time of the daemon."},
     {metric::process_resident_memory, gauge, "process_resident_memory_bytes", "", "Resident memory of the daemon."},

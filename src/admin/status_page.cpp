@@ -81,7 +81,7 @@ std::string row(std::string_view tag, const std::vector<std::string>& cells) {
 }
 
 std::string redis_cell(const bus_status& status) {
-  if (status.up && status.info) return "up, " + escaped(status.info->version);
+  if (status.up && status.info) return "up, " + escaped(status.info->software());
   if (status.error.empty()) return "not asked yet";
   return "<b class=bad>down</b>: " + escaped(status.error);
 }

@@ -152,7 +152,8 @@ bool connection::accept_handshake_reply(std::string_view reply, char type) {
   for (std::size_t i = 0; i + 1 < values; i += 2) {
     const resp::reply_value name = reader.next();
     resp::reply_reader value(reader.skip());
-    if (name.text == "version") redis_version_ = printable(value.next().text);
+    if (name.text == "server") identity_.name = printable(value.next().text);
+    if (name.text == "version") identity_.version = printable(value.next().text);
     if (name.text == "id") client_id_ = value.next().number;
   }
   return true;
@@ -179,8 +180,8 @@ void connection::up(base::time_point now) {
   up_since_ = now;
   last_error_.clear();
   ++metrics_.connects;
-  spdlog::info("bus '{}': connected to {} (RESP{}, Redis {})", bus_name_, target_.endpoint,
-               static_cast<int>(version_), redis_version_.empty() ? "?" : redis_version_);
+  spdlog::info("bus '{}': connected to {} (RESP{}, {} {})", bus_name_, target_.endpoint,
+               static_cast<int>(version_), identity_.title(), identity_.known() ? identity_.version : "?");
   requests_.on_connected();
   flush(now);
 }

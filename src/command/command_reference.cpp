@@ -62,6 +62,7 @@ constexpr note notes[] = {
      "and each "
      "bus has a section of its own. With `server_commands: passed` what is about the data is the bus's."},
     {"latency", "Answered by the daemon, which watches no events; `HISTOGRAM` is refused."},
+    {"lolwut", "To the default bus."},
     {"memory",
      "`USAGE` is asked on every bus that may hold a part of the key, and summed up. `DOCTOR`, `MALLOC-STATS` "
      "and "

@@ -89,12 +89,13 @@ void run_hello(worker_context& context, session& client, const request& what) {
   }
   if (name) client.set_name(*name);
   client.set_protocol(version);
+  const backend::server_identity server = context.identity();
   client.answer(what.command, outcome::ok, [&](resp::encoder& out) {
     out.map(7);
     out.bulk("server");
-    out.bulk("redis");
+    out.bulk(server.name);
     out.bulk("version");
-    out.bulk(context.redis_version());
+    out.bulk(server.version);
     out.bulk("proto");
     out.integer(static_cast<int>(version));
     out.bulk("id");

@@ -46,27 +46,34 @@ double to_seconds(const timeval& time) {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
 }
 
-std::string server_section(const worker_context& c) {
+std::string server_section(const worker_context& c, const bus_info& default_bus) {
+  std::string software;
+  for (const auto& [field, value] : software_of(c.identity(), default_bus))
+    software += fmt::format("{}:{}\r\n", field, value);
+  // Valkey has another word for it.
+  const bool valkey =
+      default_bus.empty() ? c.identity().name == "valkey" : !default_bus.field("server_mode").empty();
   using namespace std::chrono;
   const auto uptime = duration_cast<seconds>(system_clock::now() - c.daemon.started).count();
   return fmt::format(
-      "# "
-      "Server\r\nredis_version:{}\r\nredis_git_sha1:00000000\r\nredis_mode:standalone\r\nos:Linux\r\narch_"
-      "bits:64\r\n"
+      "# Server\r\n{}redis_git_sha1:00000000\r\n{}:standalone\r\nos:Linux\r\narch_bits:64\r\n"
       "multiplexing_api:epoll\r\nprocess_id:{}\r\nrun_id:{}\r\ntcp_port:{}\r\nuptime_in_seconds:{}\r\n"
       "uptime_in_days:{}\r\ndualbus_version:{}\r\ndualbus_workers:{}\r\n",
-      c.redis_version(), ::getpid(), c.daemon.run_id, c.configuration().listen.port, uptime, uptime / 86400,
-      base::version, c.configuration().workers);
+      software, valkey ? "server_mode" : "redis_mode", ::getpid(), c.daemon.run_id,
+      c.configuration().listen.port, uptime, uptime / 86400, base::version, c.configuration().workers);
 }
 
-std::string buses_section(worker_context& c) {
+std::string buses_section(worker_context& c, const std::vector<bus_info>& buses) {
   std::string text = "# Buses\r\n";
   for (std::size_t i = 0; i < c.bus_count(); ++i) {
     const auto bus = static_cast<command::bus_index>(i);
-    text += fmt::format("bus_{}:endpoint={},id_slot={},state={},connected={},redis_version={}\r\n",
-                        c.bus_name(bus), c.configuration().buses[i].endpoint, c.slot_of(bus),
+    std::string software;
+    for (const auto& [field, value] : software_of(c.bus(bus).identity(), buses[i]))
+      software += fmt::format(",{}={}", field, value);
+    text += fmt::format("bus_{}:endpoint={},id_slot={},state={},connected={}{}\r\n", c.bus_name(bus),
+                        c.configuration().buses[i].endpoint, c.slot_of(bus),
                         c.configuration().routing.buses[i].draining ? "draining" : "active",
-                        c.bus(bus).up() ? 1 : 0, c.bus(bus).redis_version());
+                        c.bus(bus).up() ? 1 : 0, software);
   }
   return text;
 }
@@ -173,7 +180,8 @@ std::string info_report::text() {
   const std::string no_persistence =
       "# Persistence\r\nloading:0\r\nasync_loading:0\r\nrdb_bgsave_in_progress:0\r\naof_enabled:0\r\n"
       "aof_rewrite_in_progress:0\r\n";
-  add("server", with_bus("Server", server_section(context_)));
+  const bus_info& default_bus = buses_[context_.configuration().routing.default_bus];
+  add("server", with_bus("Server", server_section(context_, default_bus)));
   add("clients", with_bus("Clients", clients_section()));
   add("memory", of_bus("Memory", memory_section()));
   add("persistence", of_bus("Persistence", answered_ ? persistence_section(buses_) : no_persistence));
@@ -190,7 +198,7 @@ std::string info_report::text() {
   add("latencystats", of_bus("Latencystats", "# Latencystats\r\n"), shown::in_all);
   add("cluster", "# Cluster\r\ncluster_enabled:0\r\n");
   add("keyspace", keyspace_section());
-  add("buses", buses_section(context_));
+  add("buses", buses_section(context_, buses_));
   for (std::size_t i = 0; alone_ == nullptr && i < buses_.size(); ++i) {
     const std::string& name = context_.bus_name(static_cast<command::bus_index>(i));
     const std::string section = "bus_" + name;

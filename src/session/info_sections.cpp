@@ -43,6 +43,8 @@ constexpr merged_field stats_fields[] = {
 
 constexpr std::string_view bus_fields[] = {
     "redis_version",
+    "server_name",
+    "valkey_version",
     "uptime_in_seconds",
     "connected_clients",
     "blocked_clients",
@@ -132,6 +134,23 @@ std::string completed(std::string own, std::string_view name, const bus_info& bu
     if (!known.contains(field)) own += fmt::format("{}:{}\r\n", field, value);
   });
   return own;
+}
+
+std::vector<std::pair<std::string, std::string>> software_of(const backend::server_identity& identity,
+                                                             const bus_info& bus) {
+  std::vector<std::pair<std::string, std::string>> fields;
+  bus_info::for_each(bus.section("server"), [&](std::string_view field, std::string_view value) {
+    const bool wanted =
+        field == "server_name" || field.ends_with("_version") || field.ends_with("_release_stage");
+    if (wanted && field != "gcc_version") fields.emplace_back(field, value);
+  });
+  if (!fields.empty()) return fields;
+  fields.emplace_back("redis_version", identity.redis_version());
+  if (identity.known() && identity.name != "redis") {
+    fields.emplace_back("server_name", identity.name);
+    fields.emplace_back(identity.name + "_version", identity.version);
+  }
+  return fields;
 }
 
 std::string commandstats_section(const daemon_counts& counts, const std::vector<bus_info>& buses,

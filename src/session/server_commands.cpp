@@ -100,10 +100,6 @@ bool run_server_command(worker_context& context, session& client, const command:
     run_subcommand(context, client, what, "latency", latency_subcommands);
   } else if (spec.name == "module") {
     run_subcommand(context, client, what, "module", module_subcommands);
-  } else if (spec.name == "lolwut") {
-    client.answer(what.command, outcome::ok, [&context](resp::encoder& out) {
-      out.verbatim("Redis ver. " + context.redis_version() + "\n");
-    });
   } else if (spec.group == command::group::cluster) {
     refuse_cluster(client, what);
   } else {

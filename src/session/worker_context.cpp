@@ -103,9 +103,9 @@ void worker_context::reload(std::shared_ptr<const config::configuration> c) {
   }
 }
 
-std::string worker_context::redis_version() const {
-  const std::string& known = buses_[routing_->table.rules().default_bus]->redis_version();
-  return known.empty() ? "7.0.0" : known;
+backend::server_identity worker_context::identity() const {
+  const backend::server_identity& said = buses_[routing_->table.rules().default_bus]->identity();
+  return said.known() ? said : backend::server_identity{"redis", "7.0.0"};
 }
 
 void worker_context::begin_turn() {

@@ -14,7 +14,7 @@ CLOSE = None
 class FakeRedis:
     """Answers `GET key` with the bytes in `answers[key]`, or runs it with the socket if it is a function; everything else as Redis
     would, more or less. `greeting` takes the place of the answer to HELLO, `always` that of the answers to all but it, PING and
-    INFO."""
+    INFO. A command in `commands` is answered with what stands there, bytes or a function of the socket and the words."""
 
     def __init__(self):
         self.port = free_port()
@@ -22,6 +22,8 @@ class FakeRedis:
         self.answers = {}
         self.always = None
         self.greeting = HELLO
+        self.info = b"# Server\r\nredis_version:7.0.15\r\nrole:master\r\n"
+        self.commands = {}
         self.connections = 0
         self.sockets = set()
         self.requests = []
@@ -64,6 +66,9 @@ class FakeRedis:
         command = words[0]
         if command == b"HELLO":
             return self.greeting
+        if command in self.commands:
+            answer = self.commands[command]
+            return (lambda connection: answer(connection, words)) if callable(answer) else answer
         if self.always is not None and command not in (b"PING", b"INFO"):
             return self.always
         if command == b"GET":
@@ -72,7 +77,7 @@ class FakeRedis:
         if command == b"PING":
             return b"+PONG\r\n"
         if command == b"INFO":
-            return b"$44\r\n# Server\r\nredis_version:7.0.15\r\nrole:master\r\n\r\n"
+            return b"$%d\r\n%s\r\n" % (len(self.info), self.info)
         return b"+OK\r\n"
 
 

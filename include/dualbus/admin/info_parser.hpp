@@ -25,6 +25,7 @@ struct redis_info {
   static constexpr std::size_t max_commands = 1000, max_errors = 128, max_databases = 128;
 
   std::string version, mode, role, maxmemory_policy, run_id;
+  std::string valkey_version;  ///< empty of what is not Valkey; `version` is that of the Redis it stands for
   figure uptime_seconds;
   figure connected_clients, blocked_clients;
   figure used_memory, used_memory_rss, maxmemory;  ///< bytes
@@ -39,6 +40,10 @@ struct redis_info {
 
   /// False for a text that is no INFO at all.
   bool recognised() const { return !version.empty(); }
+  /// Name and version, as people write them.
+  std::string software() const {
+    return valkey_version.empty() ? "Redis " + version : "Valkey " + valkey_version;
+  }
   /// All databases together.
   double keys() const;
   /// maxmemory is set and the policy is one of allkeys-*: Redis may drop a whole stream to make room.

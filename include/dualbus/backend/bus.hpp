@@ -57,7 +57,7 @@ class bus {
   void tick(base::time_point now);
 
   const std::string& name() const { return environment_.name; }
-  const std::string& redis_version() const { return shared_[0]->socket.redis_version(); }
+  const server_identity& identity() const { return shared_[0]->socket.identity(); }
   bool up() const { return shared_[0]->socket.state() == metrics::connection_state::up; }
   /// False if it is down, or has owed an answer for so long that it cannot be counted on.
   bool responsive(base::time_point now) const;

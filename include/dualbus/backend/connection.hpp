@@ -1,6 +1,7 @@
 #pragma once
 
 #include <dualbus/backend/pipeline.hpp>
+#include <dualbus/backend/server_identity.hpp>
 #include <dualbus/base/log.hpp>
 #include <dualbus/base/poller.hpp>
 #include <dualbus/config/configuration.hpp>
@@ -44,8 +45,8 @@ class connection final : public base::io_handler {
   void tick(base::time_point now);
 
   metrics::connection_state state() const { return state_; }
-  /// The backend's redis_version, empty until a handshake succeeded.
-  const std::string& redis_version() const { return redis_version_; }
+  /// What the backend said in the last handshake that succeeded.
+  const server_identity& identity() const { return identity_; }
   /// What CLIENT ID answers on the present connection; 0 while there is none.
   std::int64_t client_id() const { return state_ == phase::up ? client_id_ : 0; }
 
@@ -92,7 +93,7 @@ class connection final : public base::io_handler {
   std::string handshake_;  // bytes still to be written
   int handshake_replies_ = 0;
   resp::reply_scanner handshake_scanner_;
-  std::string redis_version_;
+  server_identity identity_;
   std::int64_t client_id_ = 0;
   ping_sink ping_;
   int failures_ = 0;  // since the last connection that lasted

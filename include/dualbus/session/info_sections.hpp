@@ -1,5 +1,6 @@
 #pragma once
 
+#include <dualbus/backend/server_identity.hpp>
 #include <dualbus/session/bus_info.hpp>
 #include <dualbus/session/daemon_counts.hpp>
 
@@ -8,6 +9,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace dualbus::session {
@@ -17,6 +19,11 @@ namespace dualbus::session {
 
 /// `own`, a section of the daemon's, with the fields of the bus's section of that name that it lacks.
 std::string completed(std::string own, std::string_view name, const bus_info& bus);
+
+/// The software of a bus, under the names of its own INFO: redis_version, and what else it calls itself, such
+/// as server_name and valkey_version. From INFO if `bus` has answered, else from the handshake.
+std::vector<std::pair<std::string, std::string>> software_of(const backend::server_identity& identity,
+                                                             const bus_info& bus);
 
 /// The daemon's calls; the time is what all buses spent on each command. `alone`: a bus that the daemon
 /// stands in for, whose own counts are shown of what the daemon does not answer itself; null if there is

@@ -102,8 +102,9 @@ class worker_context {
   /// Another number each time, so that of several buses not always the same one comes first.
   std::ptrdiff_t next_rotation() { return rotation_++; }
   int slot_of(command::bus_index index) const { return slots_[index]; }
-  /// The version that clients are told: the default bus's, or the oldest supported while it is not known.
-  std::string redis_version() const;
+  /// What clients are told that they speak to: what the default bus is, or the oldest that is supported while
+  /// that is not known.
+  backend::server_identity identity() const;
 
   // --- the turn
   // ---------------------------------------------------------------------------------------------

@@ -235,6 +235,7 @@ TEST(ExporterTest, ShowsRedisUnderTheNamesOfItsExporter) {
   EXPECT_EQ(value(exported, "redis_instance_info",
                   {bus[0],
                    {"redis_version", "7.0.15"},
+                   {"valkey_version", ""},
                    {"redis_mode", "standalone"},
                    {"role", "master"},
                    {"maxmemory_policy", "allkeys-lru"}}),

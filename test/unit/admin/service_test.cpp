@@ -202,8 +202,8 @@ TEST(ServiceTest, PrometheusScrapesIt) {
 TEST(StatusPageTest, ShowsBusesMessagesAndDaemon) {
   const std::string page = render_status_page(test::sample_state());
   for (const char* part :
-       {"<td>marketdata</td>", "<td>127.0.0.1:6381</td>", "up, 7.0.15", "25.0 %", "price_update", "42 now",
-        "can evict whole streams", "the last failed", "2 up", "&gt; 5000 ms"}) {
+       {"<td>marketdata</td>", "<td>127.0.0.1:6381</td>", "up, Redis 7.0.15", "25.0 %", "price_update",
+        "42 now", "can evict whole streams", "the last failed", "2 up", "&gt; 5000 ms"}) {
     EXPECT_THAT(page, HasSubstr(part));
   }
   EXPECT_THAT(page, HasSubstr("no connection to engine_logic"));

@@ -107,6 +107,24 @@ TEST(InfoSectionsTest, CountingCanBeginAnew) {
   EXPECT_EQ(error_totals(counts, {}).section(), "# Errorstats\r\nerrorstat_NOPERM:count=1\r\n");
 }
 
+TEST(InfoSectionsTest, TheSoftwareOfABusIsWhatItSays) {
+  using fields = std::vector<std::pair<std::string, std::string>>;
+  const backend::server_identity redis{"redis", "7.0.15"}, valkey{"valkey", "9.1.2"};
+  EXPECT_EQ(software_of(redis, {}), (fields{{"redis_version", "7.0.15"}}));
+  EXPECT_EQ(software_of(valkey, {}),
+            (fields{{"redis_version", "7.2.4"}, {"server_name", "valkey"}, {"valkey_version", "9.1.2"}}));
+  EXPECT_EQ(software_of({}, {}), (fields{{"redis_version", ""}})) << "never connected";
+  const bus_info info(
+      "# Server\r\nredis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:9.1.2\r\n"
+      "valkey_release_stage:ga\r\ngcc_version:12.2.0\r\n\r\n# Clients\r\nother_version:1\r\n");
+  const fields said = {{"redis_version", "7.2.4"},
+                       {"server_name", "valkey"},
+                       {"valkey_version", "9.1.2"},
+                       {"valkey_release_stage", "ga"}};
+  EXPECT_EQ(software_of(valkey, info), said);
+  EXPECT_EQ(software_of({"redis", "7.2.4"}, info), said) << "with extended-redis-compatibility";
+}
+
 TEST(InfoSectionsTest, ABusHasASectionWithItsNameInEveryField) {
   EXPECT_EQ(
       bus_section(
