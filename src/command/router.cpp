@@ -258,12 +258,12 @@ void router::plan_stream(const command_spec& spec, resp::arguments args, plan& o
   for (const std::uint32_t position : out.keys) whole += is_whole(args[position]) ? 1 : 0;
   if (whole == out.keys.size()) {
     plan_keys(spec, args, out);
-    // Each of XREAD's keys is a read of its own; and to wait for entries takes no connection.
     if (spec.route != route::xread) return;
-    if (waiting_ == waiting_reads::block) {
-      if (out.what == plan::action::forward && has_block_option(args)) out.what = plan::action::block;
-    } else if (out.what == plan::action::refuse || has_block_option(args)) {
-      out.what = plan::action::spread;
+    const bool blocks = waiting_ == waiting_reads::block;
+    if (out.what == plan::action::forward) {
+      if (has_block_option(args)) out.what = blocks ? plan::action::block : plan::action::park;
+    } else if (!blocks) {
+      out.what = plan::action::spread;  // each of XREAD's keys is a read of its own
     }
     return;
   }

@@ -182,8 +182,11 @@ constexpr key_row rows[] = {
      .fallback = "refused",
      .meaning =
          "What becomes of commands about one server, such as `SAVE`, `DEBUG`, `MIGRATE` and `CONFIG SET`. "
-         "`passed` sends them to the bus, as they are; it needs a bus that is the only one. For programs and "
-         "test suites that expect a plain Redis: see [differences.md](differences.md#server-commands).",
+         "`passed` sends them to the bus, as they are, and lets XREAD and XREADGROUP with BLOCK wait there, "
+         "on "
+         "`backend.dedicated_connections`; it needs a bus that is the only one. For programs and test suites "
+         "that "
+         "expect a plain Redis: see [differences.md](differences.md#server-commands).",
      .bind = in<&configuration::routing, &routing_rules::server_commands>()},
     {.path = "absorb",
      .type = choice,

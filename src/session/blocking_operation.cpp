@@ -6,6 +6,7 @@
 #include <dualbus/resp/encoder.hpp>
 #include <dualbus/session/blocking_operation.hpp>
 #include <dualbus/session/session.hpp>
+#include <dualbus/session/stream_operations.hpp>
 #include <dualbus/session/worker_context.hpp>
 #include <dualbus/stream/read_request.hpp>
 
@@ -35,8 +36,8 @@ std::chrono::milliseconds block_time(const command::command_spec& spec, resp::ar
   return std::chrono::milliseconds(static_cast<std::int64_t>(std::min(seconds, longest) * 1000));
 }
 
-bool runs_script(std::uint16_t command) {
-  return command::command_table()[command].route == command::route::scripting;
+command::route route_of(std::uint16_t command) {
+  return command::command_table()[command].route;
 }
 
 }  // namespace
@@ -44,7 +45,11 @@ bool runs_script(std::uint16_t command) {
 // A client whose script runs is busy, not blocked.
 blocking_operation::blocking_operation(worker_context& context, session& owner, const request& what,
                                        command::bus_index bus, backend::link& link)
-    : operation(context, owner, what.command), bus_(bus), script_(runs_script(what.command)), link_(&link) {
+    : operation(context, owner, what.command),
+      bus_(bus),
+      script_(route_of(what.command) == command::route::scripting),
+      reads_(route_of(what.command) == command::route::xread),
+      link_(&link) {
   owner.hold();
   if (script_) return;
   owner.set_blocked(true);
@@ -54,9 +59,10 @@ blocking_operation::blocking_operation(worker_context& context, session& owner, 
 }
 
 bool blocking_operation::misplaced() const {
-  const command::routing_table& table = context_.router(database_).table();
-  return std::any_of(keys_.begin(), keys_.end(),
-                     [&](const std::string& key) { return table.bus_of_key(key) != bus_; });
+  const command::router& router = context_.router(database_);
+  return std::any_of(keys_.begin(), keys_.end(), [&](const std::string& key) {
+    return (reads_ ? router.whole_bus(key) : router.table().bus_of_key(key)) != bus_;
+  });
 }
 
 bool blocking_operation::unblock(bool with_error) {
@@ -119,7 +125,7 @@ std::string no_connection_text(const worker_context& context, command::bus_index
 }
 
 bool start_blocking(worker_context& context, session& client, const request& what, command::bus_index bus) {
-  const bool script = runs_script(what.command);
+  const bool script = route_of(what.command) == command::route::scripting;
   // The daemon ends: nobody begins to wait.
   if (client.draining() && !script) {
     client.refuse(what.command, failure_text(context, bus, backend::failure::bus_down));
@@ -135,6 +141,8 @@ bool start_blocking(worker_context& context, session& client, const request& wha
     return true;
   }
   if (link == nullptr) {
+    const bool reads = route_of(what.command) == command::route::xread;
+    if (reads && client.database() == 0 && start_parked_read(context, client, what)) return true;
     client.refuse(what.command, no_connection_text(context, bus));
     return true;
   }

@@ -310,11 +310,13 @@ bool carry_out(worker_context& context, session& client, const request& what) {
       }
       break;
     case plan::action::block:
+    case plan::action::park:
       if (playing) {  // in a transaction it does not wait
         forward(context, client, what, p.bus, false);
         break;
       }
-      done = start_blocking(context, client, what, p.bus);
+      done = (p.what == plan::action::park && start_parked_read(context, client, what)) ||
+             start_blocking(context, client, what, p.bus);
       break;
     case plan::action::broadcast:
       if (playing) {

@@ -112,12 +112,34 @@ base::task<> group_read_operation::wait() {
     const bool failed =
         std::any_of(sweeps_.begin(), sweeps_.end(), [](const key_sweep& s) { return s.error; });
     if (failed) {
+      const std::string_view words = co_await words_of_the_bus();
       leave(false);
-      answer_first_error();
+      words.empty() ? static_cast<void>(answer_first_error()) : answer_redis_error(words);
       co_return;
     }
     stay(failed_);
   }
+}
+
+// Redis looks again since 7.2; before, it ends a wait with words of its own (blocked.c,
+// unblockDeletedStreamReadgroupClients and serveClientsBlockedOnStreamKey).
+base::task<std::string_view> group_read_operation::words_of_the_bus() {
+  const auto lost = std::find_if(sweeps_.begin(), sweeps_.end(), [](const key_sweep& s) { return s.error; });
+  const key_read& key = keys_[static_cast<std::size_t>(lost - sweeps_.begin())];
+  if (!is_whole(key) || !request_.block || !context_.bus(key.only).identity().is_redis_before(7, 2))
+    co_return "";
+  if (is_no_group(lost->error->reply)) {
+    asked_.clear();
+    const std::string_view exists[] = {"EXISTS", key.name};
+    send(key.only, exists);
+    const parts all = co_await round();
+    if (all[0].is_error()) co_return "";
+    if (all[0].reply == ":1\r\n")
+      co_return "NOGROUP the consumer group this client was blocked on no longer exists";
+  } else if (!lost->error->reply.starts_with("-WRONGTYPE")) {
+    co_return "";
+  }
+  co_return "UNBLOCKED the stream key no longer exists";
 }
 
 bool group_read_operation::may_be_known() const {

@@ -42,6 +42,9 @@ class group_read_operation final : public waiting_read, private spared_poll {
 
   base::task<> answer_fault();
   base::task<> wait();
+  /// How the bus of a pinned stream says that a wait has ended with the error that was found; empty: like
+  /// that.
+  base::task<std::string_view> words_of_the_bus();
   void answer_found();
   std::string no_group_text(std::size_t key) const;
 

@@ -311,6 +311,14 @@ void read_operation::drop_found() {
   }
 }
 
+void start_parsed(worker_context& context, session& client, const request& what,
+                  stream::read_request parsed) {
+  if (parsed.group) {
+    return (new group_read_operation(context, client, what.command, std::move(parsed)))->start();
+  }
+  (new read_operation(context, client, what.command, std::move(parsed)))->start();
+}
+
 }  // namespace
 
 void start_read(worker_context& context, session& client, const request& what) {
@@ -320,10 +328,14 @@ void start_read(worker_context& context, session& client, const request& what) {
                                            "' not supported on logical stream '" +
                                            std::string(parsed.keys.empty() ? "" : parsed.keys[0].name) + "'");
   }
-  if (parsed.group) {
-    return (new group_read_operation(context, client, what.command, std::move(parsed)))->start();
-  }
-  (new read_operation(context, client, what.command, std::move(parsed)))->start();
+  start_parsed(context, client, what, std::move(parsed));
+}
+
+bool start_parked_read(worker_context& context, session& client, const request& what) {
+  stream::read_request parsed = stream::parse_read(what.args);
+  if (!parsed.error.empty() || !parsed.unsupported.empty()) return false;
+  start_parsed(context, client, what, std::move(parsed));
+  return true;
 }
 
 bool start_whole_read(worker_context& context, session& client, const request& what) {

@@ -136,8 +136,8 @@ void queue_request(worker_context& context, session& client, const command_spec&
     const std::size_t limit = context.configuration().limits.max_request;
     if (queue.add(what.args, what.raw, what.verbatim, limit)) {
       const plan& p = context.plan;
-      const bool one_bus =
-          p.what == plan::action::forward || p.what == plan::action::add || p.what == plan::action::block;
+      const bool one_bus = p.what == plan::action::forward || p.what == plan::action::add ||
+                           p.what == plan::action::block || p.what == plan::action::park;
       if (p.what != plan::action::local) queue.note_bus(one_bus ? p.bus : command::no_bus);
       note_plain(context, client, spec, what);
       if (!queue.writes() && may_write(spec, what.args)) queue.note_write();

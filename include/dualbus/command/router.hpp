@@ -15,9 +15,10 @@ namespace dualbus::command {
 /// What to do with a request.
 struct plan {
   enum class action : std::uint8_t {
-    local,      ///< the daemon answers
-    forward,    ///< as it is to `bus`, the reply as it is back
-    block,      ///< the same, but the reply may take long: needs a connection of its own
+    local,    ///< the daemon answers
+    forward,  ///< as it is to `bus`, the reply as it is back
+    block,    ///< the same, but the reply may take long: needs a connection of its own
+    park,     ///< a read with BLOCK of streams that `bus` has whole: the daemon waits, if it knows the syntax
     broadcast,  ///< likewise to every bus
     add,        ///< XADD of a logical stream: to `bus`, as `xadd` says
     spread,     ///< over several buses, as the command's route says; `keys` are the keys' positions
@@ -34,7 +35,7 @@ struct plan {
 /// How XREAD and XREADGROUP with BLOCK wait on keys of one bus.
 enum class waiting_reads : std::uint8_t {
   park,  ///< in the daemon
-  block  ///< on a connection of their own
+  block  ///< in Redis, on a connection of their own
 };
 
 /// Turns requests into plans, by the command table and one routing table. Counts each XADD it plans (see

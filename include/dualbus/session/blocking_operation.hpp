@@ -13,11 +13,11 @@ namespace dualbus::session {
 
 class unblocking;
 
-/// A request whose reply may take long (BLPOP and its kin, scripts where `server_commands` are passed): it
-/// has a connection of its own while it waits, and the client's later requests wait behind it, as in Redis.
-/// If the client goes, so does the connection; that of a script when all of it has been sent. CLIENT UNBLOCK
-/// is passed on to the bus, which alone knows whether it has given the client something already: what it
-/// answers the blocked connection is the client's reply.
+/// A request whose reply may take long (BLPOP and its kin; reads with BLOCK and scripts where
+/// `server_commands` are passed): it has a connection of its own while it waits, and the client's later
+/// requests wait behind it, as in Redis. If the client goes, so does the connection; that of a script when
+/// all of it has been sent. CLIENT UNBLOCK is passed on to the bus, which alone knows whether it has given
+/// the client something already: what it answers the blocked connection is the client's reply.
 class blocking_operation final : public operation {
  public:
   blocking_operation(worker_context& context, session& owner, const request& what, command::bus_index bus,
@@ -40,7 +40,7 @@ class blocking_operation final : public operation {
   void end_wait();
 
   command::bus_index bus_;
-  const bool script_;
+  const bool script_, reads_;      // XREAD and XREADGROUP
   std::vector<std::string> keys_;  // that it waits for
   backend::link* link_;            // null once given back
   std::optional<timer_queue::id> timer_;
@@ -52,7 +52,7 @@ class blocking_operation final : public operation {
 std::string no_connection_text(const worker_context& context, command::bus_index bus);
 
 /// Sends `what` over a connection of its own; a script for which there is none goes the way of other
-/// requests. False: it must come again when earlier requests are answered.
+/// requests, and a read waits in the daemon. False: it must come again when earlier requests are answered.
 bool start_blocking(worker_context& context, session& client, const request& what, command::bus_index bus);
 
 }  // namespace dualbus::session

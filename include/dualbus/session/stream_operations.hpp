@@ -35,6 +35,9 @@ void start_pending(worker_context& context, session& client, const request& what
 void start_claim(worker_context& context, session& client, const request& what);    // XCLAIM, XAUTOCLAIM
 void start_info(worker_context& context, session& client, const request& what);     // XINFO
 void start_read(worker_context& context, session& client, const request& what);     // XREAD, XREADGROUP
+/// A read with BLOCK of streams that have one bus, which waits in the daemon. False if only Redis can judge
+/// it: it has an option of later versions, or a mistake.
+bool start_parked_read(worker_context& context, session& client, const request& what);
 /// A read of streams that have one bus; false if it had better be forwarded as it is.
 bool start_whole_read(worker_context& context, session& client, const request& what);
 

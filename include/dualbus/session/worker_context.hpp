@@ -181,9 +181,15 @@ class worker_context {
         : configuration(std::move(c)),
           access(configuration->auth),
           table(configuration->routing),
-          router(table, counters),
+          router(table, counters, waiting_of(*configuration)),
           other_table(command::with_every_key_pinned(configuration->routing)),
           other_router(other_table, counters, command::waiting_reads::block) {}
+    /// What makes the daemon wait otherwise than Redis would makes it wait itself.
+    static command::waiting_reads waiting_of(const config::configuration& c) {
+      const bool passed = c.routing.server_commands == command::server_commands::passed;
+      const bool own = c.missing_group.creates() || c.limits.max_block.count() > 0;
+      return passed && !own ? command::waiting_reads::block : command::waiting_reads::park;
+    }
     std::shared_ptr<const config::configuration> configuration;
     access_control access;
     command::routing_table table;

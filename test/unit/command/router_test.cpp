@@ -207,7 +207,15 @@ TEST_F(RouterTest, StreamCommandsFollowTheKeysForm) {
 }
 
 TEST_F(RouterTest, ReadsThatMayWaitNeedNoConnectionOfTheirOwn) {
-  expect_spread({"XREAD", "BLOCK", "0", "STREAMS", "md:a", "$"});
+  expect_spread({"XREAD", "BLOCK", "0", "STREAMS", "a", "$"});
+  expect_spread({"XREAD", "BLOCK", "0", "STREAMS", "md:a", "el:b", "$", "$"});
+  for (const strings& options : std::vector<strings>{{"BLOCK", "0"}, {"CLAIM", "9", "BLOCK", "0"}}) {
+    strings request = {"XREADGROUP", "GROUP", "g", "c"};
+    request.insert(request.end(), options.begin(), options.end());
+    request.insert(request.end(), {"STREAMS", "md:a", "md:b", ">", ">"});
+    EXPECT_EQ(plan_for(request).what, action::park);
+    EXPECT_EQ(plan_.bus, 0);
+  }
   EXPECT_EQ(plan_for({"XREADGROUP", "GROUP", "block", "block", "STREAMS", "md:a", ">"}).what,
             action::forward);
   EXPECT_EQ(plan_for({"XREAD", "COUNT", "1", "STREAMS", "md:block", "0"}).what, action::forward);
