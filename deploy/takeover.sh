@@ -177,7 +177,7 @@ go_forward() {
         check_everything "$scratch/dualbus.yaml"
         end_step
         say "Would move the Redis on port $port to $new_port, start $daemon on port $port, and close" \
-          "$(foreign "$port" | wc -l) connections. Nothing was changed."
+          "$(counted "$(foreign "$port" | wc -l)" connection). Nothing was changed."
         return
       fi
       check_everything "$state/dualbus.yaml"

@@ -16,6 +16,11 @@ ask_all() { { echo "CLIENT SETNAME dualbus-takeover"; cat; } | timeout 10 redis-
 setting() { ask "$1" CONFIG GET "$2" | tail -n 1; }
 field() { sed -nE "s/^$1:([^\r]*)\r?$/\1/p" <<<"$info" | head -n 1; }
 
+# counted NUMBER NOUN [PLURAL]
+counted() { if [ "$1" = 1 ]; then echo "1 $2"; else echo "${1:-0} ${3:-$2s}"; fi; }
+# Of all databases; an empty one has no line.
+all_keys() { sed -nE 's/^db[0-9]+:keys=([0-9]+).*/\1/p' <<<"$info" | awk '{ sum += $1 } END { print sum + 0 }'; }
+
 # What answers on the port is a Redis, and not dualbusd.
 is_redis() {
   local info
@@ -91,7 +96,7 @@ check_redis() {
 
   left=$(refused_calls new)
   [ -z "$left" ] || object "clients have called what dualbusd refuses (calls): $(paste -sd' ' <<<"${left// /=}")"
-  [ "$(field connected_slaves)" = 0 ] || object "$(field connected_slaves) replicas: they would look for it on port $port again"
+  [ "$(field connected_slaves)" = 0 ] || object "$(counted "$(field connected_slaves)" replica): they would look for it on port $port again"
   left=$(env -u REDISCLI_AUTH timeout 5 redis-cli -h "$host" -p "$port" PING 2>&1 || true)
   [ "$left" = PONG ] || object "clients give a password: the take-over works without users alone"
   [ "$(setting "$port" tls-port)" = 0 ] || object "it has a TLS port, whose clients would come back"
@@ -129,7 +134,7 @@ check_buses() {
     case $reply in
       0 | NOAUTH* | NOPERM*) ;;
       *[!0-9]* | '') fail "bus '$name' at $endpoint does not answer: $reply" ;;
-      *) object "bus '$name' holds $reply keys; what lies there from before would be delivered" ;;
+      *) object "bus '$name' holds $(counted "$reply" key); what lies there from before would be delivered" ;;
     esac
     info=$(ask_bus "$endpoint" INFO everything)
     [[ $info == *redis_version:* ]] || continue # it wants the password that the daemon has
@@ -153,7 +158,7 @@ stray_messages() {
         if redis.call('TYPE', key).ok == 'stream' then n = n + redis.call('XLEN', key) end
       end
       return n" 0)
-    [ "$count" = 0 ] || say "    CLIENTS PUBLISHED WHILE DUALBUSD SERVED: bus '$name' at $endpoint holds $count entries (docs/migration.md)"
+    [ "$count" = 0 ] || say "    CLIENTS PUBLISHED WHILE DUALBUSD SERVED: bus '$name' at $endpoint holds $(counted "$count" entry entries) (docs/migration.md)"
   done
 }
 
@@ -173,6 +178,6 @@ check_everything() {
   check_redis
   check_buses
   for problem in ${objections[@]+"${objections[@]}"}; do say "    objection: $problem"; done
-  [ ${#objections[@]} -eq 0 ] || [ "$force" = yes ] || fail "${#objections[@]} objections, nothing was changed; --force goes on in spite of them"
-  say "    Redis $(field redis_version), $(field connected_clients) connections, $(sed -nE 's/^db0:keys=([0-9]+).*/\1/p' <<<"$info") keys"
+  [ ${#objections[@]} -eq 0 ] || [ "$force" = yes ] || fail "$(counted ${#objections[@]} objection), nothing was changed; --force goes on in spite of them"
+  say "    Redis $(field redis_version), $(counted "$(field connected_clients)" connection), $(counted "$(all_keys)" key)"
 }

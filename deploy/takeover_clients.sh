@@ -53,7 +53,7 @@ push_clients() {
     fi
     ask "$new_port" CLIENT UNPAUSE >/dev/null
     paused=no
-    say "    round $round: writes held back for $(($(now_ms) - started)) ms, $closed connections closed, $busy with unread replies"
+    say "    round $round: writes held back for $(($(now_ms) - started)) ms, $(counted "$closed" connection) closed, $busy with unread replies"
   done
 }
 

@@ -51,7 +51,7 @@ class RefusalTest(IdleStack):
         self.marketdata.start()
         with self.marketdata.client() as bus:
             bus.set("left", "over")
-        self.refused("objection: bus 'marketdata' holds 1 keys")
+        self.refused("objection: bus 'marketdata' holds 1 key;")
 
     def test_the_configuration_must_be_accepted(self):
         self.change_config(lambda config: config["listen"].update(backlog=0))
@@ -103,7 +103,7 @@ class RefusalTest(IdleStack):
         with replica.client() as client:
             client.replicaof("127.0.0.1", self.port)
             wait_for(lambda: client.info("replication")["master_link_status"] == "up", "it replicates")
-        self.refused("objection: 1 replicas")
+        self.refused("objection: 1 replica:")
 
     def test_so_is_a_password(self):
         self.client.call("CONFIG", "SET", "requirepass", "secret")
