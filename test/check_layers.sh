@@ -3,6 +3,8 @@
 #   - a file of a layer includes its own layer and the ones above it in the list, nothing below;
 #   - a tool, which lies beside the layers in src, includes only those that it may use, and nobody includes a tool;
 #   - resp, command, stream and the pipeline know no socket, neither directly nor through a header of ours;
+#   - lines of the log that a client or a bus can cause are limited: only app, which logs what the operator causes, uses
+#     spdlog directly, and the one line of admin/service;
 #   - no file of src or include is longer than 450 lines.
 #
 #   test/check_layers.sh [ROOT]       checks the tree (default: this one); prints every breach
@@ -25,7 +27,8 @@ breach() {
 }
 
 # Of every file: its includes, "line number:header" a line, however they are spaced and quoted; and how long it is.
-declare -A includes=() lengths=()
+# And where it logs without a limit.
+declare -A includes=() lengths=() unlimited=()
 read_files() {
   local kind file line header
   [ $# -gt 0 ] || return 0
@@ -33,6 +36,7 @@ read_files() {
     case $kind in
       include) includes[$file]+="$line:$header"$'\n' ;;
       length) lengths[$file]=$line ;;
+      unlimited) unlimited[$file]+="$line " ;;
     esac
   done < <(awk '
     /^[ \t]*#[ \t]*include[ \t]*[<"]/ {
@@ -41,6 +45,7 @@ read_files() {
       sub(/[>"].*/, "", header)
       print "include\t" FILENAME "\t" FNR "\t" header
     }
+    /spdlog::(trace|debug|info|warn|error|critical|log)\(/ { print "unlimited\t" FILENAME "\t" FNR "\t" }
     { length_of[FILENAME] = FNR }
     END { for (file in length_of) print "length\t" file "\t" length_of[file] "\t" }' "$@")
 }
@@ -132,6 +137,10 @@ check_tree() {
     fi
     check_order "$file" "$layer"
     case $file in
+      */base/log* | src/app/* | src/admin/service.cpp) ;;
+      *) [ -z "${unlimited[$file]:-}" ] || breach "$file:${unlimited[$file]%% *}: logs without a limit; use base::info_limited() and its kin" ;;
+    esac
+    case $file in
       src/resp/* | src/command/* | src/stream/* | src/backend/pipeline* | include/dualbus/resp/* | include/dualbus/command/* | \
         include/dualbus/stream/* | include/dualbus/backend/pipeline*)
         check_no_socket "$file"
@@ -199,6 +208,8 @@ self_test() {
   expect 'a poller in the pipeline' 'src/backend/pipeline.cpp:2: must not know sockets'
   echo '#include <dualbus/base/socket.hpp>' >>"$scratch/tree/include/dualbus/base/text.hpp"
   expect 'a socket through two headers' 'src/backend/pipeline.cpp -> include/dualbus/resp/parser.hpp -> include/dualbus/base/text.hpp:2'
+  echo '  spdlog::warn("x");' >>"$scratch/tree/src/session/session.cpp"
+  expect 'a line of the log without a limit' 'src/session/session.cpp:2: logs without a limit'
   seq $((longest + 1)) | sed 's|^|// |' >"$scratch/tree/src/session/long.cpp"
   expect 'a long file' "src/session/long.cpp: $((longest + 1)) lines"
   rm -rf "$scratch/tree/src" "$scratch/tree/include" && mkdir "$scratch/tree/src" "$scratch/tree/include"

@@ -273,8 +273,9 @@ drain_check::heal_result drain_check::heal_on(command::bus_index bus, const std:
   // Unknown: it stays. Its authority had it a moment ago, and what was read with it must not be lost.
   if (after.value_or(true)) {
     ++healed_;
-    spdlog::info("bus {}: created group '{}' of stream '{}', which draining bus {} has", name_of(bus),
-                 printable_name(group), printable_name(key), name_of(bus_));
+    base::info_limited({name_of(bus), 100},
+                       "bus {}: created group '{}' of stream '{}', which draining bus {} has", name_of(bus),
+                       base::in_log(group), base::in_log(key), name_of(bus_));
     return heal_result::there;
   }
   request_batch destroy;

@@ -146,16 +146,18 @@ class drain_monitor::worker {
     if (now == before && status.checks + status.failures > 1) return;
     switch (now) {
       case drain_verdict::drained:
-        spdlog::info("bus {} is drained: every group of its {} streams has read and acknowledged everything",
-                     name, status.report->streams());
+        base::info_limited(
+            name, "bus {} is drained: every group of its {} streams has read and acknowledged everything",
+            name, status.report->streams());
         break;
       case drain_verdict::held:
-        spdlog::info("bus {} is not drained: {} of {} streams are; /drain on the admin listener says why",
-                     name, status.report->streams_drained(), status.report->streams());
+        base::info_limited(
+            name, "bus {} is not drained: {} of {} streams are; /drain on the admin listener says why", name,
+            status.report->streams_drained(), status.report->streams());
         break;
       case drain_verdict::unknown:
-        spdlog::warn("bus {}: whether it is drained is not known: {}", name,
-                     status.errors.empty() ? "" : status.errors.begin()->second);
+        base::warn_limited(name, "bus {}: whether it is drained is not known: {}", name,
+                           status.errors.empty() ? "" : base::in_log(status.errors.begin()->second, 300));
         break;
     }
   }

@@ -124,13 +124,12 @@ class http_server::loop {
   }
 
   asio::awaitable<void> accept_all() {
-    base::log_limiter failures(std::chrono::seconds(10));
     while (!stopping_) {
       auto [error, socket] = co_await acceptor_.async_accept(as_result);
       if (stopping_) break;
       if (error == asio::error::connection_aborted) continue;  // the peer was gone already
       if (error) {
-        if (failures.allow(base::clock::now())) spdlog::warn("admin: cannot accept: {}", error.message());
+        base::warn_limited({}, "admin: cannot accept: {}", error.message());
         accept_timer_.expires_after(accept_pause);
         co_await accept_timer_.async_wait(as_result);
         continue;
@@ -139,7 +138,7 @@ class http_server::loop {
       const auto peer = connections_.emplace(connections_.end(), std::move(socket));
       ++open_;
       asio::co_spawn(io_, serve(peer), [this, peer](std::exception_ptr failure) {
-        if (failure) spdlog::error("admin: a connection ended by an exception");
+        if (failure) base::error_limited({}, "admin: a connection ended by an exception");
         if (!peer->evicted) --open_;
         connections_.erase(peer);
       });
@@ -222,7 +221,7 @@ class http_server::loop {
     try {
       return make_response(page->make(), request.version());
     } catch (const std::exception& e) {
-      spdlog::error("admin: {}: {}", page->path, e.what());
+      base::error_limited({}, "admin: {}: {}", page->path, base::in_log(e.what(), 200));
       return make_response(text(500, "internal error\n"), request.version());
     }
   }

@@ -1,4 +1,5 @@
 #include <dualbus/admin/info_parser.hpp>
+#include <dualbus/base/printable.hpp>
 
 #include <charconv>
 #include <cmath>
@@ -142,34 +143,6 @@ void parse_line(redis_info& info, std::string_view name, std::string_view value)
   if (name == "rdb_last_bgsave_status") info.rdb_last_save_ok = value == "ok";
 }
 
-// The length of the UTF-8 sequence at the start of `text`; 0 if there is none, or one for a control
-// character.
-std::size_t printable_sequence(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char first = byte(0);
-  if (first < 0x80) return first >= 0x20 && first != 0x7f ? 1 : 0;
-  std::size_t length = 0;
-  unsigned char lowest = 0x80,
-                highest = 0xbf;  // of the second byte; narrower ones shut out what UTF-8 forbids
-  if (first >= 0xc2 && first <= 0xdf) {
-    length = 2;
-    if (first == 0xc2) lowest = 0xa0;  // below: C1 controls
-  } else if (first >= 0xe0 && first <= 0xef) {
-    length = 3;
-    if (first == 0xe0) lowest = 0xa0;   // overlong
-    if (first == 0xed) highest = 0x9f;  // surrogates
-  } else if (first >= 0xf0 && first <= 0xf4) {
-    length = 4;
-    if (first == 0xf0) lowest = 0x90;   // overlong
-    if (first == 0xf4) highest = 0x8f;  // above U+10FFFF
-  }
-  if (length == 0 || text.size() < length || byte(1) < lowest || byte(1) > highest) return 0;
-  for (std::size_t i = 2; i < length; ++i) {
-    if (byte(i) < 0x80 || byte(i) > 0xbf) return 0;
-  }
-  return length;
-}
-
 }  // namespace
 
 std::string printable_name(std::string_view text) {
@@ -178,7 +151,7 @@ std::string printable_name(std::string_view text) {
   std::string result;
   std::size_t cut = 0;  // the longest prefix that leaves room for the mark
   while (!text.empty()) {
-    const std::size_t length = printable_sequence(text);
+    const std::size_t length = base::printable_sequence(text);
     if (result.size() + (length ? length : escape_bytes) > redis_info::max_name_bytes) {
       result.resize(cut);
       return result.append(mark);

@@ -102,7 +102,9 @@ class info_poller::bus_poller {
 
   void note_failure(const std::string& reason) {
     // One line when it goes away, not one per attempt.
-    if (!reported_down_) spdlog::warn("bus {} ({}): {}", name_, bus_.endpoint, printable_name(reason));
+    if (!reported_down_) {
+      base::warn_limited(name_, "bus {} ({}): {}", name_, bus_.endpoint, base::in_log(reason, 200));
+    }
     reported_down_ = true;
     const std::scoped_lock lock(mutex_);
     status_.up = false;
@@ -113,17 +115,19 @@ class info_poller::bus_poller {
 
   void note_answer(redis_info info, base::time_point now) {
     if (reported_down_ || !reported_up_) {
-      spdlog::info("bus {} ({}): {} answers INFO", name_, bus_.endpoint, info.software());
+      base::info_limited(name_, "bus {} ({}): {} answers INFO", name_, bus_.endpoint,
+                         base::in_log(info.software()));
     }
     reported_down_ = false;
     reported_up_ = true;
     const std::string evicting = info.evicts_streams() ? info.maxmemory_policy : std::string();
     if (evicting != reported_policy_) {
       if (evicting.empty()) {
-        spdlog::info("bus {}: Redis does not evict whole streams any more", name_);
+        base::info_limited(name_, "bus {}: Redis does not evict whole streams any more", name_);
       } else {
-        spdlog::warn("bus {}: maxmemory-policy {} with maxmemory {:.0f} can evict a whole stream", name_,
-                     evicting, info.maxmemory.value_or(0));
+        base::warn_limited(name_,
+                           "bus {}: maxmemory-policy {} with maxmemory {:.0f} can evict a whole stream",
+                           name_, base::in_log(evicting), info.maxmemory.value_or(0));
       }
       reported_policy_ = evicting;
     }

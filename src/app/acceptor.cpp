@@ -1,4 +1,5 @@
 #include <dualbus/app/acceptor.hpp>
+#include <dualbus/base/log.hpp>
 
 #include <cerrno>
 #include <cstring>
@@ -14,11 +15,7 @@ constexpr std::chrono::milliseconds rest{100};
 }  // namespace
 
 acceptor::acceptor(session::worker_context& context, base::unique_fd listener, bool tcp, bool shared)
-    : context_(context),
-      listener_(std::move(listener)),
-      tcp_(tcp),
-      shared_(shared),
-      log_(std::chrono::seconds(1)) {
+    : context_(context), listener_(std::move(listener)), tcp_(tcp), shared_(shared) {
   watch();
 }
 
@@ -43,7 +40,7 @@ void acceptor::on_readable() {
     }
     if (errno == EAGAIN || errno == EWOULDBLOCK) return;
     if (errno == EINTR || errno == ECONNABORTED) continue;
-    if (log_.allow(context_.now)) spdlog::error("cannot accept clients: {}", std::strerror(errno));
+    base::error_limited({}, "cannot accept clients: {}", std::strerror(errno));
     resting_ = true;
     rest_until_ = context_.now + rest;
     context_.poller.remove(listener_.get(), *this);

@@ -5,6 +5,7 @@
 #include <dualbus/config/loader.hpp>
 #include <dualbus/config/reference.hpp>
 
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -18,6 +19,9 @@
 namespace {
 
 using dualbus::config::load_result;
+
+// Standard error may be a pipe that nobody reads; the daemon ends all the same.
+constexpr std::chrono::seconds last_words_time{1};
 
 int check(const std::string& path) {
   const load_result loaded = dualbus::config::load(path);
@@ -86,6 +90,10 @@ int main(int argc, char** argv) {
   }
   if (check_only->count() > 0) return check(to_check.empty() ? path : to_check);
 
+  std::signal(SIGPIPE, SIG_IGN);
+  const struct last_words {
+    ~last_words() { dualbus::base::flush_log(last_words_time); }
+  } flush_at_the_end;
   try {
     dualbus::base::init_log("info");
     const load_result loaded = dualbus::config::load(path);
@@ -93,7 +101,6 @@ int main(int argc, char** argv) {
     for (const std::string& mistake : loaded.mistakes) spdlog::error("{}", mistake);
     if (!loaded.value) return 1;
     dualbus::base::set_log_level(loaded.value->log_level);
-    std::signal(SIGPIPE, SIG_IGN);
     spdlog::info("dualbusd {} starting, configuration {}", dualbus::base::version, path);
     dualbus::app::server server(loaded.value);
     serve(server, path);

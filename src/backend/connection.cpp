@@ -1,4 +1,5 @@
 #include <dualbus/backend/connection.hpp>
+#include <dualbus/base/log.hpp>
 #include <dualbus/base/socket.hpp>
 #include <dualbus/resp/reply_reader.hpp>
 
@@ -180,8 +181,9 @@ void connection::up(base::time_point now) {
   up_since_ = now;
   last_error_.clear();
   ++metrics_.connects;
-  spdlog::info("bus '{}': connected to {} (RESP{}, {} {})", bus_name_, target_.endpoint,
-               static_cast<int>(version_), identity_.title(), identity_.known() ? identity_.version : "?");
+  base::info_limited(bus_name_, "bus '{}': connected to {} (RESP{}, {} {})", bus_name_, target_.endpoint,
+                     static_cast<int>(version_), identity_.title(),
+                     identity_.known() ? identity_.version : "?");
   requests_.on_connected();
   flush(now);
 }
@@ -215,8 +217,9 @@ void connection::fail(const std::string& why, base::time_point now) {
     next_attempt_ = now + delay;
     // The same failure again and again is one event.
     if (was_up || why != last_error_) {
-      spdlog::warn("bus '{}': {}: {}; {} requests were in flight, {} wait; reconnecting", bus_name_,
-                   target_.endpoint, why, requests_.in_flight(), requests_.waiting());
+      base::warn_limited(bus_name_ + why,
+                         "bus '{}': {}: {}; {} requests were in flight, {} wait; reconnecting", bus_name_,
+                         target_.endpoint, why, requests_.in_flight(), requests_.waiting());
     }
     last_error_ = why;
   }

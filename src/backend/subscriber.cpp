@@ -1,4 +1,5 @@
 #include <dualbus/backend/subscriber.hpp>
+#include <dualbus/base/log.hpp>
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/resp/reply_reader.hpp>
 
@@ -99,7 +100,8 @@ void subscriber::read_reply(std::string_view reply) {
   const resp::reply_value value = resp::reply_reader(reply).next();
   if (value.is_error()) {
     if (!std::exchange(refused_, true)) {
-      spdlog::warn("bus '{}' refuses a subscription: {}", environment_.name, value.text);
+      base::warn_limited(environment_.name, "bus '{}' refuses a subscription: {}", environment_.name,
+                         base::in_log(value.text, 200));
     }
     return;
   }

@@ -1,4 +1,5 @@
 #include <dualbus/backend/watcher.hpp>
+#include <dualbus/base/log.hpp>
 #include <dualbus/resp/reply_reader.hpp>
 
 #include <utility>
@@ -121,9 +122,10 @@ void watcher::on_reply(std::uint32_t what, const reply_view& reply) {
     case tracking:
       if (reply.is_error()) {
         if (!std::exchange(refused_, true)) {
-          spdlog::warn(
+          base::warn_limited(
+              environment_.name,
               "bus '{}': CLIENT TRACKING is refused ({}): readers that wait ask it every few milliseconds",
-              environment_.name, reply.bytes.substr(1, reply.bytes.size() - 3));
+              environment_.name, base::in_log(reply.bytes.substr(1, reply.bytes.size() - 3), 200));
         }
         return;
       }

@@ -1,3 +1,4 @@
+#include <dualbus/base/log.hpp>
 #include <dualbus/session/authorization.hpp>
 #include <dualbus/session/session.hpp>
 #include <dualbus/session/traffic_gate.hpp>
@@ -12,12 +13,10 @@ namespace {
 
 void note_failure(worker_context& context, const session& client, std::string_view name) {
   ++context.metrics.authentication_failures;
-  if (!context.client_log.allow(context.now)) return;
   // Whatever is no user's name may be a password in the wrong place.
   const bool known = name == default_user || context.access().find(name) != nullptr;
-  spdlog::warn("client {} {}: log-in as {} failed ({} similar lines left out)", client.id(),
-               client.peer_address(), known ? "'" + std::string(name) + "'" : "an unknown user",
-               context.client_log.suppressed());
+  base::warn_limited({}, "client {} {}: log-in as {} failed", client.id(), client.peer_address(),
+                     known ? "'" + base::in_log(name) + "'" : "an unknown user");
 }
 
 // False: it has been refused.

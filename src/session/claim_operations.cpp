@@ -35,9 +35,10 @@ class claiming_operation : public group_operation {
 
  protected:
   void log_unanswered(const part& bad) const {
-    spdlog::error("stream '{}': entries were claimed, but bus '{}' failed: {}", key_.substr(0, 100),
-                  context_.bus_name(bad.bus),
-                  bad.failed ? failure_text(context_, bad.bus, *bad.failed) : bad.reply.substr(1, 200));
+    base::error_limited(
+        context_.bus_name(bad.bus), "stream '{}': entries were claimed, but bus '{}' failed: {}",
+        base::in_log(key_), context_.bus_name(bad.bus),
+        base::in_log(bad.failed ? failure_text(context_, bad.bus, *bad.failed) : bad.reply.substr(1), 200));
   }
 
   /// When nothing was claimed and nobody who would know was asked: whether the group exists. If not, that has

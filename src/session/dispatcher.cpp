@@ -1,3 +1,4 @@
+#include <dualbus/base/log.hpp>
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/command/command_table.hpp>
 #include <dualbus/command/key_positions.hpp>
@@ -211,10 +212,8 @@ bool dispatch(worker_context& context, session& client, request what) {
   const int index = command::find_command(what.args[0]);
   if (index < 0) {
     if (is_http(what.args[0])) {
-      if (context.client_log.allow(context.now)) {
-        spdlog::warn("client {} {}: possible cross-protocol attack: HTTP on the RESP port; closing",
-                     client.id(), client.peer_address());
-      }
+      base::warn_limited({}, "client {} {}: possible cross-protocol attack: HTTP on the RESP port; closing",
+                         client.id(), client.peer_address());
       client.close(metrics::close_reason::protocol_error);
     } else {
       spoil_transaction(client, nullptr);

@@ -24,11 +24,12 @@ inline command::bus_index bus_of_id(worker_context& context, stream::client_id i
 inline void note_omitted(worker_context& context, command::bus_index bus, std::string_view key,
                          std::size_t count) {
   context.metrics.buses[bus].entries_omitted += count;
-  if (count == 0 || !context.client_log.allow(context.now)) return;
-  spdlog::error(
+  if (count == 0) return;
+  base::error_limited(
+      context.bus_name(bus),
       "stream '{}': {} entries of bus '{}' are left out of a reply: their IDs were not made by Redis's "
       "clock and have no client form",
-      key.substr(0, 100), count, context.bus_name(bus));
+      base::in_log(key), count, context.bus_name(bus));
 }
 
 /// What Redis 8.2 and later take to say what becomes of groups' references to deleted entries.

@@ -125,8 +125,9 @@ class group_command_operation final : public group_operation {
             lost_race = true;
             continue;
           }
-          spdlog::warn("group '{}' of stream '{}' was there already on bus '{}' and keeps its position",
-                       what_.group.substr(0, 100), what_.key.substr(0, 100), context_.bus_name(p.bus));
+          base::warn_limited({},
+                             "group '{}' of stream '{}' was there already on bus '{}' and keeps its position",
+                             base::in_log(what_.group), base::in_log(what_.key), context_.bus_name(p.bus));
         }
       }
       if (lost_race) co_return answer_busy();

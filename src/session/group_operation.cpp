@@ -11,7 +11,8 @@ namespace {
 
 using command::bus_index;
 
-constexpr std::size_t longest_name_logged = 100;
+// Groups of a fleet that comes up for the first time.
+constexpr unsigned groups_logged = 100;
 
 }  // namespace
 
@@ -108,9 +109,9 @@ base::task<group_operation::healing> group_operation::heal(std::string_view key,
   }
   for (const bus_index bus : created) {
     ++context_.metrics.buses[bus].groups_healed;
-    spdlog::info("group '{}' of stream '{}' was missing on bus '{}' and has been created there",
-                 group.substr(0, longest_name_logged), key.substr(0, longest_name_logged),
-                 context_.bus_name(bus));
+    base::info_limited({{}, groups_logged},
+                       "group '{}' of stream '{}' was missing on bus '{}' and has been created there",
+                       base::in_log(group), base::in_log(key), context_.bus_name(bus));
   }
   co_return healing{true, std::nullopt};
 }
@@ -147,8 +148,9 @@ base::task<std::optional<gather_operation::part>> group_operation::create_missin
     }
     if (problem) co_return problem;
   }
-  spdlog::info("group '{}' of stream '{}' did not exist and has been created at {}",
-               group.substr(0, longest_name_logged), key.substr(0, longest_name_logged), start);
+  base::info_limited({{}, groups_logged},
+                     "group '{}' of stream '{}' did not exist and has been created at {}",
+                     base::in_log(group), base::in_log(key), start);
   context_.parking().groups_changed(key);
   co_return std::nullopt;
 }
@@ -180,9 +182,8 @@ base::task<> group_operation::undo(std::string_view key, std::string_view group,
     send(*bus, destroy);
     const parts all = co_await round();
     if (all[0].is_error()) {
-      spdlog::warn("group '{}' of stream '{}' was destroyed, but may be left on bus '{}'",
-                   group.substr(0, longest_name_logged), key.substr(0, longest_name_logged),
-                   context_.bus_name(*bus));
+      base::warn_limited({}, "group '{}' of stream '{}' was destroyed, but may be left on bus '{}'",
+                         base::in_log(group), base::in_log(key), context_.bus_name(*bus));
     }
   }
 }

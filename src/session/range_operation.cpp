@@ -1,3 +1,4 @@
+#include <dualbus/base/log.hpp>
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/resp/reply_reader.hpp>
 #include <dualbus/session/dispatcher.hpp>
@@ -111,11 +112,12 @@ class range_operation final : public gather_operation {
 
   void report_omitted(std::size_t count) {
     for (const bus_index bus : asked_) context_.metrics.buses[bus].entries_omitted += omitted_on_[bus];
-    if (count == 0 || !context_.client_log.allow(context_.now)) return;
-    spdlog::error(
+    if (count == 0) return;
+    base::error_limited(
+        {},
         "stream '{}': {} entries left out of a range: their IDs were not made by Redis's clock and have no "
         "client form",
-        key_.substr(0, 100), count);
+        base::in_log(key_), count);
   }
 
   void answer_nothing(const parts& all) {

@@ -1,3 +1,4 @@
+#include <dualbus/base/log.hpp>
 #include <dualbus/session/dispatcher.hpp>
 #include <dualbus/session/session.hpp>
 #include <dualbus/session/transaction.hpp>
@@ -108,10 +109,7 @@ bool session::process_one() {
       break;
   }
   if (!fault.empty()) {
-    if (context_.client_log.allow(context_.now)) {
-      spdlog::warn("client {} {}: {}; closing ({} similar lines left out)", id_, peer_address(), fault,
-                   context_.client_log.suppressed());
-    }
+    base::warn_limited({}, "client {} {}: {}; closing", id_, peer_address(), base::in_log(fault));
     refuse(no_command, "ERR " + std::string(fault));
     close_after_replies(metrics::close_reason::protocol_error);
     buffer.consume(buffer.size());

@@ -1,3 +1,4 @@
+#include <dualbus/base/log.hpp>
 #include <dualbus/session/session.hpp>
 #include <dualbus/session/worker_context.hpp>
 
@@ -35,11 +36,9 @@ void session::close_beyond_limits() {
   const std::size_t most = subscribed_ ? limits.pubsub_output_buffer : limits.client_output_buffer;
   const std::size_t waiting = out_.size() + stashed_bytes_;
   if (waiting <= most && kept_bytes_ <= most_kept()) return;
-  if (context_.client_log.allow(context_.now)) {
-    spdlog::warn(
-        "client {} {}: {} bytes of replies wait to be read and {} to be merged, more than {}; closing", id_,
-        peer_address(), waiting, kept_bytes_, subscribed_ ? "pubsub_output_buffer" : "client_output_buffer");
-  }
+  base::warn_limited(
+      {}, "client {} {}: {} bytes of replies wait to be read and {} to be merged, more than {}; closing", id_,
+      peer_address(), waiting, kept_bytes_, subscribed_ ? "pubsub_output_buffer" : "client_output_buffer");
   if (subscribed_) ++context_.metrics.pubsub_cut_off;
   close(metrics::close_reason::output_limit);
 }

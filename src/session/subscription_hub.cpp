@@ -1,3 +1,4 @@
+#include <dualbus/base/log.hpp>
 #include <dualbus/session/session.hpp>
 #include <dualbus/session/subscription_hub.hpp>
 #include <dualbus/session/worker_context.hpp>
@@ -104,7 +105,8 @@ void subscription_hub::on_subscriber_down(bus_index bus) {
     context_.daemon.subscriptions.count_connection(k, name, bus, -1);
   });
   ++context_.metrics.buses[bus].pubsub_interruptions;
-  spdlog::warn(
+  base::warn_limited(
+      context_.bus_name(bus),
       "bus '{}': the connection for Pub/Sub is lost: {} clients miss what is published there until it is "
       "back",
       context_.bus_name(bus), table_.clients());

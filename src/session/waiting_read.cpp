@@ -1,3 +1,4 @@
+#include <dualbus/base/log.hpp>
 #include <dualbus/resp/reply_reader.hpp>
 #include <dualbus/session/session.hpp>
 #include <dualbus/session/waiting_read.hpp>
@@ -29,11 +30,12 @@ std::size_t waiting_read::add_entries(key_read& key, command::bus_index bus, std
   const std::size_t count =
       is_whole(key) ? key.found.add_as_is(reader) : key.found.add(reader, context_.slot_of(bus));
   context_.metrics.buses[bus].entries_omitted += key.found.omitted() - omitted;
-  if (key.found.omitted() > omitted && context_.client_log.allow(context_.now)) {
-    spdlog::error(
+  if (key.found.omitted() > omitted) {
+    base::error_limited(
+        context_.bus_name(bus),
         "stream '{}' on bus '{}': {} entries left out: their IDs were not made by Redis's clock and have no "
         "client form",
-        key.name.substr(0, 100), context_.bus_name(bus), key.found.omitted() - omitted);
+        base::in_log(key.name), context_.bus_name(bus), key.found.omitted() - omitted);
   }
   return count;
 }

@@ -1,3 +1,4 @@
+#include <dualbus/base/log.hpp>
 #include <dualbus/base/socket.hpp>
 #include <dualbus/session/session.hpp>
 #include <dualbus/session/slow_log.hpp>
@@ -21,7 +22,6 @@ constexpr std::size_t spare_bus_chunks = 64;
 constexpr std::size_t spare_partials = 64;
 constexpr std::size_t spare_partial_bytes = std::size_t{64} << 10;
 constexpr std::chrono::seconds client_check_interval{1};
-constexpr std::chrono::seconds log_interval{1};
 
 std::vector<int> slots_of(const config::configuration& c) {
   std::vector<int> slots;
@@ -36,7 +36,6 @@ worker_context::worker_context(boost::asio::io_context& io, std::shared_ptr<cons
     : client_chunks(client_chunk_bytes, spare_client_chunks),
       bus_chunks(bus_chunk_bytes, spare_bus_chunks),
       engines(c->engines.max_names),
-      client_log(log_interval),
       daemon(state),
       ask_all(std::move(ask)),
       slow(std::make_unique<slow_log>()),
@@ -174,7 +173,7 @@ void worker_context::accept(base::unique_fd fd, bool tcp) {
     ++metrics.clients_rejected;
     constexpr std::string_view text = "-ERR max number of clients reached\r\n";
     (void)!::send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (client_log.allow(now)) spdlog::warn("a client was refused: {} clients are the most", most);
+    base::warn_limited({}, "a client was refused: {} clients are the most", most);
     return;
   }
   if (tcp) {

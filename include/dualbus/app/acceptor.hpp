@@ -1,7 +1,6 @@
 #pragma once
 
 #include <dualbus/base/clock.hpp>
-#include <dualbus/base/log.hpp>
 #include <dualbus/base/poller.hpp>
 #include <dualbus/session/worker_context.hpp>
 
@@ -30,7 +29,6 @@ class acceptor final : public base::io_handler {
   const bool tcp_, shared_;
   bool resting_ = false;
   base::time_point rest_until_{};
-  base::log_limiter log_;
 };
 
 }  // namespace dualbus::app

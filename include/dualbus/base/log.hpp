@@ -4,29 +4,71 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include <spdlog/spdlog.h>
 
+// The log: one line per event, on standard error, so that journald and containers collect it.
+//
+//   spdlog::info(…)        ─────────────────────────────┐
+//                                                       ├─> sink: escapes ──> queue ──> own thread ──> stderr
+//   warn_limited(bus, …) ──> throttle ── passed ────────┘         (bounded, never waits)
+//                               └─ held: counted, and said later: "(and 4812 more like it)"
+//
+// Logging never waits for standard error: lines that it does not take are counted, and the log says how many
+// once it takes lines again. A line whose cause is a client or a bus goes through a function that ends in
+// _limited; only what the operator causes, such as start and reload, uses spdlog directly. Names and other
+// people's words go through in_log(); the sink escapes control characters as well, so that nobody can forge a
+// line.
 namespace dualbus::base {
 
-/// Sends the default spdlog logger to standard error, one line per event, so that journald and containers
-/// collect it. Levels: trace, debug, info, warning, error, off.
+/// Sends the default spdlog logger to standard error. Levels: trace, debug, info, warning, error, off.
 void init_log(const std::string& level);
 void set_log_level(const std::string& level);
+/// Says what the limits still hold back, and waits until everything is written, but not longer than
+/// `longest`. Before the process ends.
+void flush_log(duration longest);
 
-/// Lets one line per interval through for an event that can repeat fast, and says how many it held back.
-class log_limiter {
- public:
-  explicit log_limiter(duration interval) : interval_(interval) {}
-
-  /// True if this event may be logged; `suppressed()` then counts those dropped since the last one.
-  bool allow(time_point now);
-  std::uint64_t suppressed() const { return reported_; }
-
- private:
-  duration interval_;
-  time_point next_{};
-  std::uint64_t dropped_ = 0, reported_ = 0;
+/// Lines of this process that are missing in the log.
+struct log_losses {
+  std::uint64_t unwritten = 0;  ///< standard error did not take them
+  std::uint64_t limited = 0;    ///< left out by a limit, and counted in another line
 };
+log_losses lost_log_lines();
+
+/// Somebody else's words as the log shows them: what is not printable, `'` and `\` are escaped, and what is
+/// longer than `longest` bytes is cut.
+std::string in_log(std::string_view words, std::size_t longest = 100);
+
+/// What a limit is for: lines of one call with one `text` are limited together. Few: the name of a bus,
+/// perhaps with the reason; never a client's words.
+struct log_subject {
+  log_subject(std::string_view t = {}, unsigned b = 5) : text(t), burst(b) {}  // NOLINT: strings are subjects
+  log_subject(const std::string& t) : text(t) {}                               // NOLINT
+  log_subject(const char* t) : text(t) {}                                      // NOLINT
+  std::string_view text;
+  unsigned burst = 5;  ///< lines in a row before the limit begins; then there is one in ten seconds
+};
+
+/// For the functions below. `call` tells one call from another.
+void log_limited(spdlog::level::level_enum level, const void* call, const log_subject& subject,
+                 std::string line);
+
+template <typename... Args>
+void info_limited(const log_subject& subject, spdlog::format_string_t<Args...> text, Args&&... args) {
+  const fmt::string_view format = text;
+  log_limited(spdlog::level::info, format.data(), subject, fmt::format(text, std::forward<Args>(args)...));
+}
+template <typename... Args>
+void warn_limited(const log_subject& subject, spdlog::format_string_t<Args...> text, Args&&... args) {
+  const fmt::string_view format = text;
+  log_limited(spdlog::level::warn, format.data(), subject, fmt::format(text, std::forward<Args>(args)...));
+}
+template <typename... Args>
+void error_limited(const log_subject& subject, spdlog::format_string_t<Args...> text, Args&&... args) {
+  const fmt::string_view format = text;
+  log_limited(spdlog::level::err, format.data(), subject, fmt::format(text, std::forward<Args>(args)...));
+}
 
 }  // namespace dualbus::base

@@ -156,7 +156,6 @@ class worker_context {
   transaction_stage transactions{*this};
   script_spread scripts{*this};
   client_directory clients;
-  base::log_limiter client_log;  ///< for lines that clients can cause
   daemon_state& daemon;
   const ask_all_function ask_all;
 
