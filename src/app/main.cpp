@@ -8,6 +8,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <functional>
 #include <string>
@@ -19,6 +20,9 @@
 namespace {
 
 using dualbus::config::load_result;
+
+// Programs send them to each other by agreement, and timers send some; left alone, they end a process.
+constexpr int meaningless_signals[] = {SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM};
 
 // Standard error may be a pipe that nobody reads; the daemon ends all the same.
 constexpr std::chrono::seconds last_words_time{1};
@@ -39,6 +43,15 @@ void serve(dualbus::app::server& server, const std::string& path) {
   boost::asio::signal_set stop_signals(io, SIGTERM, SIGINT);
   boost::asio::signal_set reload_signals(io, SIGHUP);
   server.start();
+  // They mean nothing to the daemon, and shall not end it.
+  boost::asio::signal_set other_signals(io);
+  for (const int signal : meaningless_signals) other_signals.add(signal);
+  std::function<void(const boost::system::error_code&, int)> on_other = [&](const auto& error, int signal) {
+    if (error) return;
+    dualbus::base::info_limited({}, "signal {} means nothing to dualbusd: ignored", sigabbrev_np(signal));
+    other_signals.async_wait(on_other);
+  };
+  other_signals.async_wait(on_other);
   std::function<void(const boost::system::error_code&, int)> on_reload = [&](const auto& error, int) {
     if (error) return;
     server.reload(path);
@@ -55,6 +68,7 @@ void serve(dualbus::app::server& server, const std::string& path) {
   sigset_t told;
   sigemptyset(&told);
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&told, signal);
+  for (const int signal : meaningless_signals) sigaddset(&told, signal);
   pthread_sigmask(SIG_BLOCK, &told, nullptr);
 }
 
@@ -91,6 +105,7 @@ int main(int argc, char** argv) {
   if (check_only->count() > 0) return check(to_check.empty() ? path : to_check);
 
   std::signal(SIGPIPE, SIG_IGN);
+  for (const int signal : meaningless_signals) std::signal(signal, SIG_IGN);
   const struct last_words {
     ~last_words() { dualbus::base::flush_log(last_words_time); }
   } flush_at_the_end;
