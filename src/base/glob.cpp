@@ -1,7 +1,9 @@
 #include <dualbus/base/glob.hpp>
 #include <dualbus/base/numbers.hpp>
 
+#include <bitset>
 #include <utility>
+#include <vector>
 
 namespace dualbus::base {
 namespace {
@@ -42,7 +44,54 @@ bool match_one(std::string_view pattern, std::size_t& p, char c, bool ignore_cas
   return fold(pattern[p++]) == c;
 }
 
+// What one element of a pattern may stand for: a set of characters, or `*`.
+struct element {
+  bool star = false;
+  std::bitset<256> set;
+};
+
+std::vector<element> elements_of(std::string_view pattern) {
+  std::vector<element> elements;
+  for (std::size_t p = 0; p < pattern.size();) {
+    element next;
+    if (pattern[p] == '*') {
+      next.star = true;
+      ++p;
+    } else {
+      std::size_t behind = p;
+      for (int c = 0; c < 256; ++c) {
+        std::size_t at = p;
+        next.set[static_cast<std::size_t>(c)] = match_one(pattern, at, static_cast<char>(c), false);
+        behind = at;
+      }
+      p = behind;
+    }
+    elements.push_back(next);
+  }
+  return elements;
+}
+
 }  // namespace
+
+bool glob_covers(std::string_view wide, std::string_view narrow) {
+  if (!is_glob(narrow)) return glob_match(wide, narrow);
+  if (!is_glob(wide)) return false;
+  // The narrow pattern is matched like a text whose characters are its elements. covered[n]: the elements of
+  // `wide` so far cover the first n of `narrow`.
+  const std::vector<element> of_wide = elements_of(wide), of_narrow = elements_of(narrow);
+  std::vector<bool> covered(of_narrow.size() + 1);
+  covered[0] = true;
+  for (const element& w : of_wide) {
+    std::vector<bool> next(covered.size());
+    if (w.star) next[0] = covered[0];
+    for (std::size_t n = 0; n < of_narrow.size(); ++n) {
+      const element& one = of_narrow[n];
+      next[n + 1] = w.star ? covered[n + 1] || next[n] : covered[n] && !one.star && (one.set & ~w.set).none();
+    }
+    covered = std::move(next);
+  }
+  return covered.back();
+}
 
 bool glob_match(std::string_view pattern, std::string_view text, bool ignore_case) {
   // Only the last '*' ever needs another try, so this is a loop and not Redis's recursion.

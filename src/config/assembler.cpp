@@ -42,6 +42,7 @@ void assembler::run() {
   if (buses.empty()) return;
   resolve_default_buses_and_anchor();
   resolve_types();
+  check_group_rules();
   resolve_rules("routing.keys", "keys", draft_.keys, config_.routing.keys);
   resolve_rules("routing.channels", "channels", draft_.channels, config_.routing.channels);
 }
@@ -254,6 +255,10 @@ void assembler::resolve_types() {
   };
   std::unordered_map<std::string, place_of_name> known;
   std::vector<command::match_rule> globs;
+  const auto before = [&globs](const std::string& name) {  // a pattern that leaves nothing for this one
+    return std::find_if(globs.begin(), globs.end(),
+                        [&](const command::match_rule& glob) { return base::glob_covers(glob.match, name); });
+  };
   for (const draft::type_list& list : draft_.types) {
     const std::string path = "routing.types." + list.bus;
     const auto bus = bus_called(list.bus, path, at_.where(path));
@@ -269,6 +274,10 @@ void assembler::resolve_types() {
         mistake(element, quoted(name) + " is listed for " + quoted(first->second.bus) + " already, on line " +
                              std::to_string(first->second.at.line));
       } else if (bus) {
+        if (const auto wider = before(name); base::is_glob(name) && wider != globs.end()) {
+          warning(element, quoted(name) + " is never reached: " + quoted(wider->match) +
+                               " stands before it and matches the same types");
+        }
         (base::is_glob(name) ? globs : config_.routing.types).push_back({name, *bus});
       }
     }
@@ -276,22 +285,38 @@ void assembler::resolve_types() {
   config_.routing.types.insert(config_.routing.types.end(), globs.begin(), globs.end());
 }
 
+void assembler::check_group_rules() {
+  const auto& rules = config_.missing_group.rules;
+  for (auto rule = rules.begin(); rule != rules.end(); ++rule) {
+    const auto wider = std::find_if(rules.begin(), rule, [&](const missing_group_settings::rule& earlier) {
+      return base::glob_covers(earlier.key, rule->key) && base::glob_covers(earlier.group, rule->group);
+    });
+    if (wider == rule) continue;
+    warning("missing_group.rules[" + std::to_string(rule - rules.begin()) + "]",
+            "is never reached: missing_group.rules[" + std::to_string(wider - rules.begin()) +
+                "] matches the same streams and groups");
+  }
+}
+
 void assembler::resolve_rules(const std::string& list, const std::string& what,
                               const std::vector<draft::key_rule>& rules,
                               std::vector<command::match_rule>& resolved) {
-  std::unordered_map<std::string, std::size_t> known;
-  std::optional<std::size_t> everything;
+  const auto wider_than = [&](std::size_t i) {  // the first rule that leaves nothing for this one
+    const auto end = rules.begin() + static_cast<std::ptrdiff_t>(i);
+    return std::find_if(rules.begin(), end, [&](const draft::key_rule& earlier) {
+      return !earlier.match.empty() && base::glob_covers(earlier.match, rules[i].match);
+    });
+  };
   for (std::size_t i = 0; i < rules.size(); ++i) {
     const draft::key_rule& rule = rules[i];
     const std::string path = list + "[" + std::to_string(i) + "]";
     if (at_.accepted(path + ".match")) {
-      const auto [first, is_new] = known.emplace(rule.match, i);
-      if (everything || !is_new) {
+      const auto wider = static_cast<std::size_t>(wider_than(i) - rules.begin());
+      if (wider < i) {
         warning(path + ".match", quoted(rule.match) + " is never reached: " + list + "[" +
-                                     std::to_string(everything.value_or(first->second)) +
-                                     "] matches the same " + what);
+                                     std::to_string(wider) + "], " + quoted(rules[wider].match) +
+                                     ", matches the same " + what);
       }
-      if (rule.match == "*" && !everything) everything = i;
     }
     if (!at_.accepted(path + ".bus")) continue;
     if (const auto bus = bus_called(rule.bus, path + ".bus", at_.where(path + ".bus"))) {

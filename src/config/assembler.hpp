@@ -48,6 +48,7 @@ class assembler {
   void check_backend();
   void resolve_default_buses_and_anchor();
   void resolve_types();
+  void check_group_rules();
   void resolve_rules(const std::string& list, const std::string& what,
                      const std::vector<draft::key_rule>& rules, std::vector<command::match_rule>& resolved);
 

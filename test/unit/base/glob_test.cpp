@@ -6,6 +6,7 @@
 #include <random>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -28,6 +29,50 @@ TEST(GlobTest, MatchesTheFormsThatRedisDocuments) {
   EXPECT_FALSE(glob_match("\\*", "x"));
   EXPECT_TRUE(glob_match("risk_*", "risk_metric"));
   EXPECT_FALSE(glob_match("risk_*", "market_risk_metric"));
+}
+
+TEST(GlobTest, APatternCoversNarrowerOnes) {
+  const std::pair<const char*, const char*> covering[] = {{"*", "a*"},          {"*", ""},
+                                                          {"md:*", "md:price"}, {"md:*", "md:price:*"},
+                                                          {"md:*", "md:*"},     {"m*:*", "md:x*"},
+                                                          {"a?c", "abc"},       {"a?c", "a[xy]c"},
+                                                          {"a[a-z]*", "ab*"},   {"a[a-z]c", "a[b-d]c"},
+                                                          {"a[^x]c", "abc"},    {"*b*", "a*b*c"},
+                                                          {"a*", "a\\*"},       {"a**", "a*"},
+                                                          {"*?", "*a"},         {"[ab]*", "[a]?*x"},
+                                                          {"a\\*b", "a\\*b"},   {"a*", "a[unclosed"}};
+  for (const auto& [wide, narrow] : covering) EXPECT_TRUE(glob_covers(wide, narrow)) << wide << " " << narrow;
+}
+
+TEST(GlobTest, APatternDoesNotCoverOthers) {
+  const std::pair<const char*, const char*> apart[] = {
+      {"md:*", "m*"}, {"md:*", "*"},      {"a", "a*"},        {"a", "b"},
+      {"a?c", "a*c"}, {"a[b-d]c", "a?c"}, {"a[b-d]c", "aec"}, {"a[^x]c", "a[wx]c"},
+      {"*b*", "a*c"}, {"a\\*b", "a*b"},   {"", "?"},          {"md:?*", "md:*"}};
+  for (const auto& [wide, narrow] : apart) EXPECT_FALSE(glob_covers(wide, narrow)) << wide << " " << narrow;
+}
+
+// Whatever a covered pattern matches, the covering one does.
+TEST(GlobTest, CoveringHoldsForRandomPatternsAndTexts) {
+  std::mt19937 random(7);
+  const auto pick = [&](std::string_view from, std::size_t most) {
+    std::string text;
+    for (std::size_t left = random() % (most + 1); left > 0; --left) text += from[random() % from.size()];
+    return text;
+  };
+  int covering = 0;
+  for (int round = 0; round < 20'000; ++round) {
+    const std::string wide = pick("ab*?[]^-\\", 6), narrow = pick("ab*?[]^-\\", 6);
+    if (!glob_covers(wide, narrow)) continue;
+    ++covering;
+    for (int i = 0; i < 20; ++i) {
+      const std::string text = pick("ab[]^-\\", 5);
+      if (glob_match(narrow, text)) {
+        ASSERT_TRUE(glob_match(wide, text)) << wide << " " << narrow << " " << text;
+      }
+    }
+  }
+  EXPECT_GT(covering, 100);
 }
 
 TEST(GlobTest, AStarMatchesTheEmptyText) {

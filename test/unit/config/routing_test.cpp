@@ -125,16 +125,52 @@ TEST(KeysTest, NeedAMatchAndAKnownBus) {
 }
 
 TEST(KeysTest, RulesThatAreNeverReachedAreWarnedAbout) {
+  EXPECT_THAT(warnings_in(one_bus + "routing:\n"
+                                    "  keys:\n"
+                                    "    - {match: \"a*\", bus: a}\n"
+                                    "    - {match: \"a*\", bus: a}\n"
+                                    "    - {match: \"c:*\", bus: a}\n"
+                                    "    - {match: \"c:old:*\", bus: a}\n"
+                                    "    - {match: \"c*\", bus: a}\n"
+                                    "    - {match: \"c:new\", bus: a}\n"),
+              ElementsAre("f.yaml:6:15: routing.keys[1].match: 'a*' is never reached: routing.keys[0], 'a*', "
+                          "matches the same keys",
+                          "f.yaml:8:15: routing.keys[3].match: 'c:old:*' is never reached: routing.keys[2], "
+                          "'c:*', matches the same keys",
+                          "f.yaml:10:15: routing.keys[5].match: 'c:new' is never reached: routing.keys[2], "
+                          "'c:*', matches the same keys"));
+}
+
+TEST(KeysTest, ChannelRulesThatAreNeverReachedAreWarnedAbout) {
   EXPECT_THAT(
       warnings_in(one_bus + "routing:\n"
-                            "  keys:\n"
-                            "    - {match: \"a*\", bus: a}\n"
-                            "    - {match: \"a*\", bus: a}\n"
+                            "  channels:\n"
                             "    - {match: \"*\", bus: a}\n"
                             "    - {match: \"b\", bus: a}\n"),
-      ElementsAre(
-          "f.yaml:6:15: routing.keys[1].match: 'a*' is never reached: routing.keys[0] matches the same keys",
-          "f.yaml:8:15: routing.keys[3].match: 'b' is never reached: routing.keys[2] matches the same keys"));
+      ElementsAre("f.yaml:6:15: routing.channels[1].match: 'b' is never reached: routing.channels[0], '*', "
+                  "matches the same channels"));
+}
+
+TEST(TypesTest, PatternsThatAreNeverReachedAreWarnedAbout) {
+  // Exact names come first wherever they stand.
+  EXPECT_THAT(
+      warnings_in(two_buses + "routing:\n"
+                              "  default_bus: a\n"
+                              "  types:\n"
+                              "    a: [\"risk_*\", risk_metric]\n"
+                              "    b: [risk_other, \"risk_new_*\", \"r*\"]\n"),
+      ElementsAre("f.yaml:8:20: routing.types.b[1]: 'risk_new_*' is never reached: 'risk_*' stands before it "
+                  "and matches the same types"));
+}
+
+TEST(MissingGroupTest, RulesThatAreNeverReachedAreWarnedAbout) {
+  EXPECT_THAT(warnings_in(one_bus + "missing_group:\n"
+                                    "  rules:\n"
+                                    "    - {key: \"a*\", group: \"g*\", action: create}\n"
+                                    "    - {key: \"ab*\", group: \"h\", action: error}\n"
+                                    "    - {key: \"ab*\", group: \"g1\", action: error}\n"),
+              ElementsAre(testing::HasSubstr("missing_group.rules[2]: is never reached: "
+                                             "missing_group.rules[0] matches the same streams and groups")));
 }
 
 TEST(ChannelsTest, KeepTheirOrderAndAreCheckedLikeKeys) {
