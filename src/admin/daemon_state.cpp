@@ -35,6 +35,9 @@ void add(metrics::bus_metrics& sum, const metrics::bus_metrics& bus) {
 
 void add(metrics::worker_metrics& sum, const metrics::worker_metrics& worker) {
   sum.clients += worker.clients;
+  sum.memory_bytes += worker.memory_bytes;
+  sum.memory_limit_bytes = std::max(sum.memory_limit_bytes, worker.memory_limit_bytes);
+  sum.memory_refusals += worker.memory_refusals;
   sum.clients_accepted += worker.clients_accepted;
   sum.clients_rejected += worker.clients_rejected;
   for (std::size_t i = 0; i < sum.clients_closed.size(); ++i)

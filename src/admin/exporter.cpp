@@ -2,6 +2,7 @@
 #include "process_figures.hpp"
 
 #include <dualbus/admin/exporter.hpp>
+#include <dualbus/base/log.hpp>
 #include <dualbus/base/version.hpp>
 #include <dualbus/command/command_table.hpp>
 
@@ -27,6 +28,9 @@ void add_daemon(family_set& out, const daemon_state& state) {
     const auto reason = static_cast<metrics::close_reason>(i);
     out.add(metric::clients_closed, {metrics::close_reason_name(reason)}, number(all.clients_closed[i]));
   }
+  out.add(metric::memory, {}, number(all.memory_bytes));
+  out.add(metric::memory_limit, {}, number(all.memory_limit_bytes));
+  out.add(metric::memory_refusals, {}, number(all.memory_refusals));
   out.add(metric::client_received_bytes, {}, number(all.received_bytes));
   out.add(metric::client_sent_bytes, {}, number(all.sent_bytes));
   out.add(metric::authentication_failures, {}, number(all.authentication_failures));
@@ -42,6 +46,10 @@ void add_daemon(family_set& out, const daemon_state& state) {
   out.add(metric::pubsub_shard_channels, {}, number(all.pubsub_shard_channels));
   out.add(metric::pubsub_deliveries, {}, number(all.pubsub_deliveries));
   out.add(metric::pubsub_cut_off, {}, number(all.pubsub_cut_off));
+
+  const base::log_losses lost = base::lost_log_lines();
+  out.add(metric::log_lines_dropped, {"limit"}, number(lost.limited));
+  out.add(metric::log_lines_dropped, {"output"}, number(lost.unwritten));
 
   out.add(metric::config_reloads, {"success"}, number(state.reloads.succeeded));
   out.add(metric::config_reloads, {"failure"}, number(state.reloads.failed));

@@ -17,6 +17,9 @@ constexpr metric_description table[] = {
     {metric::clients_accepted, counter, "dualbus_clients_accepted_total", "", "Clients accepted."},
     {metric::clients_rejected, counter, "dualbus_clients_rejected_total", "", "Clients turned away because max_clients were connected."},
     {metric::clients_closed, counter, "dualbus_clients_closed_total", "reason", "Client connections that ended, by reason."},
+    {metric::memory, gauge, "dualbus_memory_bytes", "", "Memory that the daemon holds for its clients."},
+    {metric::memory_limit, gauge, "dualbus_memory_limit_bytes", "", "The most that it may be: limits.memory."},
+    {metric::memory_refusals, counter, "dualbus_memory_refusals_total", "", "Requests refused with OOM because of limits.memory."},
     {metric::client_received_bytes, counter, "dualbus_client_received_bytes_total", "", "Bytes received from clients."},
     {metric::client_sent_bytes, counter, "dualbus_client_sent_bytes_total", "", "Bytes sent to clients."},
     {metric::authentication_failures, counter, "dualbus_authentication_failures_total", "", "Attempts of clients to log in that failed."},
@@ -83,6 +86,7 @@ constexpr metric_description table[] = {
     {metric::drain_check_failures, counter, "dualbus_drain_check_failures_total", "bus", "Checks of the draining bus in which it or another bus failed."},
     {metric::drain_last_check_timestamp, gauge, "dualbus_drain_last_check_timestamp_seconds", "bus", "When the draining bus last answered a check, in Unix time."},
 
+    {metric::log_lines_dropped, counter, "dualbus_log_lines_dropped_total", "reason", "Lines that are missing in the log, by reason."},
     {metric::config_reloads, counter, "dualbus_config_reloads_total", "result", "Reloads of the configuration, by result."},
     {metric::config_last_reload_successful, gauge, "dualbus_config_last_reload_successful", "", "1 if the last reload of the configuration succeeded."},
     {metric::config_last_reload_success_timestamp, gauge, "dualbus_config_last_reload_success_timestamp_seconds", "", "When the configuration was last loaded successfully, in Unix time."},

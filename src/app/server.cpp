@@ -1,5 +1,7 @@
 #include <dualbus/app/server.hpp>
 #include <dualbus/base/log.hpp>
+#include <dualbus/base/memory_limit.hpp>
+#include <dualbus/base/memory_reserve.hpp>
 #include <dualbus/base/socket.hpp>
 #include <dualbus/config/loader.hpp>
 #include <dualbus/config/reload.hpp>
@@ -20,6 +22,8 @@ namespace {
 constexpr std::chrono::milliseconds snapshot_wait{1000};
 // Descriptors beside those of clients: listeners, buses, poller, log, the admin service.
 constexpr std::size_t other_descriptors = 256;
+// For the turn in which an allocation fails.
+constexpr std::size_t most_reserve_bytes = std::size_t{64} << 20;
 
 std::string make_run_id() {
   std::random_device source;
@@ -34,6 +38,8 @@ server::server(std::shared_ptr<const config::configuration> configuration)
     : configuration_(std::move(configuration)), last_snapshots_(configuration_->workers) {
   daemon_.run_id = make_run_id();
   raise_descriptor_limit();
+  limit_memory();
+  base::keep_memory_reserve(std::min(most_reserve_bytes, base::process_memory_limit() / 16));
   for (std::size_t i = 0; i < configuration_->workers; ++i) {
     workers_.push_back(std::make_unique<worker>(
         configuration_, daemon_,
@@ -66,6 +72,11 @@ void server::raise_descriptor_limit() {
   }
 }
 
+void server::limit_memory() {
+  const std::size_t chosen = configuration_->limits.memory;
+  daemon_.memory.set_limit(chosen != 0 ? chosen : base::process_memory_limit() / 2);
+}
+
 void server::open_listeners() {
   const config::listen_settings& listen = configuration_->listen;
   const bool shared = workers_.size() > 1;
@@ -95,6 +106,9 @@ void server::start() {
   admin_->start();
   for (auto& w : workers_) threads_.emplace_back([&w] { w->run(); });
   const config::listen_settings& listen = configuration_->listen;
+  spdlog::info("all clients together may take {} mb of memory (limits.memory{})",
+               daemon_.memory.limit() >> 20,
+               configuration_->limits.memory == 0 ? ": half of what the process may use" : "");
   spdlog::info("serving on {}:{}{}{} with {} worker(s)", listen.address, listen.port,
                listen.unix_socket.empty() ? "" : " and ", listen.unix_socket, workers_.size());
 }
@@ -128,6 +142,7 @@ void server::reload(const std::string& path) {
   }
   configuration_ = loaded.value;
   base::set_log_level(configuration_->log_level);
+  limit_memory();
   for (auto& w : workers_) {
     w->post([c = configuration_](session::worker_context& context) { context.reload(c); });
   }

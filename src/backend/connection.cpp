@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <new>
 #include <sys/socket.h>
 
 #include <boost/asio/ip/address.hpp>
@@ -283,7 +284,13 @@ void connection::on_hangup(bool) {
 
 void connection::on_readable() {
   base::read_buffer& input = requests_.input();
-  const std::span<char> room = input.prepare(read_bytes);
+  std::span<char> room;
+  try {
+    room = input.prepare(read_bytes);
+  } catch (const std::bad_alloc&) {
+    return fail("no memory for an answer of more than " + std::to_string(input.size()) + " bytes",
+                base::clock::now());
+  }
   const ssize_t received = ::recv(fd_.get(), room.data(), room.size(), MSG_DONTWAIT);
   const auto now = base::clock::now();
   if (received < 0) {

@@ -49,12 +49,14 @@ chunk* chunk_pool::take(std::size_t at_least, bool small) {
     c = static_cast<chunk*>(::operator new(sizeof(chunk) + capacity));
     c->capacity = capacity;
   }
+  used_bytes_ += c->capacity;
   c->next = nullptr;
   c->begin = c->end = 0;
   return c;
 }
 
 void chunk_pool::give(chunk* c) {
+  used_bytes_ -= c->capacity;
   free_list& list = list_of(c->capacity);
   if ((c->capacity != chunk_bytes_ && c->capacity != small_bytes) || list.count >= max_free_) {
     ::operator delete(c);

@@ -7,9 +7,18 @@
 #include <utility>
 
 namespace dualbus::base {
+namespace {
+
+thread_local std::ptrdiff_t bytes_held = 0;
+
+}  // namespace
+
+std::ptrdiff_t read_buffer::bytes_of_this_thread() {
+  return bytes_held;
+}
 
 read_buffer::~read_buffer() {
-  std::free(memory_);
+  release();
 }
 
 read_buffer::read_buffer(read_buffer&& other) noexcept
@@ -40,8 +49,13 @@ std::span<char> read_buffer::prepare(std::size_t bytes) {
     if (capacity_ - used < bytes) {
       // Half as much again, so that a request that arrives in many pieces is not moved for each.
       const std::size_t wanted = std::max(used + bytes, capacity_ + capacity_ / 2);
-      void* grown = std::realloc(memory_, wanted + padding);
-      if (grown == nullptr) throw std::bad_alloc();
+      void* grown;
+      while ((grown = std::realloc(memory_, wanted + padding)) == nullptr) {
+        const std::new_handler spare = std::get_new_handler();  // as operator new does
+        if (spare == nullptr) throw std::bad_alloc();
+        spare();
+      }
+      bytes_held += static_cast<std::ptrdiff_t>(wanted - capacity_);
       memory_ = static_cast<char*>(grown);
       capacity_ = wanted;
     }
@@ -56,6 +70,7 @@ void read_buffer::append(std::string_view bytes) {
 }
 
 void read_buffer::release() {
+  bytes_held -= static_cast<std::ptrdiff_t>(capacity_);
   std::free(std::exchange(memory_, nullptr));
   capacity_ = begin_ = end_ = 0;
 }

@@ -10,6 +10,26 @@ namespace {
 using enum value_type;
 
 constexpr key_row rows[] = {
+    {.path = "limits.memory",
+     .type = bytes,
+     .reload = true,
+     .range = {16 * mb, 1024 * gb},
+     .fallback_note = "half of what the process may use: of the machine, its control group, `ulimit -v`",
+     .meaning =
+         "What the daemon keeps for all clients together: replies that wait to be read or merged, requests "
+         "that came "
+         "in part, transactions, and requests that no bus has taken yet. From three quarters on, a client "
+         "that has "
+         "64 kB of replies to read is not read before it has taken them, and is cut off if it takes none for "
+         "ten "
+         "seconds. From seven eighths on, requests of 16 kB and more and commands within MULTI are refused "
+         "with `OOM`. "
+         "At the limit the clients that hold most are cut off, largest first, until it holds again, as "
+         "Redis's "
+         "`maxmemory-clients` does; `CLIENT NO-EVICT` spares a client. If that does not help, every command "
+         "for a bus "
+         "is refused with `OOM`. The process itself needs some 20 mb more, and twice the largest value.",
+     .bind = in<&configuration::limits, &limit_settings::memory>()},
     {.path = "limits.max_clients",
      .type = integer,
      .reload = true,

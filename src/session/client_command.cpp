@@ -62,6 +62,13 @@ void set_switch(session& client, const request& what) {
   answer_ok(client, what);
 }
 
+// Redis's eviction of clients spares those that ask for it.
+void set_evictable(worker_context&, session& client, const request& what) {
+  if (equals_ignoring_case(what.args[2], "on")) client.set_evictable(false);
+  if (equals_ignoring_case(what.args[2], "off")) client.set_evictable(true);
+  set_switch(client, what);
+}
+
 void set_reply_mode(session& client, const request& what) {
   using mode = session::reply_mode;
   if (equals_ignoring_case(what.args[2], "on")) {
@@ -332,7 +339,7 @@ constexpr subcommand subcommands[] = {
      }},
     {"kill", -3, kill},
     {"list", -2, list},
-    {"no-evict", 3, [](worker_context&, session& c, const request& w) { set_switch(c, w); }},
+    {"no-evict", 3, set_evictable},
     {"no-touch", 3, [](worker_context&, session& c, const request& w) { set_switch(c, w); }},
     {"reply", 3, [](worker_context&, session& c, const request& w) { set_reply_mode(c, w); }},
     {"setinfo", 4, [](worker_context&, session& c, const request& w) { set_info(c, w); }},

@@ -143,6 +143,14 @@ bool is_queued(const command_spec& spec) {
   return spec.name != "reset" && spec.name != "quit";
 }
 
+// What may be answered however little memory there is.
+bool asks_no_bus(const command_spec& spec) {
+  return spec.route == route::local || (spec.route == route::transaction && spec.name != "exec");
+}
+
+constexpr std::string_view out_of_memory =
+    "OOM command not allowed when used memory is near 'limits.memory' of dualbusd: it was not sent";
+
 // A mistake in a transaction; in EXEC itself it ends it.
 void spoil_transaction(session& client, const command_spec* spec) {
   if (spec != nullptr && spec->name == "exec") {
@@ -233,12 +241,19 @@ bool dispatch(worker_context& context, session& client, request what) {
     client.refuse(what.command, fault);
     return true;
   }
+  const bool queued = client.in_transaction() && is_queued(spec);
+  if (context.memory.refuses(what.raw.size(), queued, asks_no_bus(spec))) [[unlikely]] {
+    ++context.metrics.memory_refusals;
+    spoil_transaction(client, &spec);
+    client.refuse(what.command, out_of_memory);
+    return true;
+  }
   if (context.guarded) {
     const admission verdict = admit(context, client, spec, what);
     if (verdict == admission::refused) spoil_transaction(client, &spec);
     if (verdict != admission::run) return verdict == admission::refused;
   }
-  if (client.in_transaction() && is_queued(spec)) {
+  if (queued) {
     queue_request(context, client, spec, what);
     return true;
   }

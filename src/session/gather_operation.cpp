@@ -3,6 +3,7 @@
 #include <dualbus/session/worker_context.hpp>
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 namespace dualbus::session {
@@ -74,10 +75,19 @@ void gather_operation::on_reply(std::uint32_t index, const backend::reply_view& 
   }
   if (owner_ == nullptr && !holds_) {
     parts_[index].failed = backend::failure::bus_lost;
-  } else if (answer.is_error() || !take_reply(index, answer.bytes)) {
-    parts_[index].reply.assign(answer.bytes);
+  } else {
+    keep(index, answer);
   }
   if (--outstanding_ == 0) resume();
+}
+
+void gather_operation::keep(std::uint32_t index, const backend::reply_view& answer) {
+  try {
+    if (answer.is_error() || !take_reply(index, answer.bytes)) parts_[index].reply.assign(answer.bytes);
+  } catch (const std::bad_alloc&) {
+    if (owner_ != nullptr) owner_->close(metrics::close_reason::memory);
+    parts_[index].failed = backend::failure::bus_lost;
+  }
 }
 
 void gather_operation::on_failure(std::uint32_t index, backend::failure why) {

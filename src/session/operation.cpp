@@ -7,6 +7,7 @@
 #include <dualbus/stream/entry_id.hpp>
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 namespace dualbus::session {
@@ -76,8 +77,13 @@ void forward_operation::count_messages(const backend::reply_view& answer) const 
 void forward_operation::on_reply(std::uint32_t, const backend::reply_view& answer) {
   if (owner_ == nullptr) return destroy();
   base::chunk_queue& out = reply();
-  if (!translate_id_ || !append_client_id(out, answer.bytes, context_.slot_of(bus_)))
-    out.append(answer.bytes);
+  try {
+    if (!translate_id_ || !append_client_id(out, answer.bytes, context_.slot_of(bus_)))
+      out.append(answer.bytes);
+  } catch (const std::bad_alloc&) {
+    owner_->close(metrics::close_reason::memory);  // it has a part of the reply
+    return destroy();
+  }
   context_.observe(bus_, arrived(), answer.bus_time);
   owner_->engine().bus_time += answer.bus_time;
   if (counted_ != messages::none) count_messages(answer);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <new>
 #include <sys/socket.h>
 #include <utility>
 
@@ -62,7 +63,12 @@ void session::on_readable() {
                                  ? std::clamp(partial_->parser.missing(), own_read_bytes,
                                               is_stranger(context_, *this) ? own_read_bytes : own_read_cap)
                                  : shared_read_bytes;
-  const std::span<char> room = buffer.prepare(wanted);
+  std::span<char> room;
+  try {
+    room = buffer.prepare(wanted);
+  } catch (const std::bad_alloc&) {
+    return close(metrics::close_reason::memory);  // its own request is what there is no memory for
+  }
   const ssize_t received = ::recv(fd_.get(), room.data(), room.size(), 0);
   if (received <= 0) {
     if (received < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return;
@@ -84,7 +90,7 @@ void session::read_ended() {
 }
 
 void session::process() {
-  while (!closed() && paused_ == 0 && process_one()) {
+  while (!closed() && paused_ == 0 && !hold_while_tight() && process_one()) {
     // Small requests can have large answers: what has been answered goes out before more is.
     if (out_.size() > burst_bytes) flush();
   }
@@ -141,8 +147,12 @@ void session::keep_rest() {
   } else if (!shared.empty()) {
     if (!closed()) {
       partial_ = context_.take_partial();
-      partial_->buffer.append(shared.data());
       std::swap(partial_->parser, context_.shared_parser);
+      try {
+        partial_->buffer.append(shared.data());
+      } catch (const std::bad_alloc&) {
+        close(metrics::close_reason::memory);
+      }
     }
     shared.consume(shared.size());
     context_.shared_parser.reset();
@@ -160,7 +170,7 @@ void session::resume() {
 }
 
 void session::unpause(pause_reason reason) {
-  paused_ &= static_cast<std::uint8_t>(~static_cast<unsigned>(reason));
+  paused_ &= static_cast<std::uint16_t>(~static_cast<unsigned>(reason));
   if (reason == pause_reason::congestion) congested_bus_ = nullptr;
   if (paused_ != 0 || resume_queued_ || closed()) return;
   resume_queued_ = true;
@@ -227,6 +237,7 @@ void session::finish(operation& op, metrics::outcome outcome) {
 void session::note_kept(operation& op, std::size_t bytes) {
   op.kept_bytes_ += bytes;
   kept_bytes_ += bytes;
+  context_.memory.note_kept(static_cast<std::ptrdiff_t>(bytes));
   if (kept_bytes_ > most_kept()) queue_flush();
 }
 
@@ -235,7 +246,9 @@ std::size_t session::most_kept() const {
 }
 
 void session::forget_kept(operation& op) {
-  kept_bytes_ -= std::exchange(op.kept_bytes_, 0);
+  const std::size_t bytes = std::exchange(op.kept_bytes_, 0);
+  kept_bytes_ -= bytes;
+  context_.memory.note_kept(-static_cast<std::ptrdiff_t>(bytes));
 }
 
 void session::pop_finished() {
@@ -336,6 +349,9 @@ void session::flush() {
     context_.metrics.sent_bytes += static_cast<std::uint64_t>(sent);
   }
   close_beyond_limits();
+  if (closed()) return;
+  if (is_paused(pause_reason::memory)) [[unlikely]]
+    check_held(true);
   if (closed()) return;
   if (held_back) return;
   if (writing_ == out_.empty()) {

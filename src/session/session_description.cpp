@@ -55,6 +55,7 @@ std::string session::describe(std::string_view running, std::size_t query_bytes)
   if (in_transaction_) flags += 'x';
   if (blocked()) flags += 'b';
   if (!tcp_) flags += 'U';
+  if (!evictable_) flags += 'e';
   if (flags.empty()) flags += 'N';
   return fmt::format(
       "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} "
@@ -68,7 +69,7 @@ std::string session::describe(std::string_view running, std::size_t query_bytes)
       subscriptions(kind::pattern), subscriptions(kind::shard),
       in_transaction_ ? static_cast<std::int64_t>(transaction_->count()) : -1, input,
       transaction_ ? transaction_->bytes() : 0, out_.empty() ? 0 : 1, out_.size() + stashed_bytes_,
-      sizeof(session) + input + out_.size() + stashed_bytes_, writing_ ? "w" : "", last, user_name(),
+      sizeof(session) + query_bytes + memory(), writing_ ? "w" : "", last, user_name(),
       static_cast<int>(protocol_), n.library, n.library_version);
 }
 

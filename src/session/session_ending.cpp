@@ -1,5 +1,6 @@
 #include <dualbus/base/log.hpp>
 #include <dualbus/session/session.hpp>
+#include <dualbus/session/transaction.hpp>
 #include <dualbus/session/worker_context.hpp>
 
 #include <cerrno>
@@ -11,6 +12,10 @@ namespace dualbus::session {
 namespace {
 
 constexpr std::chrono::milliseconds linger_time{250};
+// While memory is tight: who has more replies to read is not read, and is cut off if it takes none of them
+// for so long.
+constexpr std::size_t most_owed_when_tight = std::size_t{64} << 10;
+constexpr std::chrono::seconds patience_when_tight{10};
 
 }  // namespace
 
@@ -43,6 +48,37 @@ void session::close_beyond_limits() {
   close(metrics::close_reason::output_limit);
 }
 
+std::size_t session::memory() const {
+  return owed_bytes() + (partial_ ? partial_->buffer.capacity() : 0) +
+         (transaction_ ? transaction_->bytes() : 0) + kept_pushes_.capacity();
+}
+
+bool session::hold_while_tight() {
+  if (!context_.memory.tight()) [[likely]]
+    return false;
+  if (owed_bytes() <= most_owed_when_tight) return false;
+  flush();
+  if (closed()) return true;
+  if (owed_bytes() <= most_owed_when_tight) return false;
+  pause(pause_reason::memory);
+  context_.memory.note_held();
+  return true;
+}
+
+bool session::check_held(bool tight) {
+  if (!is_paused(pause_reason::memory)) return false;
+  if (!tight || owed_bytes() <= most_owed_when_tight / 2) {
+    unpause(pause_reason::memory);
+    return false;
+  }
+  if (context_.now - last_active_ < patience_when_tight || !evictable_) return true;
+  base::warn_limited(
+      {}, "client {} {}: it does not read {} bytes of replies, and limits.memory is nearly used up; closing",
+      id_, peer_address(), owed_bytes());
+  close(metrics::close_reason::memory);
+  return false;
+}
+
 void session::close_after_replies(metrics::close_reason why) {
   if (is_paused(pause_reason::closing)) return;
   if (subscribed_) context_.subscriptions().leave(*this);
@@ -64,6 +100,7 @@ void session::close(metrics::close_reason why) {
     op = next;
   }
   tail_ = nullptr;
+  context_.memory.note_kept(-static_cast<std::ptrdiff_t>(std::exchange(kept_bytes_, 0)));
   end_transaction();
   out_.clear();
   attribution_.disconnect();

@@ -124,6 +124,7 @@ void worker_context::end_turn() {
   for (std::size_t i = 0; i < to_flush_.size(); ++i) to_flush_[i]->flush();
   to_flush_.clear();
   subscriptions_.flush(now);
+  memory.settle();
   if (!retired_.empty()) {
     std::erase_if(to_resume_, [](const session* client) { return client->closed(); });
     retired_.clear();
@@ -142,6 +143,7 @@ void worker_context::tick() {
   parking_.tick(now);
   subscriptions_.tick(now);
   polls_.tick(now);
+  memory.tick();
   const auto idle = configuration().limits.idle_timeout;
   if (idle.count() > 0 && now >= next_client_check_) {
     next_client_check_ = now + client_check_interval;
@@ -223,6 +225,8 @@ void worker_context::give_partial(std::unique_ptr<partial_input> partial) {
 metrics::worker_snapshot worker_context::snapshot() const {
   metrics::worker_snapshot result{metrics, {}, {}};
   result.metrics.clients = clients.size();
+  result.metrics.memory_bytes = memory.used_bytes();
+  result.metrics.memory_limit_bytes = daemon.memory.limit();
   result.metrics.parked_readers = parking_.readers();
   const subscription_table& subscribed = subscriptions_.table();
   result.metrics.pubsub_clients = subscribed.clients();

@@ -31,6 +31,7 @@ class server {
  private:
   void open_listeners();
   void raise_descriptor_limit();
+  void limit_memory();
   void ask_all(std::size_t asking, session::worker_context::question what,
                session::worker_context::answers done);
   std::vector<metrics::worker_snapshot> snapshots();

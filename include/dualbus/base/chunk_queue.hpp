@@ -19,6 +19,8 @@ class chunk_pool {
   chunk_pool& operator=(const chunk_pool&) = delete;
 
   std::size_t chunk_bytes() const { return chunk_bytes_; }
+  /// Of all chunks that queues have now, full or not.
+  std::size_t used_bytes() const { return used_bytes_; }
 
  private:
   friend class chunk_queue;
@@ -33,6 +35,7 @@ class chunk_pool {
   free_list& list_of(std::size_t capacity);
 
   free_list regular_, small_;
+  std::size_t used_bytes_ = 0;
   const std::size_t chunk_bytes_, max_free_;
 };
 

@@ -36,6 +36,10 @@ class read_buffer {
   bool empty() const { return begin_ == end_; }
   std::size_t capacity() const { return capacity_; }
 
+  /// The memory of all buffers that this thread has made grow, less what it has freed. Below zero on a thread
+  /// that frees the buffers of others.
+  static std::ptrdiff_t bytes_of_this_thread();
+
   /// Appends a copy of `bytes`.
   void append(std::string_view bytes);
   /// Drops the data and gives the memory back.

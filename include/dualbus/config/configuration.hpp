@@ -56,6 +56,7 @@ struct backend_settings {
 };
 
 struct limit_settings {
+  std::size_t memory = 0;  ///< bytes for all clients together; 0: a share of what the process may use
   std::size_t max_clients = 10000;
   std::size_t max_request = 64 << 20;            ///< bytes
   std::size_t client_output_buffer = 256 << 20;  ///< bytes; beyond it a client is cut off

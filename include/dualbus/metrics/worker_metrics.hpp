@@ -33,9 +33,10 @@ enum class close_reason : std::uint8_t {
   output_limit,  ///< it did not read
   idle,
   killed,  ///< CLIENT KILL
-  shutdown
+  shutdown,
+  memory  ///< all clients together had more than limits.memory
 };
-inline constexpr std::size_t close_reason_count = 6;
+inline constexpr std::size_t close_reason_count = 7;
 std::string_view close_reason_name(close_reason r);
 
 enum class connection_state : std::uint8_t { disconnected, connecting, handshake, up };
@@ -82,7 +83,10 @@ struct bus_metrics {
 
 /// What one worker counts, in plain fields; copied by the worker itself when scraped.
 struct worker_metrics {
-  std::uint64_t clients = 0;  ///< gauge
+  std::uint64_t clients = 0;             ///< gauge
+  std::uint64_t memory_bytes = 0;        ///< gauge: what is held for clients
+  std::uint64_t memory_limit_bytes = 0;  ///< gauge: the same for all workers
+  std::uint64_t memory_refusals = 0;     ///< requests refused because of it
   std::uint64_t clients_accepted = 0, clients_rejected = 0;
   std::array<std::uint64_t, close_reason_count> clients_closed{};
   std::uint64_t received_bytes = 0, sent_bytes = 0;  ///< from and to clients

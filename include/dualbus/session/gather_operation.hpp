@@ -121,6 +121,7 @@ class gather_operation : public operation {
   const bool one_round_;
 
  private:
+  void keep(std::uint32_t index, const backend::reply_view& answer);
   void after_step();
   void conclude();
 

@@ -120,6 +120,9 @@ class session final : public base::io_handler, public backend::drain_listener {
   /// MONITOR: lines of other clients' requests come between its replies.
   void set_monitoring(bool value) { monitoring_ = value; }
   bool monitoring() const { return monitoring_; }
+  /// CLIENT NO-EVICT: an unevictable client is never cut off because of what others hold, too.
+  void set_evictable(bool value) { evictable_ = value; }
+  bool evictable() const { return evictable_; }
   void send_monitor_lines(std::string_view lines);
   /// Closes when everything owed so far has been written.
   void close_after_replies(metrics::close_reason why);
@@ -220,6 +223,11 @@ class session final : public base::io_handler, public backend::drain_listener {
   void drain_soon();
   bool draining() const { return draining_; }
   void check_idle(std::chrono::seconds limit);
+  /// Bytes that are kept for this client: unread replies, parts to be merged, input and MULTI's queue.
+  std::size_t memory() const;
+  /// Whether it is read again, if it is not because memory is tight: it is cut off if it has not taken
+  /// replies for a while. True if it goes on waiting.
+  bool check_held(bool tight);
   bool closed() const { return !fd_; }
 
   void on_readable() override;
@@ -228,7 +236,7 @@ class session final : public base::io_handler, public backend::drain_listener {
   void on_drained() override { unpause(pause_reason::congestion); }
 
  private:
-  enum class pause_reason : std::uint8_t {
+  enum class pause_reason : std::uint16_t {
     held = 1,
     congestion = 2,
     in_flight = 4,
@@ -236,19 +244,22 @@ class session final : public base::io_handler, public backend::drain_listener {
     barrier = 16,
     exec = 32,
     client_pause = 64,
-    deferred = 128
+    deferred = 128,
+    memory = 256
   };
 
   void process();
   bool process_one();
   void keep_rest();
-  void pause(pause_reason reason) { paused_ |= static_cast<std::uint8_t>(reason); }
+  void pause(pause_reason reason) { paused_ |= static_cast<std::uint16_t>(reason); }
   void unpause(pause_reason reason);
-  bool is_paused(pause_reason reason) const { return (paused_ & static_cast<std::uint8_t>(reason)) != 0; }
+  bool is_paused(pause_reason reason) const { return (paused_ & static_cast<std::uint16_t>(reason)) != 0; }
   base::chunk_queue* begin_answer(std::uint16_t command);
   void end_answer();
   operation* first_deferred() const;
   std::size_t most_kept() const;
+  std::size_t owed_bytes() const { return out_.size() + stashed_bytes_ + kept_bytes_; }
+  bool hold_while_tight();
   void close_beyond_limits();
   void note_slow(operation& op);
   void pop_finished();
@@ -280,14 +291,15 @@ class session final : public base::io_handler, public backend::drain_listener {
   std::uint32_t in_flight_ = 0;
   base::unique_fd fd_;
   std::uint16_t last_command_ = no_command;
-  std::uint8_t paused_ = 0, database_ = 0;
+  std::uint16_t paused_ = 0;
+  std::uint8_t database_ = 0;
   resp::protocol protocol_ = resp::protocol::resp2;
   reply_mode reply_mode_ = reply_mode::on;
   metrics::close_reason close_reason_ = metrics::close_reason::client;
   bool tcp_, reading_ = true, writing_ = false, flush_queued_ = false, resume_queued_ = false;
   bool in_transaction_ = false, logged_in_ = false, monitoring_ = false, blocked_ = false,
        half_closed_ = false, draining_ = false, lingering_ = false, subscribed_ = false,
-       only_acknowledged_ = false;
+       only_acknowledged_ = false, evictable_ = true;
 };
 
 }  // namespace dualbus::session

@@ -12,6 +12,7 @@
 #include <dualbus/session/access_control.hpp>
 #include <dualbus/session/client_directory.hpp>
 #include <dualbus/session/daemon_counts.hpp>
+#include <dualbus/session/memory_guard.hpp>
 #include <dualbus/session/operation.hpp>
 #include <dualbus/session/parking_lot.hpp>
 #include <dualbus/session/poll_absorber.hpp>
@@ -51,6 +52,7 @@ struct daemon_state {
   /// next check.
   std::atomic<stream::bus_set> resting_buses{0};
   subscription_registry subscriptions;
+  memory_budget memory;
   counting_start counted_from;  ///< of the counters in INFO
 };
 
@@ -61,7 +63,7 @@ struct partial_input {
 };
 
 /// Everything that the sessions of one worker have in common. All of it belongs to the worker's thread.
-class worker_context {
+class worker_context final : private memory_guard::holder {
  public:
   /// Asks every worker something on its own thread, and hands the answers, in the order of the workers, to
   /// `done` on this worker's thread.
@@ -157,6 +159,7 @@ class worker_context {
   script_spread scripts{*this};
   client_directory clients;
   daemon_state& daemon;
+  memory_guard memory{*this, daemon.memory};
   const ask_all_function ask_all;
 
   // --- for requests that are not just passed on
@@ -202,6 +205,12 @@ class worker_context {
   };
 
   void apply_settings();
+
+  // For the guard of memory: see worker_memory.cpp.
+  std::size_t held_bytes() const override;
+  std::vector<memory_guard::candidate> evictable_clients(std::size_t least_bytes) const override;
+  void cut_off(const memory_guard::candidate& which) override;
+  bool check_held_clients(bool tight) override;
 
   boost::asio::io_context& io_;
   command::message_counters messages_;

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <cstddef>
+
+// Memory that is kept for the moment when there is none left, so that what is under way can be finished and
+// something be given up afterwards. Only limits of address space and strict overcommitment make an allocation
+// fail; where control groups limit memory the kernel ends the process instead.
+namespace dualbus::base {
+
+/// From here on an allocation that fails frees the reserve and is tried again. Without a reserve left it
+/// throws std::bad_alloc, as ever.
+void keep_memory_reserve(std::size_t bytes);
+
+/// True from when the reserve was used until renew_memory_reserve() succeeds. From any thread.
+bool memory_reserve_spent();
+/// When memory has been given up. False if there is still too little.
+bool renew_memory_reserve();
+
+}  // namespace dualbus::base

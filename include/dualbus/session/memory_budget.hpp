@@ -1,0 +1,66 @@
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <limits>
+
+namespace dualbus::session {
+
+/// limits.memory: how much all workers together hold for clients, and how much of it is left. Each worker
+/// reports its own share when it has changed; nothing is counted here per request.
+///
+///   0 ───────── 3/4 ─────────────── 7/8 ────────────── limit ──────>
+///     free           tight               full                over
+///     nothing        who owes much       what needs memory   the largest clients
+///                    is not read         is refused, too     are cut off
+class memory_budget {
+ public:
+  enum class level : std::uint8_t { free, tight, full, over };
+
+  /// What one worker holds, and its largest client that may be cut off; 0 if there is none, or nobody has
+  /// looked. Set by that worker only.
+  struct alignas(64) share {
+    std::atomic<std::size_t> bytes{0}, largest{0};
+  };
+
+  /// For one more worker; before any of them runs.
+  share& join() { return shares_.emplace_back(); }
+
+  /// From any thread.
+  void set_limit(std::size_t bytes) { limit_.store(bytes, std::memory_order_relaxed); }
+  std::size_t limit() const { return limit_.load(std::memory_order_relaxed); }
+
+  std::size_t used() const {
+    std::size_t sum = 0;
+    for (const share& s : shares_) sum += s.bytes.load(std::memory_order_relaxed);
+    return sum;
+  }
+  /// Of all workers.
+  std::size_t largest() const {
+    std::size_t most = 0;
+    for (const share& s : shares_) most = std::max(most, s.largest.load(std::memory_order_relaxed));
+    return most;
+  }
+
+  level now() const { return level_of(used(), limit()); }
+  static level level_of(std::size_t used, std::size_t limit) {
+    if (used >= limit) return level::over;
+    if (used >= limit - limit / 8) return level::full;
+    return used >= limit - limit / 4 ? level::tight : level::free;
+  }
+
+  /// True if it is up to this worker to cut off its largest client: no other has a larger one. When far more
+  /// than the limit is used, nobody waits for the others.
+  bool is_turn_of(const share& worker) const {
+    return used() >= limit() + limit() / 8 || worker.largest.load(std::memory_order_relaxed) >= largest();
+  }
+
+ private:
+  std::atomic<std::size_t> limit_{std::numeric_limits<std::size_t>::max()};
+  std::deque<share> shares_;
+};
+
+}  // namespace dualbus::session

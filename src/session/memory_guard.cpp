@@ -1,0 +1,82 @@
+#include <dualbus/base/log.hpp>
+#include <dualbus/base/memory_reserve.hpp>
+#include <dualbus/session/memory_guard.hpp>
+
+#include <algorithm>
+
+namespace dualbus::session {
+namespace {
+
+using level = memory_budget::level;
+
+// Changes of less than this are told to the other workers with the next tick.
+constexpr std::size_t grain_bytes = std::size_t{256} << 10;
+// The end of a client that has less would not help.
+constexpr std::size_t least_victim_bytes = std::size_t{64} << 10;
+
+}  // namespace
+
+std::size_t memory_guard::used_bytes() const {
+  const auto kept = static_cast<std::size_t>(std::max<std::ptrdiff_t>(kept_bytes_, 0));
+  return clients_.held_bytes() + kept;
+}
+
+void memory_guard::settle() {
+  if (base::memory_reserve_spent()) [[unlikely]]
+    return survive();
+  const std::size_t used = used_bytes(), told = share_.bytes.load(std::memory_order_relaxed);
+  if (used > told ? used - told >= grain_bytes : level_ != level::free && told - used >= grain_bytes)
+    act(used);
+}
+
+void memory_guard::tick() {
+  act(used_bytes());
+  if (holds_clients_) holds_clients_ = clients_.check_held_clients(tight());
+}
+
+void memory_guard::act(std::size_t used) {
+  share_.bytes.store(used, std::memory_order_relaxed);
+  level_ = budget_.now();
+  if (level_ == level::free) {
+    share_.largest.store(0, std::memory_order_relaxed);
+    exhausted_ = false;
+    return;
+  }
+  cut_off(level_ == level::over ? budget_.used() - budget_.limit() + 1 : 0);
+  exhausted_ = level_ == level::over && budget_.largest() == 0;
+}
+
+// Without an excess only looks which client is the largest.
+void memory_guard::cut_off(std::size_t excess, bool at_once) {
+  std::vector<candidate> candidates = clients_.evictable_clients(least_victim_bytes);
+  std::sort(candidates.rbegin(), candidates.rend());
+  std::size_t next = 0;
+  const auto report = [&] {
+    share_.largest.store(next < candidates.size() ? candidates[next].bytes : 0, std::memory_order_relaxed);
+  };
+  report();
+  while (excess > 0 && next < candidates.size() && (at_once || budget_.is_turn_of(share_))) {
+    const candidate largest = candidates[next++];
+    clients_.cut_off(largest);
+    excess -= std::min(excess, largest.bytes);
+    const std::size_t told = share_.bytes.load(std::memory_order_relaxed);
+    share_.bytes.store(told - std::min(told, largest.bytes), std::memory_order_relaxed);
+    report();
+  }
+  level_ = budget_.now();
+}
+
+// An allocation has failed. Half of what is held goes, the largest first, whatever the limit says.
+void memory_guard::survive() {
+  const std::size_t used = used_bytes();
+  base::error_limited(
+      {},
+      "an allocation failed: clients that hold much of this worker's {} bytes are closed; lower "
+      "limits.memory, or allow the process more",
+      used);
+  share_.bytes.store(used, std::memory_order_relaxed);
+  cut_off(used / 2, true);
+  base::renew_memory_reserve();
+}
+
+}  // namespace dualbus::session

@@ -1,0 +1,44 @@
+#include <dualbus/base/log.hpp>
+#include <dualbus/session/session.hpp>
+#include <dualbus/session/worker_context.hpp>
+
+#include <algorithm>
+
+// What a worker holds for its clients, and whose end would help.
+namespace dualbus::session {
+
+std::size_t worker_context::held_bytes() const {
+  const auto buffers =
+      static_cast<std::size_t>(std::max<std::ptrdiff_t>(base::read_buffer::bytes_of_this_thread(), 0));
+  return client_chunks.used_bytes() + bus_chunks.used_bytes() + buffers +
+         forwards.in_use() * sizeof(forward_operation) + clients.size() * sizeof(session);
+}
+
+std::vector<memory_guard::candidate> worker_context::evictable_clients(std::size_t least_bytes) const {
+  std::vector<memory_guard::candidate> found;
+  clients.for_each([&](const session& client) {
+    const std::size_t bytes = client.memory();
+    if (bytes >= least_bytes && client.evictable() && !client.closed()) found.push_back({bytes, client.id()});
+  });
+  return found;
+}
+
+void worker_context::cut_off(const memory_guard::candidate& which) {
+  session* const client = clients.find(which.client);
+  if (client == nullptr) return;
+  base::warn_limited({},
+                     "client {} {}: {} bytes are kept for it, and all clients together have more than "
+                     "limits.memory, {}; closing",
+                     which.client, client->peer_address(), which.bytes, daemon.memory.limit());
+  client->close(metrics::close_reason::memory);
+}
+
+bool worker_context::check_held_clients(bool tight) {
+  std::vector<session*> open;
+  clients.for_each([&open](session& client) { open.push_back(&client); });
+  bool held = false;
+  for (session* client : open) held |= client->check_held(tight);
+  return held;
+}
+
+}  // namespace dualbus::session

@@ -1,0 +1,134 @@
+"""The log: it holds nobody up, nobody forges lines in it, and what many clients cause at once is counted instead of repeated."""
+import fcntl
+import os
+import re
+import signal
+import subprocess
+import unittest
+
+import resp
+from harness import Daemon, Stack, StackTest, make_config, wait_for
+from resp import encode
+
+F_SETPIPE_SZ = 1031
+
+
+class DaemonWithPipe(Daemon):
+    """Its standard error is a pipe, of which the test has the reading end."""
+
+    def launch(self, command, **options):
+        self.reader, writer = os.pipe()
+        fcntl.fcntl(writer, F_SETPIPE_SZ, 4096)
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=writer, stderr=writer, **options)
+        # The test's own way to write into it, which does not block.
+        self.filler = os.open(f"/proc/self/fd/{writer}", os.O_WRONLY | os.O_NONBLOCK)
+        os.close(writer)
+
+    def log(self):
+        return "(a pipe)"
+
+    def fill(self):
+        try:
+            while True:
+                os.write(self.filler, b"x")
+        except BlockingIOError:
+            pass
+
+    def close_reader(self):
+        os.close(self.reader)
+
+    def read_log(self):
+        """What is in the pipe by now and until the daemon has ended."""
+        os.close(self.filler)
+        text = b""
+        while part := os.read(self.reader, 65536):
+            text += part
+        return text.decode()
+
+
+class HangingLogTest(unittest.TestCase):
+    def setUp(self):
+        self.stack = Stack()
+        self.addCleanup(self.stack.end)
+        endpoints = {name: bus.endpoint for name, bus in self.stack.buses.items()}
+        self.daemon = DaemonWithPipe(self.stack.directory, make_config(endpoints), name="piped")
+        self.addCleanup(self.daemon.kill)
+        self.daemon.start()
+
+    def cause_lines(self):
+        """Protocol errors and reloads, each of which is a line."""
+        for _ in range(20):
+            with self.daemon.connect() as client:
+                client.send_raw(b"*1\r\n!bad\r\n")
+                self.assertIn(b"Protocol error", client.read_rest())
+        for _ in range(20):
+            self.daemon.reload(self.daemon.config)
+
+    def test_a_log_that_nobody_reads_holds_neither_clients_nor_the_end_up(self):
+        self.daemon.fill()
+        self.cause_lines()
+        with self.daemon.connect() as client:
+            self.assertEqual(client.call("SET", "k", 1), "OK")
+        self.assertEqual(self.daemon.terminate(), 0)
+
+    def test_a_log_that_is_read_late_is_complete(self):
+        self.daemon.fill()
+        self.cause_lines()
+        self.daemon.process.terminate()
+        text = self.daemon.read_log()
+        self.assertEqual(self.daemon.process.wait(20), 0)
+        self.assertEqual(text.count("configuration reloaded"), 20)
+        self.assertRegex(text, r"Protocol error.*\(and \d+ more like it\)")
+        self.assertIn("stopped", text)
+
+    def test_lines_that_a_closed_pipe_does_not_take_are_counted(self):
+        self.daemon.close_reader()
+        os.close(self.daemon.filler)
+        self.cause_lines()
+        wait_for(lambda: self.daemon.metrics().value("dualbus_log_lines_dropped_total", reason="output") >= 20, "lost lines are counted")
+        with self.daemon.connect() as client:
+            self.assertEqual(client.call("SET", "k", 1), "OK")
+        self.assertEqual(self.daemon.terminate(), 0)
+
+
+class LimitsTest(StackTest):
+    config = {"missing_group": {"action": "create"}}
+
+    def test_a_thousand_lines_of_one_kind_become_a_few_with_their_number(self):
+        def lines():
+            return [line for line in self.daemon.log().splitlines() if "Protocol error: unbalanced quotes" in line]
+
+        with self.counted("dualbus_log_lines_dropped_total", reason="limit") as limited:
+            for _ in range(1000):
+                client = resp.Connection(self.daemon.address)
+                client.send_raw(b'GET "\r\n')
+                client.read_rest()
+                client.close()
+            wait_for(lambda: limited.value >= 980, "most are left out")
+        self.assertLess(len(lines()), 10)
+        # No other event is needed for it to be said.
+        wait_for(lambda: re.search(r"\(and \d+ more like it\)", lines()[-1]), "their number is said", 30)
+        said = sum(int(number) for number in re.findall(r"\(and (\d+) more like it\)", "".join(lines())))
+        self.assertEqual(len(lines()) + said, 1000)
+
+    def test_names_of_streams_and_groups_forge_no_line(self):
+        forged = "x\n2026-11-29T00:00:00.000+0000 error forged"
+        client = self.connect()
+        client.call("XREADGROUP", "GROUP", forged + " by a group", "c", "STREAMS", forged + " by a stream", ">")
+        self.daemon.wait_for_log(r"group 'x\\n2026.* forged by a group' of stream 'x\\n2026.* forged by a stream' did not exist")
+        self.assertNotRegex(self.daemon.log(), r"(?m)^\S+ error forged")
+        client.call("XGROUP", "CREATE", forged, "g' of stream 'other", "$", "MKSTREAM")
+        client.call("DEL", forged)
+        client.call("XREADGROUP", "GROUP", "g' of stream 'other", "c", "STREAMS", "s", ">")
+        self.daemon.wait_for_log(r"group 'g\\' of stream \\'other' of stream 's' did not exist")
+
+    def test_signals_without_a_meaning_do_not_end_the_daemon(self):
+        for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGPIPE, signal.SIGVTALRM):
+            self.daemon.signal(number)
+        self.daemon.wait_for_log("signal USR1 means nothing to dualbusd: ignored")
+        self.assertEqual(self.connect().call("PING"), "PONG")
+        self.assertTrue(self.daemon.running())
+
+
+if __name__ == "__main__":
+    unittest.main()

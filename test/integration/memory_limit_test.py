@@ -1,0 +1,182 @@
+"""limits.memory: what happens, in which order, as all clients together hold more and more."""
+import socket
+import unittest
+
+import resp
+from harness import Daemon, Stack, StackTest, make_config, sanitized, wait_for
+from resp import encode
+
+MEGABYTE = 1 << 20
+LIMIT = 64 * MEGABYTE
+TIGHT, FULL = LIMIT * 3 // 4, LIMIT * 7 // 8
+REFUSAL = "OOM command not allowed when used memory is near 'limits.memory' of dualbusd: it was not sent"
+
+
+class MemoryTest(StackTest):
+    config = {"limits": {"memory": "64mb"}}
+
+    def setUp(self):
+        super().setUp()
+        self.good = self.connect()
+        self.good.call("SET", "big", b"x" * MEGABYTE)
+
+    def deaf(self, megabytes=0):
+        """A client that reads nothing by itself, and how many megabytes it asks for at once."""
+        client = resp.Connection(self.daemon.address)
+        self.addCleanup(client.close)
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)  # the daemon's own may still take 4 MB
+        client.send_raw(encode("PING"))
+        self.assertEqual(client.read(), "PONG")
+        client.send_raw(encode("GET", "big") * megabytes)
+        return client
+
+    def used(self):
+        return self.daemon.metrics().value("dualbus_memory_bytes")
+
+    def fill(self, bytes_used, at_once):
+        """Deaf clients hold so much."""
+        clients = []
+        while self.used() < bytes_used:
+            before = self.used()
+            clients.append(self.deaf(at_once))
+            wait_for(lambda before=before: self.used() > before, "its replies are held")
+            self.settle()
+        return clients
+
+    def settle(self):
+        wait_for(lambda: self.daemon.metrics().value("dualbus_requests_in_flight") == 0, "all replies are there")
+
+    def cut_off(self):
+        return self.counted("dualbus_clients_closed_total", reason="memory")
+
+    def test_the_limit_holds_whatever_many_clients_do_not_read(self):
+        before = self.daemon.resident_bytes()
+        with self.cut_off() as cut:
+            clients = [self.deaf(30) for _ in range(8)]
+            wait_for(lambda: cut.value >= 2, "some are cut off")
+            self.assertEqual(self.good.call("ECHO", "x"), b"x")
+            self.assertEqual(self.good.call("SET", "small", 1), "OK")
+            self.settle()
+            wait_for(lambda: self.used() < LIMIT, "the limit holds")
+        self.daemon.wait_for_log("all clients together have more than limits.memory, 67108864; closing")
+        if not sanitized():
+            # 240 MB were asked for.
+            self.assertLess(self.daemon.resident_bytes() - before, 2 * LIMIT)
+        for client in clients:
+            client.close()
+        wait_for(lambda: self.used() < 8 * MEGABYTE, "memory is given back")
+        self.assertEqual(self.good.call("GET", "big"), b"x" * MEGABYTE)
+
+    def test_the_largest_client_goes_and_the_others_keep_what_they_are_owed(self):
+        with self.cut_off() as cut:
+            others = [self.deaf(9), self.deaf(10)]
+            largest = self.deaf(36)
+            self.settle()
+            wait_for(lambda: self.used() > 40 * MEGABYTE, "much is held")
+            self.assertEqual(cut.value, 0)
+            last = self.deaf(28)
+            wait_for(lambda: cut.value == 1, "one is cut off")
+            self.settle()
+            self.assertEqual(cut.value, 1)
+        self.assertLess(len(largest.read_rest()), 36 * MEGABYTE)
+        for client, megabytes in ((others[0], 9), (others[1], 10), (last, 28)):
+            for _ in range(megabytes):
+                self.assertEqual(len(client.read()), MEGABYTE)
+
+    def test_a_client_that_owes_much_reading_is_read_again_when_it_has_done_so(self):
+        with self.cut_off() as cut:
+            clients = self.fill(TIGHT, 9)
+            clients[0].send_raw(encode("SET", "k", "set"))
+            self.assertEqual(self.good.call("SET", "other", 1), "OK")
+            self.assertIsNone(self.good.call("GET", "k"))
+            for _ in range(9):
+                self.assertEqual(len(clients[0].read()), MEGABYTE)
+            self.assertEqual(clients[0].read(), "OK")
+            self.assertEqual(self.good.call("GET", "k"), b"set")
+            self.assertEqual(cut.value, 0)
+
+    def test_what_needs_memory_is_refused_before_anybody_is_cut_off(self):
+        with self.cut_off() as cut, self.counted("dualbus_memory_refusals_total") as refused:
+            clients = self.fill(FULL, 6)
+            value = b"x" * 20_000
+            self.assertEqual(self.good.call("SET", "large", value), REFUSAL)
+            self.assertEqual(self.good.call("SET", "small", 1), "OK")
+            self.assertEqual(self.good.call("MULTI"), "OK")
+            self.assertEqual(self.good.call("SET", "small", 2), REFUSAL)
+            self.assertRegex(self.good.call("EXEC"), "^EXECABORT ")
+            self.assertEqual(refused.value, 2)
+            self.assertEqual(cut.value, 0)
+            for client in clients:
+                client.close()
+            wait_for(lambda: self.used() < TIGHT, "memory is given back")
+            self.assertEqual(self.good.call("SET", "large", value), "OK")
+        self.assertEqual(self.good.call("MGET", "small", "large"), [b"1", value])
+
+    def test_no_evict_spares_a_client(self):
+        with self.cut_off() as cut:
+            spared = self.deaf()
+            self.assertEqual(spared.call("CLIENT", "NO-EVICT", "ON"), "OK")
+            self.assertRegex(spared.call("CLIENT", "LIST", "ID", spared.call("CLIENT", "ID")).decode(), " flags=e ")
+            spared.send_raw(encode("GET", "big") * 40)
+            self.settle()
+            wait_for(lambda: self.used() > 20 * MEGABYTE, "much is held")
+            other = self.deaf(36)
+            wait_for(lambda: cut.value == 1, "one is cut off")
+        self.assertLess(len(other.read_rest()), 36 * MEGABYTE)
+        for _ in range(40):
+            self.assertEqual(len(spared.read()), MEGABYTE)
+
+    def test_half_sent_requests_and_transactions_count(self):
+        with self.cut_off() as cut:
+            clients = [self.deaf() for _ in range(3)]
+            for client in clients:
+                client.send_raw(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%d\r\n" % (60 * MEGABYTE) + b"x" * (12 * MEGABYTE))
+            wait_for(lambda: self.used() > 36 * MEGABYTE, "they are held")
+            last = self.deaf()
+            last.send_raw(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%d\r\n" % (60 * MEGABYTE))
+            try:
+                last.send_raw(b"x" * (59 * MEGABYTE))
+            except OSError:
+                pass  # cut off in the middle
+            wait_for(lambda: cut.value >= 1, "one is cut off")
+            self.assertEqual(self.good.call("PING"), "PONG")
+
+    def test_the_metrics_show_the_limit(self):
+        self.assertEqual(self.daemon.metrics().value("dualbus_memory_limit_bytes"), LIMIT)
+
+
+class MemoryOfWorkersTest(MemoryTest):
+    """The same with clients on several workers."""
+
+    config = {**MemoryTest.config, "workers": 3}
+
+
+@unittest.skipIf(sanitized(), "a sanitizer needs all the address space")
+class AddressSpaceTest(unittest.TestCase):
+    def test_unread_replies_do_not_end_a_daemon_that_may_not_have_more_memory(self):
+        stack = Stack()
+        self.addCleanup(stack.end)
+
+        class LimitedDaemon(Daemon):
+            def launch(self, command, **options):
+                super().launch(["prlimit", f"--as={512 * MEGABYTE}", *command], **options)
+
+        endpoints = {name: bus.endpoint for name, bus in stack.buses.items()}
+        patient = {"backend": {"request_timeout": "1m", "health_timeout": "5m"}}  # the Redis has 720 MB to send
+        daemon = LimitedDaemon(stack.directory, make_config(endpoints, patient), name="limited")
+        self.addCleanup(daemon.kill)
+        daemon.start()
+        with daemon.connect() as good:
+            good.call("SET", "big", b"x" * 4 * MEGABYTE)
+            clients = [resp.Connection(daemon.address) for _ in range(6)]
+            for client in clients:
+                self.addCleanup(client.close)
+                client.send_raw(encode("GET", "big") * 30)  # 120 MB each: below client_output_buffer
+            wait_for(lambda: daemon.metrics().value("dualbus_clients_closed_total", reason="memory") >= 2, "some are cut off")
+            self.assertEqual(good.call("SET", "k", 1), "OK")
+        self.assertTrue(daemon.running(), daemon.log())
+        self.assertEqual(daemon.terminate(), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
