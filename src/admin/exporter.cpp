@@ -2,6 +2,7 @@
 #include "process_figures.hpp"
 
 #include <dualbus/admin/exporter.hpp>
+#include <dualbus/admin/shared_redis.hpp>
 #include <dualbus/base/log.hpp>
 #include <dualbus/base/version.hpp>
 #include <dualbus/command/command_table.hpp>
@@ -248,6 +249,13 @@ std::vector<prometheus::MetricFamily> export_metrics(const daemon_state& state) 
   for (std::size_t bus = 0; bus < state.bus_count(); ++bus) {
     add_bus(out, state, bus);
     add_redis(out, state.bus_name(bus), state.status_of(bus));
+  }
+  const std::vector<shared_redis> shared = find_shared_redis(state.buses, *state.configuration);
+  for (std::size_t bus = 0; bus < std::min(state.buses.size(), state.bus_count()); ++bus) {
+    const bool shares = std::any_of(shared.begin(), shared.end(), [bus](const shared_redis& s) {
+      return s.first == bus || s.second == bus;
+    });
+    out.add(metric::bus_shares_redis, {state.bus_name(bus)}, shares ? 1 : 0);
   }
   for (const drain_status& status : state.draining) add_draining(out, state, status);
   add_process(out);

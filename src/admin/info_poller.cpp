@@ -131,13 +131,20 @@ class info_poller::bus_poller {
       }
       reported_policy_ = evicting;
     }
+    if (take(std::move(info), now) && timing_.on_other_redis) timing_.on_other_redis();
+  }
+
+  // True if it comes from another process than the last one.
+  bool take(redis_info info, base::time_point now) {
     const std::scoped_lock lock(mutex_);
+    const bool other = !status_.info || status_.info->run_id != info.run_id;
     status_.cpu_ratio = cpu_ratio(info, now);
     status_.up = true;
     status_.error.clear();
     status_.info = std::move(info);
     ++status_.polls;
     answered_ = now;
+    return other;
   }
 
   // Empty for the first answer, and for the first after a restart, whose CPU time began at zero again.

@@ -66,6 +66,7 @@ constexpr metric_description table[] = {
     {metric::latency_target, gauge, "dualbus_latency_target_seconds", "bus", "The configured latency target of the bus."},
     {metric::latency_target_missed, counter, "dualbus_latency_target_missed_total", "bus", "Requests that the bus answered later than its latency target."},
     {metric::bus_evicts_streams, gauge, "dualbus_bus_evicts_streams", "bus", "1 if the maxmemory policy of the bus can evict a whole stream."},
+    {metric::bus_shares_redis, gauge, "dualbus_bus_shares_redis", "bus", "1 if another bus is the same Redis and database."},
     {metric::reader_wakes, counter, "dualbus_parked_reader_wakes_total", "bus", "Times that a parked reader looked at the bus again."},
     {metric::groups_healed, counter, "dualbus_groups_healed_total", "bus", "Consumer groups that were missing on the bus and were created there."},
     {metric::groups_created, counter, "dualbus_groups_created_total", "bus", "Consumer groups that no bus had and that were created there because missing_group says so."},

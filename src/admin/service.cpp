@@ -5,6 +5,7 @@
 #include <dualbus/admin/http_server.hpp>
 #include <dualbus/admin/info_poller.hpp>
 #include <dualbus/admin/service.hpp>
+#include <dualbus/admin/shared_redis.hpp>
 #include <dualbus/admin/status_page.hpp>
 #include <dualbus/base/log.hpp>
 
@@ -92,11 +93,27 @@ struct service::parts {
   }
 
   http_reply ready_page() const {
-    const std::vector<std::string> missing = buses_not_ready(observe());
+    const daemon_state state = observe();
+    const std::vector<std::string> missing = buses_not_ready(state);
+    for (const shared_redis& shared : find_shared_redis(state.buses, *state.configuration)) {
+      return plain(503, "not ready: " + describe(shared, *state.configuration) + "\n");
+    }
     if (missing.empty()) return plain(200, "ready\n");
     std::string body = "not ready: no connection to bus";
     for (const std::string& name : missing) body += " " + name;
     return plain(503, body + "\n");
+  }
+
+  void report_shared_redis() const {
+    const auto known = [this] {
+      const std::scoped_lock lock(mutex);
+      return configuration;
+    }();
+    for (const shared_redis& shared : find_shared_redis(poller->status(), *known)) {
+      base::error_limited({},
+                          "{} (run_id {}): every message there is delivered twice; correct their endpoints",
+                          describe(shared, *known), base::in_log(shared.run_id));
+    }
   }
 
   const daemon_view view;
@@ -121,8 +138,10 @@ void service::start() {
   const config::configuration& configuration = *parts_->configuration;
   if (configuration.admin.port == 0) return;
   // Poller and monitor stand before the first request can come, and run only once the address is ours.
+  info_poller::settings polling = poll_settings(configuration);
+  polling.on_other_redis = [parts = parts_.get()] { parts->report_shared_redis(); };
   parts_->poller = std::make_unique<info_poller>(bus_names(configuration), configuration.buses,
-                                                 draining_buses(configuration), poll_settings(configuration));
+                                                 draining_buses(configuration), std::move(polling));
   parts_->drain = std::make_unique<drain_monitor>(parts_->configuration,
                                                   drain_monitor::settings{.rest = parts_->view.rest});
   parts_->server = std::make_unique<http_server>(configuration.admin.address, configuration.admin.port,

@@ -6,7 +6,7 @@ import unittest
 import urllib.parse
 import urllib.request
 
-from harness import ENGINE_LOGIC, MARKETDATA, Process, Redis, StackTest, free_port, wait_for
+from harness import ENGINE_LOGIC, MARKETDATA, Daemon, Process, Redis, Stack, StackTest, free_port, make_config, wait_for
 
 BUSES = (MARKETDATA, ENGINE_LOGIC)
 
@@ -180,6 +180,23 @@ class HangingBusTest(StackTest):
         finally:
             server.proceed()
         wait_for(lambda: self.daemon.metrics().value("redis_up") == 2, "it is back")
+
+
+class OneRedisTwiceTest(unittest.TestCase):
+    """What the configuration cannot show: two endpoints that lead to one Redis."""
+
+    def test_it_is_said_loudly_and_the_daemon_is_not_ready(self):
+        stack = Stack()
+        self.addCleanup(stack.end)
+        server = stack.marketdata
+        daemon = Daemon(stack.directory, make_config({MARKETDATA: server.endpoint, ENGINE_LOGIC: server.unix_socket}), name="twice")
+        self.addCleanup(daemon.kill)
+        daemon.start("/healthz")
+        wait_for(lambda: daemon.fetch("/readyz") == (503, "not ready: buses 'marketdata' and 'engine_logic' are the same Redis\n"), "it is noticed")
+        self.assertEqual([daemon.metrics().value("dualbus_bus_shares_redis", bus=bus) for bus in BUSES], [1, 1])
+        daemon.wait_for_log("error buses 'marketdata' and 'engine_logic' are the same Redis .*: every message there is delivered twice")
+        self.assertEqual(stack.daemon.metrics().value("dualbus_bus_shares_redis"), 0)
+        self.assertEqual(daemon.terminate(), 0)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,6 +33,8 @@ class info_poller {
     std::chrono::milliseconds connect_timeout{1000};  ///< with AUTH
     std::chrono::milliseconds reply_timeout{2000};  ///< one slow command in Redis shall not look like its end
     std::chrono::milliseconds backoff_min{50}, backoff_max{2000};
+    /// Called on a thread of the poller when a bus has answered as another Redis process than before.
+    std::function<void()> on_other_redis = {};
   };
 
   /// By bus: `names` for the log; `leaving`, to be left without a connection between two answers. Throws

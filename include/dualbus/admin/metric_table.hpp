@@ -61,6 +61,7 @@ enum class metric : std::uint8_t {
   latency_target,
   latency_target_missed,
   bus_evicts_streams,
+  bus_shares_redis,
   reader_wakes,
   groups_healed,
   groups_created,
