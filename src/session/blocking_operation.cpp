@@ -1,5 +1,6 @@
 #include "unblocking.hpp"
 
+#include <dualbus/base/deadline.hpp>
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/command/command_table.hpp>
 #include <dualbus/command/key_positions.hpp>
@@ -26,8 +27,7 @@ std::chrono::milliseconds block_time(const command::command_spec& spec, resp::ar
   constexpr double longest = 1e9;
   if (spec.route == command::route::xread) {
     const auto block = stream::parse_read(args).block;
-    return std::clamp(block.value_or(std::chrono::milliseconds(0)), std::chrono::milliseconds(0),
-                      std::chrono::milliseconds(1'000'000'000'000));
+    return block.value_or(std::chrono::milliseconds(0));
   }
   const std::string_view text = spec.keys == command::key_form::numkeys2 ? args[1] : args.back();
   double seconds = 0;
@@ -154,7 +154,7 @@ bool start_blocking(worker_context& context, session& client, const request& wha
   const auto answer_time = context.configuration().backend.request_timeout;
   const auto block = block_time(command::command_table()[what.command], what.args);
   if (block.count() > 0 && answer_time.count() > 0) {
-    op->give_up_at(context.now + block + answer_time);
+    op->give_up_at(base::later(base::later(context.now, block), answer_time));
   }
   return true;
 }

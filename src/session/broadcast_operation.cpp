@@ -1,6 +1,7 @@
 #include "everywhere_operation.hpp"
 #include "unblocking.hpp"
 
+#include <dualbus/base/deadline.hpp>
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/command/command_table.hpp>
 #include <dualbus/resp/encoder.hpp>
@@ -31,7 +32,7 @@ bool kills(const command::command_spec& spec) {
 // fault with it.
 std::chrono::milliseconds wait_time(resp::arguments args) {
   const auto limit = base::parse_int64(args.back());
-  return std::chrono::milliseconds(std::clamp<std::int64_t>(limit.value_or(0), 0, 1'000'000'000'000));
+  return std::chrono::milliseconds(std::max<std::int64_t>(limit.value_or(0), 0));
 }
 
 // The fewest replicas (WAITAOF: the fewest of each of its two numbers) that every bus can vouch for. False,
@@ -200,7 +201,8 @@ bool start_broadcast(worker_context& context, session& client, const request& wh
   op->send(what);
   const auto answer_time = context.configuration().backend.request_timeout;
   const auto own_time = kills(spec) ? deaf_time : wait_time(what.args);
-  if (own_time.count() > 0 && answer_time.count() > 0) op->give_up_at(context.now + own_time + answer_time);
+  if (own_time.count() > 0 && answer_time.count() > 0)
+    op->give_up_at(base::later(base::later(context.now, own_time), answer_time));
   return true;
 }
 

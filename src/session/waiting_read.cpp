@@ -1,3 +1,4 @@
+#include <dualbus/base/deadline.hpp>
 #include <dualbus/base/log.hpp>
 #include <dualbus/resp/reply_reader.hpp>
 #include <dualbus/session/session.hpp>
@@ -90,7 +91,7 @@ std::optional<base::time_point> waiting_read::deadline() const {
   const auto most = context_.configuration().limits.max_block;
   if (most.count() > 0 && (wait.count() == 0 || most < wait)) wait = most;
   if (wait.count() == 0) return std::nullopt;
-  return arrived() + wait;
+  return base::later(arrived(), wait);
 }
 
 void waiting_read::park(std::optional<std::string_view> group,

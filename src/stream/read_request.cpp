@@ -8,8 +8,6 @@ namespace dualbus::stream {
 namespace {
 
 constexpr std::uint64_t max_number = std::numeric_limits<std::uint64_t>::max();
-// Longer than any client waits, and no overflow when it is added to a time.
-constexpr std::int64_t longest_block = std::int64_t{1} << 40;
 
 constexpr std::string_view invalid_id = "ERR Invalid stream ID specified as stream command argument";
 
@@ -17,7 +15,7 @@ std::string_view parse_block(std::string_view text, read_request& out) {
   const auto value = base::parse_int64(text);
   if (!value) return "ERR timeout is not an integer or out of range";
   if (*value < 0) return "ERR timeout is negative";
-  out.block = std::chrono::milliseconds(std::min(*value, longest_block));
+  out.block = std::chrono::milliseconds(*value);
   return {};
 }
 

@@ -58,8 +58,24 @@ class ServerCommandsTest(StackTest):
 
     def test_wrong_arguments(self):
         self.compare(("SLOWLOG", "GET", "-2"), ("SLOWLOG", "GET", "x"), ("SLOWLOG", "GET", "1", "2"), ("SLOWLOG", "nosuch"), ("SLOWLOG",),
-                     ("SLOWLOG", "LEN", "x"), ("CLIENT", "PAUSE", "x"), ("CLIENT", "PAUSE", "-1"), ("CLIENT", "PAUSE", "1", "FOO"), ("CLIENT", "PAUSE"),
+                     ("SLOWLOG", "LEN", "x"), ("CLIENT", "PAUSE", "x"), ("CLIENT", "PAUSE", "-1"), ("CLIENT", "PAUSE", "9223372036854775808"), ("CLIENT", "PAUSE", "1", "FOO"), ("CLIENT", "PAUSE"),
                      ("CLIENT", "UNPAUSE", "x"), ("CLIENT", "UNPAUSE"), ("MONITOR", "x"))
+
+    def test_a_time_beyond_any_clock_is_for_ever(self):
+        client = self.connect()
+        own = client.call("CLIENT", "ID")
+        for number in (10**13, 2**62, 2**63 - 1):
+            other = self.connect()
+            self.compare(("CLIENT", "PAUSE", number, "WRITE"))
+            client.send("SET", "el:k", number)
+            wait_for(lambda: " flags=b " in other.call("CLIENT", "LIST", "ID", own).decode(), "it is held back")
+            self.assertEqual([other.call("CLIENT", "UNPAUSE"), client.read()], ["OK", "OK"])
+            self.bare.client().client_unpause()
+            for waits, answer in ((("XREAD", "BLOCK", number, "STREAMS", "s", "$"), None), (("XREAD", "BLOCK", number, "STREAMS", "el:s", "$"), None),
+                                  (("WAIT", 5, number), 0), (("BLPOP", "el:none", number // 1000), None)):
+                client.send(*waits)
+                wait_for(lambda: other.call("CLIENT", "UNBLOCK", own) == 1, f"{waits} waits")
+                self.assertEqual(client.read(), answer, waits)
 
     def test_help_is_a_list_of_lines(self):
         client = self.connect()
