@@ -33,14 +33,18 @@ std::string_view bus_info::field(std::string_view name) const {
   return found;
 }
 
+std::string_view bus_info::take_part(std::string_view& fields) {
+  const std::string_view part = fields.substr(0, fields.find(','));
+  fields.remove_prefix(std::min(fields.size(), part.size() + 1));
+  return part;
+}
+
 std::uint64_t bus_info::number(std::string_view fields, std::string_view name) {
-  while (!fields.empty()) {
-    const std::string_view one = fields.substr(0, fields.find(','));
-    fields.remove_prefix(std::min(fields.size(), one.size() + 1));
-    if (one.size() > name.size() && one.starts_with(name) && one[name.size()] == '=')
-      return base::parse_uint64(one.substr(name.size() + 1)).value_or(0);
-  }
-  return 0;
+  std::uint64_t found = 0;
+  for_each_part(fields, [&](std::string_view part, std::uint64_t value) {
+    if (part == name) found = value;
+  });
+  return found;
 }
 
 }  // namespace dualbus::session

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <dualbus/base/numbers.hpp>
+
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -32,11 +34,22 @@ class bus_info {
         visit(line.substr(0, colon), line.substr(colon + 1));
     }
   }
+  /// Calls `visit(name, number)` for each `name=number` among fields that commas part.
+  template <typename Visit>
+  static void for_each_part(std::string_view fields, Visit&& visit) {
+    while (!fields.empty()) {
+      const std::string_view one = take_part(fields);
+      const std::size_t equals = one.find('=');
+      if (equals == 0 || equals == std::string_view::npos) continue;
+      if (const auto value = base::parse_uint64(one.substr(equals + 1))) visit(one.substr(0, equals), *value);
+    }
+  }
   /// The number behind `name=` among fields that commas part; 0 if there is none.
   static std::uint64_t number(std::string_view fields, std::string_view name);
 
  private:
   static std::string_view take_line(std::string_view& text);
+  static std::string_view take_part(std::string_view& fields);
 
   std::string text_;
 };

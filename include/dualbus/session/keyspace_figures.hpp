@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace dualbus::session {
 
@@ -14,16 +15,19 @@ class keyspace_figures {
   /// others are not theirs. Lines that make no sense are passed over.
   void add(std::string_view info, int first, int databases);
 
-  /// The section as INFO shows it, in the words of Redis 7.0. The average time to live is over the keys that
-  /// have one.
+  /// The section as INFO shows it: the fields of Redis 7.0, then what else the buses say. Averages (avg_…)
+  /// become averages over all buses, everything else is added up.
   std::string section() const;
 
  private:
-  struct figures {
-    std::uint64_t keys = 0, expires = 0;
-    double summed_ttl = 0;  // milliseconds
+  struct field {
+    std::string name;
+    std::uint64_t sum = 0;
+    double weighted = 0;  // of an average: each bus's, times how many keys it is over
   };
-  std::map<int, figures> databases_;
+  static field& field_of(std::vector<field>& fields, std::string_view name);
+
+  std::map<int, std::vector<field>> databases_;  // in the order in which the fields are shown
 };
 
 }  // namespace dualbus::session
