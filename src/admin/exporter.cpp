@@ -3,12 +3,16 @@
 
 #include <dualbus/admin/exporter.hpp>
 #include <dualbus/admin/shared_redis.hpp>
+#include <dualbus/base/glob.hpp>
 #include <dualbus/base/log.hpp>
 #include <dualbus/base/version.hpp>
 #include <dualbus/command/command_table.hpp>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <set>
+#include <string>
 #include <utility>
 
 namespace dualbus::admin {
@@ -58,23 +62,32 @@ void add_daemon(family_set& out, const daemon_state& state) {
   out.add(metric::config_last_reload_success_timestamp, {}, state.reloads.last_success_unix_seconds);
 }
 
-// Only what happened: commands times outcomes are many, and most stay at zero for ever.
+// Commands times outcomes are many, and most stay at zero for ever: of a command that came, all outcomes; and
+// the outcomes of all commands together, whose zeros are there from the start.
 void add_requests(family_set& out, const daemon_state& state) {
   const metrics::worker_metrics& all = state.totals.metrics;
   const auto table = command::command_table();
+  std::array<std::uint64_t, metrics::outcome_count> sums{};
   for (std::size_t i = 0; i < std::min(table.size(), all.commands.size()); ++i) {
-    for (std::size_t o = 0; o < metrics::outcome_count; ++o) {
-      if (all.commands[i][o] == 0) continue;
+    const auto& counted = all.commands[i];
+    const bool came = std::any_of(counted.begin(), counted.end(), [](std::uint64_t n) { return n > 0; });
+    for (std::size_t o = 0; came && o < metrics::outcome_count; ++o) {
       const std::string_view outcome = metrics::outcome_name(static_cast<metrics::outcome>(o));
-      out.add(metric::requests, {table[i].name, outcome}, number(all.commands[i][o]));
+      out.add(metric::requests, {table[i].name, outcome}, number(counted[o]));
+      sums[o] += counted[o];
     }
   }
-  if (all.unknown_commands > 0) {
-    const std::string_view refused = metrics::outcome_name(metrics::outcome::refused);
-    out.add(metric::requests, {"unknown", refused}, number(all.unknown_commands));
+  const auto refused = static_cast<std::size_t>(metrics::outcome::refused);
+  sums[refused] += all.unknown_commands;
+  out.add(metric::requests, {"unknown", metrics::outcome_name(metrics::outcome::refused)},
+          number(all.unknown_commands));
+  for (std::size_t o = 0; o < metrics::outcome_count; ++o) {
+    const std::string_view outcome = metrics::outcome_name(static_cast<metrics::outcome>(o));
+    out.add(metric::request_outcomes, {outcome}, number(sums[o]));
   }
 }
 
+// What has come, and of types that the configuration names also what has not.
 void add_messages(family_set& out, const daemon_state& state) {
   for (const auto& [type, row] : state.totals.messages) {
     for (std::size_t bus = 0; bus < std::min(row.size(), state.bus_count()); ++bus) {
@@ -84,6 +97,18 @@ void add_messages(family_set& out, const daemon_state& state) {
         out.add(metric::messages_routed, {state.bus_name(bus), rule, type}, number(row[bus][r]));
       }
     }
+  }
+  std::set<std::string> added;  // two names may look alike on the page
+  constexpr auto by_name = static_cast<std::size_t>(command::rule::type);
+  for (const command::match_rule& known : state.configuration->routing.types) {
+    if (base::is_glob(known.match)) continue;
+    const std::string type = printable_name(known.match);
+    const auto counted = state.totals.messages.find(type);
+    const bool came = counted != state.totals.messages.end() && known.bus < counted->second.size() &&
+                      counted->second[known.bus][by_name] > 0;
+    if (came || !added.insert(type).second) continue;
+    out.add(metric::messages_routed,
+            {state.bus_name(known.bus), command::rule_name(command::rule::type), type}, 0);
   }
 }
 
@@ -142,6 +167,19 @@ void add_bus(family_set& out, const daemon_state& state, std::size_t index) {
   }
 }
 
+// Redis lists an error when it has occurred; those that somebody may wait for are there before. With too many
+// kinds it counts none any more.
+void add_redis_errors(family_set& out, std::string_view bus, const redis_info& info) {
+  constexpr std::string_view known[] = {"BUSY",       "CLUSTERDOWN", "ERR",    "EXECABORT", "LOADING",
+                                        "MASTERDOWN", "MISCONF",     "NOAUTH", "NOGROUP",   "NOPERM",
+                                        "NOREPLICAS", "NOSCRIPT",    "OOM",    "READONLY",  "WRONGTYPE"};
+  for (const auto& [err, count] : info.errors) out.add(metric::redis_errors, {bus, err}, count);
+  if (info.errors.contains("ERRORSTATS_DISABLED")) return;
+  for (const std::string_view err : known) {
+    if (!info.errors.contains(err)) out.add(metric::redis_errors, {bus, err}, 0);
+  }
+}
+
 void add_redis_commands(family_set& out, std::string_view bus, const redis_info& info) {
   for (const auto& [cmd, stats] : info.commands) {
     out.add(metric::redis_commands, {bus, cmd}, stats.calls);
@@ -149,7 +187,7 @@ void add_redis_commands(family_set& out, std::string_view bus, const redis_info&
     out.add(metric::redis_commands_rejected_calls, {bus, cmd}, stats.rejected_calls);
     out.add(metric::redis_commands_duration, {bus, cmd}, stats.usec / 1e6);
   }
-  for (const auto& [err, count] : info.errors) out.add(metric::redis_errors, {bus, err}, count);
+  add_redis_errors(out, bus, info);
 }
 
 std::optional<double> flag(std::optional<bool> value) {

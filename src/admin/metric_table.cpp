@@ -25,6 +25,7 @@ constexpr metric_description table[] = {
     {metric::authentication_failures, counter, "dualbus_authentication_failures_total", "", "Attempts of clients to log in that failed."},
     {metric::permission_denials, counter, "dualbus_permission_denials_total", "", "Requests refused because the user may not make them."},
     {metric::requests, counter, "dualbus_requests_total", "cmd, outcome", "Requests of clients, by command and by how they ended."},
+    {metric::request_outcomes, counter, "dualbus_request_outcomes_total", "outcome", "Requests of clients, by how they ended."},
     {metric::messages_routed, counter, "dualbus_messages_routed_total", "bus, rule, message_type", "Messages (XADD) routed, by bus, by the rule that decided and by message type."},
     {metric::pubsub_clients, gauge, "dualbus_pubsub_clients", "", "Clients with subscriptions now."},
     {metric::pubsub_channels, gauge, "dualbus_pubsub_channels", "", "Channels subscribed to now; one counts once per worker."},

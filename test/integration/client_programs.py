@@ -60,7 +60,7 @@ class ClientTest(StackTest):
 
     def assert_nothing_refused(self, *expected):
         """`expected` names commands that a client may do without."""
-        new = {what for what, count in self.refused().items() if count != self._before.get(what)}
+        new = {what for what, count in self.refused().items() if count != self._before.get(what, 0)}
         self.assertEqual(new - {command + ": refused" for command in expected}, set())
 
     def start_program(self, name, command, **options):

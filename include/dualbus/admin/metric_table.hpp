@@ -22,6 +22,7 @@ enum class metric : std::uint8_t {
   authentication_failures,
   permission_denials,
   requests,
+  request_outcomes,
   messages_routed,
   pubsub_clients,
   pubsub_channels,

@@ -186,14 +186,54 @@ TEST(ExporterTest, AVerdictThatIsNotKnownIsAbsent) {
   EXPECT_EQ(value(export_metrics(state), "dualbus_drain_streams", bus), 2);
 }
 
-TEST(ExporterTest, ShowsOnlyRequestsThatHappened) {
+TEST(ExporterTest, OfCommandsThatCameAllOutcomesAreThereAndOfTheOthersNone) {
   const families exported = export_metrics(test::sample_state());
   EXPECT_EQ(value(exported, "dualbus_requests_total", {{"cmd", "xadd"}, {"outcome", "ok"}}), 42);
   EXPECT_EQ(value(exported, "dualbus_requests_total", {{"cmd", "xadd"}, {"outcome", "bus_lost"}}), 2);
+  EXPECT_EQ(value(exported, "dualbus_requests_total", {{"cmd", "xadd"}, {"outcome", "bus_timeout"}}), 0);
   EXPECT_EQ(value(exported, "dualbus_requests_total", {{"cmd", "unknown"}, {"outcome", "refused"}}), 2);
   const auto family = std::find_if(exported.begin(), exported.end(),
                                    [](const auto& f) { return f.name == "dualbus_requests_total"; });
-  EXPECT_EQ(family->metric.size(), 3u);
+  EXPECT_EQ(family->metric.size(), metrics::outcome_count + 1);
+}
+
+// increase() of a series that begins with its first event does not see that event.
+TEST(ExporterTest, WhatAnAlertMayWaitForIsThereBeforeItHappens) {
+  daemon_state state = test::sample_state();
+  state.totals = {};
+  auto configuration = test::sample_configuration();
+  configuration->routing.types = {{"price_update", 0}, {"order_request", 1}, {"risk_*", 1}};
+  state.configuration = configuration;
+  const families exported = export_metrics(state);
+  for (std::size_t o = 0; o < metrics::outcome_count; ++o) {
+    const std::string outcome(metrics::outcome_name(static_cast<metrics::outcome>(o)));
+    EXPECT_EQ(value(exported, "dualbus_request_outcomes_total", {{"outcome", outcome}}), 0) << outcome;
+  }
+  EXPECT_EQ(value(exported, "dualbus_requests_total", {{"cmd", "unknown"}, {"outcome", "refused"}}), 0);
+  const auto routed = [&](const std::string& bus, const std::string& type) {
+    return value(exported, "dualbus_messages_routed_total",
+                 {{"bus", bus}, {"rule", "type"}, {"message_type", type}});
+  };
+  EXPECT_EQ(routed("marketdata", "price_update"), 0);
+  EXPECT_EQ(routed("engine_logic", "order_request"), 0);
+  EXPECT_FALSE(routed("engine_logic", "risk_*"));
+  EXPECT_EQ(value(exported, "redis_errors_total", {{"bus", "marketdata"}, {"err", "OOM"}}), 0);
+  EXPECT_EQ(value(exported, "redis_errors_total", {{"bus", "marketdata"}, {"err", "NOGROUP"}}), 1);
+  EXPECT_EQ(promtool_verdict(exported), "");
+}
+
+TEST(ExporterTest, OutcomesOfAllCommandsAreAddedUp) {
+  const families exported = export_metrics(test::sample_state());
+  EXPECT_EQ(value(exported, "dualbus_request_outcomes_total", {{"outcome", "ok"}}), 42);
+  EXPECT_EQ(value(exported, "dualbus_request_outcomes_total", {{"outcome", "bus_lost"}}), 2);
+  EXPECT_EQ(value(exported, "dualbus_request_outcomes_total", {{"outcome", "refused"}}), 2) << "unknown ones";
+}
+
+TEST(ExporterTest, ARedisThatCountsNoErrorsAnyMoreHasNoZeros) {
+  daemon_state state = test::sample_state();
+  state.buses[0].info->errors = {{"ERRORSTATS_DISABLED", 1}};
+  const families exported = export_metrics(state);
+  EXPECT_FALSE(value(exported, "redis_errors_total", {{"bus", "marketdata"}, {"err", "OOM"}}));
 }
 
 TEST(ExporterTest, HistogramBucketsAreCumulative) {
