@@ -17,13 +17,23 @@ constexpr std::chrono::seconds patience{1};
 bus_survey::bus_survey(worker_context& context, handler done)
     : context_(context), done_(std::move(done)), found_(context.bus_count()) {}
 
-void bus_survey::start(worker_context& context, std::string_view section, handler done) {
-  (new bus_survey(context, std::move(done)))->ask(section);
+void bus_survey::start(worker_context& context, std::span<const std::string_view> request, handler done) {
+  (new bus_survey(context, std::move(done)))->ask(request);
+}
+
+void bus_survey::start_info(worker_context& context, std::string_view section, info_handler done) {
+  const std::string_view request[] = {"INFO", section};
+  start(context, request, [done = std::move(done)](const std::vector<std::string>& replies) {
+    std::vector<bus_info> infos(replies.size());
+    for (std::size_t i = 0; i < replies.size(); ++i) {
+      if (!replies[i].empty()) infos[i] = bus_info(std::string(resp::reply_reader(replies[i]).next().text));
+    }
+    done(infos);
+  });
 }
 
 // A bus that hangs must not keep INFO waiting, which is what health checks ask for.
-void bus_survey::ask(std::string_view section) {
-  const std::string_view request[] = {"INFO", section};
+void bus_survey::ask(std::span<const std::string_view> request) {
   timer_ = context_.timers.add(context_.now + patience, [this] {
     timer_.reset();
     tell();
@@ -41,7 +51,7 @@ void bus_survey::ask(std::string_view section) {
 }
 
 void bus_survey::on_reply(std::uint32_t bus, const backend::reply_view& reply) {
-  if (!reply.is_error()) found_[bus] = bus_info(std::string(resp::reply_reader(reply.bytes).next().text));
+  if (!reply.is_error()) found_[bus] = reply.bytes;
   count_down();
 }
 

@@ -2,39 +2,42 @@
 
 #include <dualbus/base/glob.hpp>
 #include <dualbus/base/numbers.hpp>
+#include <dualbus/resp/reply_reader.hpp>
+#include <dualbus/session/bus_survey.hpp>
+#include <dualbus/session/figure_merge.hpp>
 #include <dualbus/session/local_commands.hpp>
 #include <dualbus/session/session.hpp>
 #include <dualbus/session/worker_context.hpp>
 
+#include <algorithm>
+#include <iterator>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-// CONFIG GET: the daemon's own settings under the names that Redis gives them.
+// CONFIG GET: the daemon's own settings under the names that Redis gives them, and those of the buses that
+// clients ask for.
 namespace dualbus::session {
 namespace {
 
-// A setting as Redis names it, its value, and the YAML key behind it; empty: it has none.
+// A setting of the daemon as Redis names it, its value, and the YAML key behind it.
 struct parameter {
   std::string_view name;
   std::string value;
-  std::string_view key = {};
+  std::string_view key;
 };
 using parameters = std::vector<parameter>;
 
-parameters redis_parameters(const config::configuration& c) {
+parameters own_parameters(const config::configuration& c) {
   return {
-      {"appendonly", "no"},
       {"bind", c.listen.address, "listen.address"},
       {"client-query-buffer-limit", std::to_string(c.limits.max_request), "limits.max_request"},
       {"databases", std::to_string(c.databases), "databases"},
       {"loglevel", c.log_level == "info" ? "notice" : c.log_level, "log.level"},
       {"maxclients", std::to_string(c.limits.max_clients), "limits.max_clients"},
-      {"maxmemory", "0"},
-      {"maxmemory-policy", "noeviction"},
       {"port", std::to_string(c.listen.port), "listen.port"},
       {"proto-max-bulk-len", std::to_string(c.limits.max_request), "limits.max_request"},
-      {"save", ""},
       {"requirepass", "", "auth.users"},
       {"slowlog-log-slower-than", std::to_string(c.slowlog.threshold.count()), "slowlog.threshold"},
       {"slowlog-max-len", std::to_string(c.slowlog.max_entries), "slowlog.max_entries"},
@@ -45,22 +48,83 @@ parameters redis_parameters(const config::configuration& c) {
   };
 }
 
-void get(worker_context& context, session& client, const request& what) {
-  parameters found;
-  for (parameter& one : redis_parameters(context.configuration())) {
-    for (const std::string_view pattern : what.args.subspan(2)) {
-      if (!base::glob_match(pattern, one.name, true)) continue;
-      found.push_back(std::move(one));
-      break;
+struct bus_parameter {
+  std::string_view name;
+  merging how;
+};
+
+// What clients ask a Redis about how it keeps their data.
+constexpr bus_parameter bus_parameters[] = {
+    {"appendfsync", merging::same},
+    {"appendonly", merging::worst},
+    {"maxmemory", merging::limit},
+    {"maxmemory-policy", merging::policy},
+    {"notify-keyspace-events", merging::same},
+    {"save", merging::same},
+};
+
+using pairs = std::vector<std::pair<std::string, std::string>>;
+
+void write_pairs(resp::encoder& out, const pairs& found) {
+  out.map(found.size());
+  for (const auto& [name, value] : found) {
+    out.bulk(name);
+    out.bulk(value);
+  }
+}
+
+// One parameter in the buses' replies, which are names and values in turn.
+std::optional<std::string> merged(const bus_parameter& parameter, const std::vector<std::string>& replies) {
+  std::vector<std::string_view> values;
+  for (const std::string& reply : replies) {
+    if (reply.empty()) continue;
+    resp::reply_reader reader(reply);
+    for (std::size_t left = reader.next().elements / 2; left > 0; --left) {
+      const std::string_view name = reader.next().text, value = reader.next().text;
+      if (name == parameter.name) values.push_back(value);
     }
   }
-  client.answer(what.command, metrics::outcome::ok, [&found](resp::encoder& out) {
-    out.map(found.size());
-    for (const parameter& p : found) {
-      out.bulk(p.name);
-      out.bulk(p.value);
-    }
-  });
+  return merge(parameter.how, values);
+}
+
+// What is asked of the buses is answered when they have answered.
+void get_from_buses(worker_context& context, session& client, const request& what, pairs found,
+                    std::vector<bus_parameter> wanted) {
+  client.defer(what.command);
+  std::vector<std::string_view> question = {"CONFIG", "GET"};
+  for (const bus_parameter& one : wanted) question.push_back(one.name);
+  bus_survey::start(context, question,
+                    [&context, id = client.id(), found = std::move(found),
+                     wanted = std::move(wanted)](const std::vector<std::string>& replies) {
+                      session* const waiting = context.clients.find(id);
+                      if (waiting == nullptr) return;
+                      pairs all = found;
+                      for (const bus_parameter& one : wanted) {
+                        if (auto value = merged(one, replies)) all.emplace_back(one.name, std::move(*value));
+                      }
+                      waiting->complete(metrics::outcome::ok,
+                                        [&all](resp::encoder& out) { write_pairs(out, all); });
+                    });
+}
+
+void get(worker_context& context, session& client, const request& what) {
+  const auto asked_for = [&what](std::string_view name) {
+    const resp::arguments patterns = what.args.subspan(2);
+    return std::any_of(patterns.begin(), patterns.end(),
+                       [name](std::string_view p) { return base::glob_match(p, name, true); });
+  };
+  pairs found;
+  for (parameter& one : own_parameters(context.configuration())) {
+    if (asked_for(one.name)) found.emplace_back(one.name, std::move(one.value));
+  }
+  std::vector<bus_parameter> wanted;
+  std::copy_if(std::begin(bus_parameters), std::end(bus_parameters), std::back_inserter(wanted),
+               [&](const bus_parameter& one) { return asked_for(one.name); });
+  // What is sent while EXEC collects would become a part of the transaction.
+  if (!wanted.empty() && !context.transactions.playing())
+    return get_from_buses(context, client, what, std::move(found), std::move(wanted));
+  client.answer(what.command, metrics::outcome::ok,
+                [&found](resp::encoder& out) { write_pairs(out, found); });
 }
 
 bool sets(resp::arguments args, std::string_view name) {
@@ -71,18 +135,19 @@ bool sets(resp::arguments args, std::string_view name) {
 }
 
 void refuse_set(worker_context& context, session& client, const request& what) {
-  std::string where, of_buses;
-  for (const parameter& one : redis_parameters(context.configuration())) {
-    if (!sets(what.args, one.name)) continue;
-    (one.key.empty() ? of_buses : where) = "'" + std::string(one.name) + "' is " + std::string(one.key);
+  std::string why =
+      "the daemon's settings stand in its YAML file: change it there and send SIGHUP to the daemon";
+  for (const bus_parameter& one : bus_parameters) {
+    if (sets(what.args, one.name))
+      why = "'" + std::string(one.name) + "' is a setting of the buses: change it on each of them";
   }
-  if (where.empty() && !of_buses.empty()) {
-    return client.refuse(what.command,
-                         "NOTSUPPORTED " + of_buses + "a setting of the buses: change it on each of them");
+  for (const parameter& one : own_parameters(context.configuration())) {
+    if (sets(what.args, one.name)) {
+      why = "'" + std::string(one.name) + "' is " + std::string(one.key) +
+            " in the daemon's YAML file: change it there and send SIGHUP to the daemon";
+    }
   }
-  where =
-      where.empty() ? "the daemon's settings stand in its YAML file" : where + " in the daemon's YAML file";
-  client.refuse(what.command, "NOTSUPPORTED " + where + ": change it there and send SIGHUP to the daemon");
+  client.refuse(what.command, "NOTSUPPORTED " + why);
 }
 
 void refuse_rewrite(worker_context&, session& client, const request& what) {

@@ -33,15 +33,6 @@ std::uint64_t memory_figure(std::string_view name) {
   return 0;
 }
 
-// As Redis writes amounts for people (util.c, bytesToHuman).
-std::string human(std::uint64_t bytes) {
-  constexpr std::string_view units = "BKMGT";
-  auto amount = static_cast<double>(bytes);
-  std::size_t unit = 0;
-  for (; amount >= 1024 && unit + 1 < units.size(); ++unit) amount /= 1024;
-  return unit == 0 ? fmt::format("{}B", bytes) : fmt::format("{:.2f}{}", amount, units[unit]);
-}
-
 double to_seconds(const timeval& time) {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
 }
@@ -56,7 +47,7 @@ std::string server_section(const worker_context& c, const bus_info& default_bus)
   using namespace std::chrono;
   const auto uptime = duration_cast<seconds>(system_clock::now() - c.daemon.started).count();
   return fmt::format(
-      "# Server\r\n{}redis_git_sha1:00000000\r\n{}:standalone\r\nos:Linux\r\narch_bits:64\r\n"
+      "# Server\r\n{}{}:standalone\r\nos:Linux\r\narch_bits:64\r\n"
       "multiplexing_api:epoll\r\nprocess_id:{}\r\nrun_id:{}\r\ntcp_port:{}\r\nuptime_in_seconds:{}\r\n"
       "uptime_in_days:{}\r\ndualbus_version:{}\r\ndualbus_workers:{}\r\n",
       software, valkey ? "server_mode" : "redis_mode", ::getpid(), c.daemon.run_id,
@@ -76,19 +67,6 @@ std::string buses_section(worker_context& c, const std::vector<bus_info>& buses)
                         c.bus(bus).up() ? 1 : 0, software);
   }
   return text;
-}
-
-std::string memory_section() {
-  const std::uint64_t resident = memory_figure("VmRSS:"), peak = memory_figure("VmHWM:");
-  const std::uint64_t machine = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
-                                static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-  return fmt::format(
-      "# "
-      "Memory\r\nused_memory:{0}\r\nused_memory_human:{1}\r\nused_memory_rss:{0}\r\nused_memory_rss_human:{1}"
-      "\r\n"
-      "used_memory_peak:{2}\r\nused_memory_peak_human:{3}\r\ntotal_system_memory:{4}\r\n"
-      "total_system_memory_human:{5}\r\nmaxmemory:0\r\nmaxmemory_human:0B\r\nmaxmemory_policy:noeviction\r\n",
-      resident, human(resident), peak, human(peak), machine, human(machine));
 }
 
 std::string stats_section(worker_context& context, const daemon_counts& total, const error_totals& errors) {
@@ -131,7 +109,6 @@ class info_report {
       : context_(context), sections_(sections), total_(std::move(total)), buses_(buses) {
     const bool passed = context.configuration().routing.server_commands == command::server_commands::passed;
     if (passed && buses_.size() == 1 && !buses_[0].empty()) alone_ = &buses_[0];
-    for (const bus_info& bus : buses_) answered_ |= !bus.empty();
   }
 
   std::string text();
@@ -156,7 +133,6 @@ class info_report {
   const daemon_counts total_;
   const std::vector<bus_info>& buses_;
   const bus_info* alone_ = nullptr;
-  bool answered_ = false;
   std::string text_;
 };
 
@@ -177,20 +153,15 @@ std::string info_report::keyspace_section() const {
 }
 
 std::string info_report::text() {
-  const std::string no_persistence =
-      "# Persistence\r\nloading:0\r\nasync_loading:0\r\nrdb_bgsave_in_progress:0\r\naof_enabled:0\r\n"
-      "aof_rewrite_in_progress:0\r\n";
   const bus_info& default_bus = buses_[context_.configuration().routing.default_bus];
   add("server", with_bus("Server", server_section(context_, default_bus)));
   add("clients", with_bus("Clients", clients_section()));
-  add("memory", of_bus("Memory", memory_section()));
-  add("persistence", of_bus("Persistence", answered_ ? persistence_section(buses_) : no_persistence));
+  add("memory", of_bus("Memory", memory_section({memory_figure("VmRSS:"), memory_figure("VmHWM:")}, buses_)));
+  add("persistence", of_bus("Persistence", persistence_section(buses_)));
   const error_totals errors(total_, buses_);
   const std::string stats = stats_section(context_, total_, errors);
   add("stats", alone_ != nullptr ? with_bus("Stats", stats) : stats + summed_stats(buses_));
-  add("replication", of_bus("Replication",
-                            "# Replication\r\nrole:master\r\nconnected_slaves:0\r\n"
-                            "master_failover_state:no-failover\r\nmaster_repl_offset:0\r\n"));
+  add("replication", of_bus("Replication", replication_section(buses_)));
   add("cpu", cpu_section());
   add("modules", of_bus("Modules", "# Modules\r\n"));
   add("commandstats", commandstats_section(total_, buses_, alone_), shown::in_all);
@@ -250,7 +221,7 @@ void run_info(worker_context& context, session& client, const request& what) {
   // What is sent while EXEC collects would become a part of the transaction.
   if (asked.empty() || context.transactions.playing())
     return ask_workers(std::vector<bus_info>(context.bus_count()));
-  bus_survey::start(context, asked, ask_workers);
+  bus_survey::start_info(context, asked, ask_workers);
 }
 
 }  // namespace dualbus::session

@@ -1,19 +1,18 @@
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/command/command_table.hpp>
+#include <dualbus/session/figure_merge.hpp>
 #include <dualbus/session/info_sections.hpp>
 
-#include <algorithm>
 #include <cstdint>
 #include <fmt/format.h>
+#include <initializer_list>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 
 namespace dualbus::session {
 namespace {
-
-// How the values of several buses become one.
-enum class merging : std::uint8_t { sum, largest, oldest, ok };
 
 struct merged_field {
   std::string_view name;
@@ -25,20 +24,30 @@ constexpr merged_field persistence_fields[] = {
     {"async_loading", merging::largest},
     {"rdb_changes_since_last_save", merging::sum},
     {"rdb_bgsave_in_progress", merging::largest},
-    {"rdb_last_save_time", merging::oldest},
-    {"rdb_last_bgsave_status", merging::ok},
-    {"aof_enabled", merging::largest},
+    {"rdb_last_save_time", merging::smallest},
+    {"rdb_last_bgsave_status", merging::worst},
+    {"aof_enabled", merging::smallest},
     {"aof_rewrite_in_progress", merging::largest},
     {"aof_rewrite_scheduled", merging::largest},
-    {"aof_last_bgrewrite_status", merging::ok},
-    {"aof_last_write_status", merging::ok},
+    {"aof_last_bgrewrite_status", merging::worst},
+    {"aof_last_write_status", merging::worst},
 };
 
 constexpr merged_field stats_fields[] = {
-    {"expired_keys", merging::sum},          {"evicted_keys", merging::sum},
-    {"keyspace_hits", merging::sum},         {"keyspace_misses", merging::sum},
-    {"total_forks", merging::sum},           {"latest_fork_usec", merging::largest},
-    {"total_reads_processed", merging::sum}, {"total_writes_processed", merging::sum},
+    {"expired_keys", merging::sum},    {"evicted_keys", merging::sum}, {"keyspace_hits", merging::sum},
+    {"keyspace_misses", merging::sum}, {"total_forks", merging::sum},  {"latest_fork_usec", merging::largest},
+};
+
+// Those that Redis also shows in a form for people.
+constexpr merged_field memory_fields[] = {
+    {"used_memory", merging::sum},      {"used_memory_rss", merging::sum},
+    {"used_memory_peak", merging::sum}, {"used_memory_dataset", merging::sum},
+    {"maxmemory", merging::limit},
+};
+
+constexpr merged_field replication_fields[] = {
+    {"connected_slaves", merging::smallest},
+    {"master_link_status", merging::worst},
 };
 
 constexpr std::string_view bus_fields[] = {
@@ -78,38 +87,35 @@ constexpr std::string_view bus_fields[] = {
     "used_cpu_user",
 };
 
-// The field's value over all buses that know it; empty if none does.
-std::string merge(const merged_field& field, const std::vector<bus_info>& buses) {
-  std::string text;
-  std::uint64_t number = 0;
+// The field's value over all buses that know it.
+std::optional<std::string> merged(const merged_field& field, const std::vector<bus_info>& buses) {
+  std::vector<std::string_view> values;
   for (const bus_info& bus : buses) {
-    const std::string_view value = bus.field(field.name);
-    if (value.empty()) continue;
-    const std::uint64_t parsed = base::parse_uint64(value).value_or(0);
-    if (field.how == merging::ok) {
-      if (text.empty() || value != "ok") text = value;
-      continue;
-    }
-    if (text.empty()) {
-      number = parsed;
-    } else if (field.how == merging::sum) {
-      number += parsed;
-    } else {
-      number = field.how == merging::largest ? std::max(number, parsed) : std::min(number, parsed);
-    }
-    text = std::to_string(number);
+    if (const std::string_view value = bus.field(field.name); !value.empty()) values.push_back(value);
   }
-  return text;
+  return merge(field.how, values);
 }
 
 template <typename Fields>
 std::string merged_lines(const Fields& fields, const std::vector<bus_info>& buses) {
   std::string lines;
   for (const merged_field& field : fields) {
-    const std::string value = merge(field, buses);
-    if (!value.empty()) lines += fmt::format("{}:{}\r\n", field.name, value);
+    if (const auto value = merged(field, buses)) lines += fmt::format("{}:{}\r\n", field.name, *value);
   }
   return lines;
+}
+
+// As Redis writes amounts for people (util.c, bytesToHuman).
+std::string human(std::uint64_t bytes) {
+  constexpr std::string_view units = "BKMGT";
+  auto amount = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  for (; amount >= 1024 && unit + 1 < units.size(); ++unit) amount /= 1024;
+  return unit == 0 ? fmt::format("{}B", bytes) : fmt::format("{:.2f}{}", amount, units[unit]);
+}
+
+std::string amount_lines(std::string_view name, std::uint64_t bytes) {
+  return fmt::format("{0}:{1}\r\n{0}_human:{2}\r\n", name, bytes, human(bytes));
 }
 
 struct command_line {
@@ -226,6 +232,23 @@ std::string persistence_section(const std::vector<bus_info>& buses) {
 
 std::string summed_stats(const std::vector<bus_info>& buses) {
   return merged_lines(stats_fields, buses);
+}
+
+std::string memory_section(const daemon_memory& own, const std::vector<bus_info>& buses) {
+  std::string text = "# Memory\r\n";
+  for (const merged_field& field : memory_fields) {
+    const auto value = merged(field, buses);
+    if (value) text += amount_lines(field.name, base::parse_uint64(*value).value_or(0));
+  }
+  text += merged_lines(std::initializer_list<merged_field>{{"maxmemory_policy", merging::policy}}, buses);
+  return text + amount_lines("dualbus_memory_rss", own.resident_bytes) +
+         amount_lines("dualbus_memory_peak", own.peak_bytes);
+}
+
+std::string replication_section(const std::vector<bus_info>& buses) {
+  const auto role = merged({"role", merging::role}, buses);
+  return "# Replication\r\nrole:" + role.value_or("master") + "\r\n" +
+         merged_lines(replication_fields, buses);
 }
 
 std::string bus_section(std::string_view name, const bus_info& bus) {

@@ -282,7 +282,7 @@ class ConnectionTest(StackTest):
         self.assertEqual(fields[f"bus_{MARKETDATA}"].split(",")[:3],
                          [f"endpoint={self.stack.marketdata.endpoint}", "id_slot=1", "state=active"])
         self.assertIn("connected=1", fields[f"bus_{ENGINE_LOGIC}"])
-        self.assertGreater(int(fields["used_memory_rss"]), 1 << 20)
+        self.assertGreater(int(fields["dualbus_memory_rss"]), 1 << 20)
         self.assertEqual(client.call("INFO", "clients").decode().splitlines()[0], "# Clients")
         self.assertEqual(client.call("INFO", "nosuch"), b"")
         self.assertEqual(re.findall("^# (.*)$", client.call("INFO", "cpu", "Server").decode().replace("\r", ""), re.M), ["Server", "CPU"])

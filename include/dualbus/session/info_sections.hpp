@@ -44,11 +44,21 @@ class error_totals {
   std::map<std::string, std::uint64_t, std::less<>> errors_;
 };
 
-/// Of all buses: sums, or the worst, or the oldest, as each field means.
+/// Of all buses: sums, or the worst, or the oldest, as each field means. What no bus says is left out.
 std::string persistence_section(const std::vector<bus_info>& buses);
 
 /// What the buses' keys met, as lines to be added to the section Stats: sums.
 std::string summed_stats(const std::vector<bus_info>& buses);
+
+struct daemon_memory {
+  std::uint64_t resident_bytes = 0, peak_bytes = 0;
+};
+
+/// The memory of all buses and, under names of its own, that of the daemon.
+std::string memory_section(const daemon_memory& own, const std::vector<bus_info>& buses);
+
+/// A replica, if one of the buses is: what is written there is refused.
+std::string replication_section(const std::vector<bus_info>& buses);
 
 /// What an operator asks one bus for, as `bus_<name>_<field>`.
 std::string bus_section(std::string_view name, const bus_info& bus);
