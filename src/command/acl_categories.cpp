@@ -55,139 +55,6 @@ constexpr exception exceptions[] = {
     {"waitaof", category("slow") | category("connection")},
 };
 
-// Redis 7.0's, and the later ones that its clients send.
-constexpr subcommand_spec subcommands[] = {
-    {"acl", "cat", ""},
-    {"acl", "deluser", "a"},
-    {"acl", "dryrun", "a"},
-    {"acl", "genpass", ""},
-    {"acl", "getuser", "a"},
-    {"acl", "help", ""},
-    {"acl", "list", "a"},
-    {"acl", "load", "a"},
-    {"acl", "log", "a"},
-    {"acl", "save", "a"},
-    {"acl", "setuser", "a"},
-    {"acl", "users", "a"},
-    {"acl", "whoami", ""},
-    {"client", "caching", ""},
-    {"client", "getname", ""},
-    {"client", "getredir", ""},
-    {"client", "help", ""},
-    {"client", "id", ""},
-    {"client", "info", ""},
-    {"client", "kill", "a"},
-    {"client", "list", "a"},
-    {"client", "maint_notifications", ""},
-    {"client", "no-evict", "a"},
-    {"client", "no-touch", ""},
-    {"client", "pause", "a"},
-    {"client", "reply", ""},
-    {"client", "setinfo", ""},
-    {"client", "setname", ""},
-    {"client", "tracking", ""},
-    {"client", "trackinginfo", ""},
-    {"client", "unblock", "a"},
-    {"client", "unpause", "a"},
-    {"cluster", "addslots", "a"},
-    {"cluster", "addslotsrange", "a"},
-    {"cluster", "bumpepoch", "a"},
-    {"cluster", "count-failure-reports", "a"},
-    {"cluster", "countkeysinslot", ""},
-    {"cluster", "delslots", "a"},
-    {"cluster", "delslotsrange", "a"},
-    {"cluster", "failover", "a"},
-    {"cluster", "flushslots", "a"},
-    {"cluster", "forget", "a"},
-    {"cluster", "getkeysinslot", ""},
-    {"cluster", "help", ""},
-    {"cluster", "info", ""},
-    {"cluster", "keyslot", ""},
-    {"cluster", "links", ""},
-    {"cluster", "meet", "a"},
-    {"cluster", "myid", ""},
-    {"cluster", "nodes", ""},
-    {"cluster", "replicas", "a"},
-    {"cluster", "replicate", "a"},
-    {"cluster", "reset", "a"},
-    {"cluster", "saveconfig", "a"},
-    {"cluster", "set-config-epoch", "a"},
-    {"cluster", "setslot", "a"},
-    {"cluster", "shards", ""},
-    {"cluster", "slaves", "a"},
-    {"cluster", "slots", ""},
-    {"command", "count", ""},
-    {"command", "docs", ""},
-    {"command", "getkeys", ""},
-    {"command", "getkeysandflags", ""},
-    {"command", "help", ""},
-    {"command", "info", ""},
-    {"command", "list", ""},
-    {"config", "get", "a"},
-    {"config", "help", ""},
-    {"config", "resetstat", "a"},
-    {"config", "rewrite", "a"},
-    {"config", "set", "a"},
-    {"function", "delete", "w"},
-    {"function", "dump", ""},
-    {"function", "flush", "w"},
-    {"function", "help", ""},
-    {"function", "kill", ""},
-    {"function", "list", ""},
-    {"function", "load", "w"},
-    {"function", "restore", "w"},
-    {"function", "stats", ""},
-    {"latency", "doctor", "a"},
-    {"latency", "graph", "a"},
-    {"latency", "help", ""},
-    {"latency", "histogram", "a"},
-    {"latency", "history", "a"},
-    {"latency", "latest", "a"},
-    {"latency", "reset", "a"},
-    {"memory", "doctor", ""},
-    {"memory", "help", ""},
-    {"memory", "malloc-stats", ""},
-    {"memory", "purge", ""},
-    {"memory", "stats", ""},
-    {"memory", "usage", "r"},
-    {"module", "help", ""},
-    {"module", "list", "a"},
-    {"module", "load", "a"},
-    {"module", "loadex", "a"},
-    {"module", "unload", "a"},
-    {"object", "encoding", "r"},
-    {"object", "freq", "r"},
-    {"object", "help", ""},
-    {"object", "idletime", "r"},
-    {"object", "refcount", "r"},
-    {"pubsub", "channels", "p"},
-    {"pubsub", "help", ""},
-    {"pubsub", "numpat", "p"},
-    {"pubsub", "numsub", "p"},
-    {"pubsub", "shardchannels", "p"},
-    {"pubsub", "shardnumsub", "p"},
-    {"script", "debug", ""},
-    {"script", "exists", ""},
-    {"script", "flush", ""},
-    {"script", "help", ""},
-    {"script", "kill", ""},
-    {"script", "load", ""},
-    {"slowlog", "get", "a"},
-    {"slowlog", "help", ""},
-    {"slowlog", "len", "a"},
-    {"slowlog", "reset", "a"},
-    {"xgroup", "create", "w"},
-    {"xgroup", "createconsumer", "w"},
-    {"xgroup", "delconsumer", "w"},
-    {"xgroup", "destroy", "w"},
-    {"xgroup", "help", ""},
-    {"xgroup", "setid", "w"},
-    {"xinfo", "consumers", "r"},
-    {"xinfo", "groups", "r"},
-    {"xinfo", "help", ""},
-    {"xinfo", "stream", "r"},
-};
-
 acl_categories of_flags(std::string_view flags) {
   const auto has = [flags](char flag) { return flags.find(flag) != std::string_view::npos; };
   acl_categories set = has('F') ? category("fast") : category("slow");
@@ -213,19 +80,6 @@ acl_categories of_group(group g) {
     default:
       return category(group_name(g));
   }
-}
-
-// Per command, where its subcommands begin in the table; -1 if it has none.
-const std::vector<int>& first_subcommands() {
-  static const std::vector<int> first = [] {
-    std::vector<int> result(command_table().size(), -1);
-    for (std::size_t i = std::size(subcommands); i-- > 0;) {
-      const int command = find_command(subcommands[i].command);
-      if (command >= 0) result[static_cast<std::size_t>(command)] = static_cast<int>(i);
-    }
-    return result;
-  }();
-  return first;
 }
 
 }  // namespace
@@ -257,26 +111,12 @@ acl_categories categories_of(const command_spec& spec) {
   return of_flags(spec.flags) | of_group(spec.group);
 }
 
-std::span<const subcommand_spec> subcommand_table() {
-  return subcommands;
-}
-
 acl_categories categories_of(const subcommand_spec& spec) {
   const acl_categories own = of_flags(spec.flags);
   if (spec.command == "pubsub") return own;
   if (spec.command == "command") return own | category("connection");
   const int command = find_command(spec.command);
   return command < 0 ? own : own | of_group(command_table()[static_cast<std::size_t>(command)].group);
-}
-
-int find_subcommand(std::size_t command, std::string_view name) {
-  const int first = first_subcommands()[command];
-  if (first < 0) return -1;
-  for (auto i = static_cast<std::size_t>(first);
-       i < std::size(subcommands) && subcommands[i].command == subcommands[first].command; ++i) {
-    if (base::equals_ignoring_case(name, subcommands[i].name)) return static_cast<int>(i);
-  }
-  return -1;
 }
 
 }  // namespace dualbus::command

@@ -4,6 +4,7 @@
 #include <dualbus/command/command_reference.hpp>
 #include <dualbus/command/command_table.hpp>
 #include <dualbus/command/key_positions.hpp>
+#include <dualbus/command/subcommand_table.hpp>
 #include <dualbus/session/local_commands.hpp>
 #include <dualbus/session/session.hpp>
 
@@ -19,29 +20,74 @@ namespace {
 using command::command_spec;
 using metrics::outcome;
 
-void write_info(resp::encoder& out, const command_spec& spec) {
+// A command or, with its full name as "config|get", a subcommand.
+struct found_command {
+  const command_spec* command = nullptr;
+  const command::subcommand_spec* sub = nullptr;
+};
+
+found_command find(std::string_view name) {
+  const std::size_t bar = std::min(name.find('|'), name.size());
+  const int index = command::find_command(name.substr(0, bar));
+  if (index < 0) return {};
+  const command_spec* const spec = &command::command_table()[index];
+  if (bar == name.size()) return {spec};
+  const int sub = command::find_subcommand(static_cast<std::size_t>(index), name.substr(bar + 1));
+  if (sub < 0) return {};
+  return {spec, &command::subcommand_table()[sub]};
+}
+
+std::string full_name(const command::subcommand_spec& spec) {
+  return std::string(spec.command) + '|' + std::string(spec.name);
+}
+
+struct key_range {
+  int first, last, step;
+};
+
+// All but the subcommands.
+void write_facts(resp::encoder& out, std::string_view name, int arity, std::string_view flags, key_range keys,
+                 command::acl_categories in) {
   out.array(10);
-  out.bulk(spec.name);
-  out.integer(spec.arity);
-  out.set(spec.flags.size());
-  for (const char letter : spec.flags) {
+  out.bulk(name);
+  out.integer(arity);
+  out.set(flags.size());
+  for (const char letter : flags) {
     for (const command::command_flag& flag : command::command_flags()) {
       if (flag.letter == letter) out.status(flag.name);
     }
   }
-  out.integer(spec.first_key);
-  out.integer(spec.last_key);
-  out.integer(spec.key_step);
-  const std::vector<std::string> categories = command::names_of(command::categories_of(spec));
+  out.integer(keys.first);
+  out.integer(keys.last);
+  out.integer(keys.step);
+  const std::vector<std::string> categories = command::names_of(in);
   out.set(categories.size());
   for (const std::string& category : categories) out.status(category);
   out.array(0);  // tips
   out.array(0);  // key specifications
-  out.array(0);  // subcommands
 }
 
-void write_docs(resp::encoder& out, const command_spec& spec) {
-  out.bulk(spec.name);
+void write_info(resp::encoder& out, const command::subcommand_spec& spec) {
+  const key_range keys = command::takes_key(spec) ? key_range{2, 2, 1} : key_range{0, 0, 0};
+  write_facts(out, full_name(spec), spec.arity, spec.flags, keys, command::categories_of(spec));
+  out.array(0);
+}
+
+void write_info(resp::encoder& out, const command_spec& spec) {
+  write_facts(out, spec.name, spec.arity, spec.flags, {spec.first_key, spec.last_key, spec.key_step},
+              command::categories_of(spec));
+  const auto subcommands = command::subcommands_of(spec);
+  out.array(subcommands.size());
+  for (const command::subcommand_spec& sub : subcommands) write_info(out, sub);
+}
+
+void write_docs(resp::encoder& out, const found_command& found) {
+  const command_spec& spec = *found.command;
+  if (found.sub != nullptr) {
+    out.bulk(full_name(*found.sub));
+  } else {
+    out.bulk(spec.name);
+  }
   out.map(4);
   out.bulk("summary");
   out.bulk(command::what_becomes_of(spec));
@@ -75,15 +121,12 @@ void write_keys(session& client, const request& what) {
   });
 }
 
-std::vector<const command_spec*> chosen(resp::arguments names) {
-  std::vector<const command_spec*> result;
+std::vector<found_command> chosen(resp::arguments names) {
+  std::vector<found_command> result;
   if (names.empty()) {
-    for (const command_spec& spec : command::command_table()) result.push_back(&spec);
+    for (const command_spec& spec : command::command_table()) result.push_back({&spec});
   }
-  for (const std::string_view name : names) {
-    const int index = command::find_command(name);
-    result.push_back(index < 0 ? nullptr : &command::command_table()[index]);
-  }
+  for (const std::string_view name : names) result.push_back(find(name));
   return result;
 }
 
@@ -96,7 +139,7 @@ std::vector<std::string> names_where(Wanted&& wanted) {
   };
   for (const command_spec& spec : command::command_table()) add(std::string(spec.name), spec);
   for (const auto& spec : command::subcommand_table()) {
-    add(std::string(spec.command) + '|' + std::string(spec.name), spec);
+    add(full_name(spec), spec);
   }
   return names;
 }
@@ -125,13 +168,15 @@ void list(session& client, const request& what) {
 
 void write_infos(session& client, const request& what, resp::arguments names) {
   client.answer(what.command, outcome::ok, [&](resp::encoder& out) {
-    const auto specs = chosen(names);
-    out.array(specs.size());
-    for (const command_spec* spec : specs) {
-      if (spec == nullptr) {
+    const auto found = chosen(names);
+    out.array(found.size());
+    for (const found_command& one : found) {
+      if (one.command == nullptr) {
         out.null();
+      } else if (one.sub != nullptr) {
+        write_info(out, *one.sub);
       } else {
-        write_info(out, *spec);
+        write_info(out, *one.command);
       }
     }
   });
@@ -151,10 +196,10 @@ void run_command(worker_context&, session& client, const request& what) {
   }
   if (base::equals_ignoring_case(args[1], "docs")) {
     return client.answer(what.command, outcome::ok, [&](resp::encoder& out) {
-      auto specs = chosen(args.subspan(2));
-      std::erase(specs, nullptr);  // unknown ones are left out
-      out.map(specs.size());
-      for (const command_spec* spec : specs) write_docs(out, *spec);
+      auto found = chosen(args.subspan(2));
+      std::erase_if(found, [](const found_command& one) { return one.command == nullptr; });
+      out.map(found.size());
+      for (const found_command& one : found) write_docs(out, one);
     });
   }
   if (base::equals_ignoring_case(args[1], "list")) return list(client, what);

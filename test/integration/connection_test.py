@@ -262,6 +262,10 @@ class ConnectionTest(StackTest):
             self.assertEqual(ours[name][3:6], entry[3:6], name)
             self.assertEqual(set(ours[name][6]), set(entry[6]), name)
         self.assertEqual([entry and entry[0] for entry in daemon.call("COMMAND", "INFO", "get", "nosuch", "XADD")], [b"get", None, b"xadd"])
+            self.compare_subcommands(ours[name][9], entry[9])
+        names = ("xgroup|create", "CONFIG|get", "get|x", "xgroup|nosuch", "nosuch|x")
+        self.assertEqual([entry and entry[:2] for entry in daemon.call("COMMAND", "INFO", *names)], [entry and entry[:2] for entry in bare.call("COMMAND", "INFO", *names)])
+        self.assertEqual(set(self.connect(3).call("COMMAND", "DOCS", "xgroup|create", "xgroup|nosuch")), {b"xgroup|create"})
         docs = self.connect(3).call("COMMAND", "DOCS", "xadd", "get", "nosuch")
         self.assertEqual(set(docs), {b"xadd", b"get"})
         self.assertEqual(docs[b"xadd"][b"group"], b"stream")
@@ -269,6 +273,26 @@ class ConnectionTest(StackTest):
         self.assertEqual({name for name in daemon.call("COMMAND", "LIST") if b"|" not in name}, set(ours))
 
     def test_info_has_the_sections_and_fields_that_tools_read(self):
+    def compare_subcommands(self, ours, theirs):
+        ours = {entry[0]: entry for entry in ours}
+        for entry in theirs:
+            mine = ours[entry[0]]
+            self.assertEqual((mine[1], mine[3:6]), (entry[1], entry[3:6]), entry[0])
+            self.assertEqual((set(mine[2]), set(mine[6])), (set(entry[2]), set(entry[6])), entry[0])
+
+    def test_client_list_shows_the_last_command_as_redis_does(self):
+        watching = {}
+        for server in (self.daemon, self.stack.engine_logic):
+            client, other, seen = self.connect(to=server), self.connect(to=server), []
+            own = client.call("CLIENT", "ID")
+            for requests in ("WATCH el:a;MULTI;GET el:a;EXEC", "MULTI;GET el:a;EXEC", "MULTI;SET el:a 1;GET k;EXEC", "MULTI;GET el:a", "DISCARD", "NOSUCH x", "GET",
+                             "MULTI;EXEC;EXEC", "SUBSCRIBE c", "UNSUBSCRIBE c", "SELECT 99", "XLEN s", "PING", "MULTI;CLIENT INFO;EXEC"):
+                replies = client.pipeline([tuple(request.split()) for request in requests.split(";")])
+                for shown in (other.call("CLIENT", "LIST", "ID", own), *(reply[0] for reply in replies[-1:] if isinstance(reply, list) and reply and len(str(reply)) > 99)):
+                    seen.append((requests, re.search(r" cmd=(\S+) ", shown.decode())[1]))
+            watching[server] = seen
+        self.assertEqual(watching[self.daemon], watching[self.stack.engine_logic])
+
         client = self.connect()
         other = self.connect()
         other.call("PING")

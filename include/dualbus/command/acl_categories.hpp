@@ -1,6 +1,7 @@
 #pragma once
 
 #include <dualbus/command/command_table.hpp>
+#include <dualbus/command/subcommand_table.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -27,14 +28,6 @@ std::vector<std::string> names_of(acl_categories set);
 acl_categories categories_of(const command_spec& spec);
 
 /// A subcommand has its own categories; its command's do not count.
-struct subcommand_spec {
-  std::string_view command, name;  ///< lower case
-  std::string_view flags;          ///< those of command_spec that categories come from
-};
-/// By command: those of one command stand together.
-std::span<const subcommand_spec> subcommand_table();
 acl_categories categories_of(const subcommand_spec& spec);
-/// Index in subcommand_table(); -1 if the command has none of that name.
-int find_subcommand(std::size_t command, std::string_view name);
 
 }  // namespace dualbus::command
