@@ -67,12 +67,28 @@ std::string full_name(const command_spec& spec, resp::arguments args) {
   return name;
 }
 
+bool has_surplus(const command_spec& spec, resp::arguments args) {
+  return spec.arity > 0 && args.size() > static_cast<std::size_t>(spec.arity);
+}
+
+// One that goes to a single bus as it is may have more arguments than Redis 7.0 takes: that bus knows what
+// its version takes. Within MULTI Redis refuses it when it is queued.
+bool may_have_surplus(const session& client, const command_spec& spec) {
+  return spec.keys == command::key_form::range && spec.route != route::local &&
+         spec.route != route::transaction && spec.route != route::subscribe &&
+         spec.route != route::databases && !client.in_transaction();
+}
+
+std::string wrong_arity(const command_spec& spec) {
+  return "wrong number of arguments for '" + std::string(spec.name) + "' command";
+}
+
 // What is wrong with the request before anybody looks at its keys; empty if nothing is.
 std::string refusal(const session& client, const command_spec& spec, const request& what) {
   const std::string_view code = spec.name == "exec" ? "EXECABORT Transaction discarded because of: " : "ERR ";
-  if (!command::arity_matches(spec, what.args.size())) {
-    return std::string(code) + "wrong number of arguments for '" + std::string(spec.name) + "' command";
-  }
+  if (!command::arity_matches(spec, what.args.size()) &&
+      !(has_surplus(spec, what.args) && may_have_surplus(client, spec)))
+    return std::string(code) + wrong_arity(spec);
   if (client.subscriber_mode() && !allowed_to_subscribers(spec)) {
     return std::string(code) + "Can't execute '" + full_name(spec, what.args) +
            "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context";
@@ -282,6 +298,10 @@ bool carry_out(worker_context& context, session& client, const request& what) {
   }
   switch (p.what) {
     case plan::action::forward:
+  if (p.what != plan::action::forward && has_surplus(spec, what.args)) [[unlikely]] {
+    client.refuse(what.command, "ERR " + wrong_arity(spec));
+    return true;
+  }
       if (spec.route == route::keys) [[likely]] {
         forward(context, client, what, p.bus, false);
         break;

@@ -28,7 +28,7 @@ bool dispatch(worker_context& context, session& client, request what);
 /// True if what the request names must not be answered from what was known before.
 bool changes_keys(const command::command_spec& spec, resp::arguments args);
 
-/// Carries out a request whose number of arguments is one that the command takes: the part of dispatch() that
+/// Carries out a request that has at least the arguments that the command needs: the part of dispatch() that
 /// a transaction's requests go through at EXEC. False as there, but never within a transaction.
 bool carry_out(worker_context& context, session& client, const request& what);
 
