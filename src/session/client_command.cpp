@@ -132,12 +132,15 @@ void list(worker_context& context, session& client, const request& what) {
   } else if (what.args.size() != 2) {
     return client.refuse(what.command, "ERR syntax error");
   }
-  const auto question = [ids, type, asking = client.id(), bytes = what.raw.size()](worker_context& worker) {
+  // Redis takes a transaction for one EXEC.
+  const std::string running = context.transactions.playing() ? "" : "client|list";
+  const auto question = [ids, type, running, asking = client.id(),
+                         bytes = what.raw.size()](worker_context& worker) {
     std::string text;
     worker.clients.for_each([&](const session& s) {
       if (!type.empty() && !has_type(s, type)) return;
       if (!ids.empty() && !std::binary_search(ids.begin(), ids.end(), s.id())) return;
-      text += (s.id() == asking ? s.describe("client|list", bytes) : s.describe()) + "\n";
+      text += (s.id() == asking ? s.describe(running, bytes) : s.describe()) + "\n";
     });
     return text;
   };
@@ -333,9 +336,10 @@ constexpr subcommand subcommands[] = {
                 [&c](resp::encoder& out) { out.integer(static_cast<std::int64_t>(c.id())); });
      }},
     {"info", 2,
-     [](worker_context&, session& c, const request& w) {
+     [](worker_context& context, session& c, const request& w) {
+       const std::string_view running = context.transactions.playing() ? "" : "client|info";
        c.answer(w.command, outcome::ok,
-                [&](resp::encoder& out) { out.verbatim(c.describe("client|info", w.raw.size()) + "\n"); });
+                [&](resp::encoder& out) { out.verbatim(c.describe(running, w.raw.size()) + "\n"); });
      }},
     {"kill", -3, kill},
     {"list", -2, list},

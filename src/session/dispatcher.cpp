@@ -234,6 +234,7 @@ void spread_script(worker_context& context, session& client, const command_spec&
 
 bool dispatch(worker_context& context, session& client, request what) {
   const int index = command::find_command(what.args[0]);
+  client.set_last_command(index < 0 ? session::no_command : static_cast<std::uint16_t>(index));
   if (index < 0) {
     if (is_http(what.args[0])) {
       base::warn_limited({}, "client {} {}: possible cross-protocol attack: HTTP on the RESP port; closing",

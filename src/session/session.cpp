@@ -212,7 +212,6 @@ void session::await_drain(backend::bus& congested) {
 void session::enqueue(operation& op) {
   (tail_ != nullptr ? tail_->next_ : head_) = &op;
   tail_ = &op;
-  last_command_ = op.command_;
   if (++in_flight_ >= context_.configuration().limits.client_in_flight) pause(pause_reason::in_flight);
 }
 
@@ -272,7 +271,6 @@ void session::pop_finished() {
 }
 
 base::chunk_queue* session::begin_answer(std::uint16_t command) {
-  last_command_ = command;
   local_operation* const reserved = std::exchange(reserved_, nullptr);
   if (reserved != nullptr && !closed()) {
     answering_ = reserved;

@@ -56,6 +56,8 @@ class session final : public base::io_handler, public backend::drain_listener {
   void set_database(std::uint8_t index) { database_ = index; }
 
   /// Puts an operation at the end of the queue. It must be so before anything can finish it.
+  /// The request that is dispatched now, as CLIENT LIST shows it; no_command if nobody knows it.
+  void set_last_command(std::uint16_t command) { last_command_ = command; }
   void enqueue(operation& op);
   /// Encodes the daemon's own reply to the current request: `write(resp::encoder&)`. Returns nothing to wait
   /// for.
