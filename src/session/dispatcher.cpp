@@ -153,6 +153,11 @@ bool changes_connection(const worker_context& context, const session& client, co
          chosen_database(context, spec, what).value_or(client.database()) != client.database();
 }
 
+// Whose messages may be for the client that sends it.
+bool publishes(const command_spec& spec) {
+  return spec.route == route::publish || spec.route == route::scripting || spec.name == "exec";
+}
+
 // What ends or governs the transaction itself is not queued.
 bool is_queued(const command_spec& spec) {
   if (spec.route == route::transaction) return spec.name == "unwatch";
@@ -275,6 +280,8 @@ bool dispatch(worker_context& context, session& client, request what) {
     return true;
   }
   const bool done = carry_out(context, client, what);
+  if (client.subscribed() && done && publishes(spec)) [[unlikely]]
+    client.hold_pushes_behind_newest();
   if (!done && context.gate->tapped()) context.gate->take_back();
   return done;
 }
@@ -291,6 +298,10 @@ bool carry_out(worker_context& context, session& client, const request& what) {
   }
   engine_attribution& engine = client.attribution();
   if (engine.undecided(spec)) engine.look(spec, what.args, p.xadd, context.configuration().engines.field);
+  if (p.what != plan::action::forward && has_surplus(spec, what.args)) [[unlikely]] {
+    client.refuse(what.command, "ERR " + wrong_arity(spec));
+    return true;
+  }
   bool done = true;
   const bool sent =
       p.what == plan::action::forward || p.what == plan::action::add || p.what == plan::action::spread;
@@ -299,10 +310,6 @@ bool carry_out(worker_context& context, session& client, const request& what) {
   }
   switch (p.what) {
     case plan::action::forward:
-  if (p.what != plan::action::forward && has_surplus(spec, what.args)) [[unlikely]] {
-    client.refuse(what.command, "ERR " + wrong_arity(spec));
-    return true;
-  }
       if (spec.route == route::keys) [[likely]] {
         forward(context, client, what, p.bus, false);
         break;

@@ -347,7 +347,6 @@ void exec_operation::conclude() {
   if (owner_ != nullptr) run_postponed();
   if (owner_ == nullptr) return destroy();
   resp::encoder(reply()).array(count_);
-  if (last_ != this) owner_->begin_array(*this, *last_);
   owner_->release_behind_exec();
   finish(metrics::outcome::ok);
 }

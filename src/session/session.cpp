@@ -257,9 +257,8 @@ void session::pop_finished() {
     if (head_ == nullptr) tail_ = nullptr;
     stashed_bytes_ -= op->stash_.size();
     out_.splice(op->stash_);
-    inside_array_ |= op->begins_array_;
-    if (op->ends_array_) [[unlikely]]
-      end_array();
+    if (op->holds_pushes_) [[unlikely]]
+      release_pushes();
     --in_flight_;
     op->destroy();
   }

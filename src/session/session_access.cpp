@@ -76,8 +76,10 @@ base::chunk_queue* session::push_target() {
 void session::push(std::string_view message) {
   base::chunk_queue* const out = push_target();
   if (out == nullptr) return;
-  if (inside_array_) {
-    kept_pushes_ += message;
+  if (newest_hold_ != ended_holds_) {
+    if (held_pushes_.empty() || held_pushes_.back().hold != newest_hold_)
+      held_pushes_.push_back({newest_hold_, {}});
+    held_pushes_.back().bytes += message;
     stashed_bytes_ += message.size();
     return;
   }
@@ -88,8 +90,11 @@ void session::push(std::string_view message) {
   out->append(message);
 }
 
-void session::begin_array(operation& first, operation& last) {
-  first.begins_array_ = last.ends_array_ = true;
+// As Redis does since 7.2 (networking.c, _addReplyToBufferOrList: pending_push_messages).
+void session::hold_pushes_behind_newest() {
+  if (tail_ == nullptr || tail_->holds_pushes_) return;
+  tail_->holds_pushes_ = true;
+  ++newest_hold_;
 }
 
 void session::resume_after_pause() {
@@ -98,11 +103,12 @@ void session::resume_after_pause() {
   unpause(pause_reason::client_pause);
 }
 
-void session::end_array() {
-  inside_array_ = false;
-  out_.append(kept_pushes_);
-  stashed_bytes_ -= kept_pushes_.size();
-  kept_pushes_.clear();
+void session::release_pushes() {
+  ++ended_holds_;
+  if (held_pushes_.empty() || held_pushes_.front().hold != ended_holds_) return;
+  out_.append(held_pushes_.front().bytes);
+  stashed_bytes_ -= held_pushes_.front().bytes.size();
+  held_pushes_.erase(held_pushes_.begin());
 }
 
 // What may block waits on purpose.

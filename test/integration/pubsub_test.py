@@ -185,6 +185,33 @@ class PubSubTest(StackTest):
         publisher.call("RPUSH", "el:list", "v")
         self.assertEqual([connection.read(), connection.read()], [[b"el:list", b"v"], None])
 
+    def test_what_a_client_publishes_to_itself_comes_behind_the_reply(self):
+        """As in Redis since 7.2; 7.0 puts it into the middle of EXEC's reply."""
+        connection = self.subscriber("SUBSCRIBE", "c", protocol=3)
+        spin = "local s=redis.call('time') repeat local t=redis.call('time') until (t[1]-s[1])*1000000+t[2]-s[2]>100000 return 7"
+        message = [b"message", b"c", b"x"]
+        # One bus is done long before the other one.
+        for request in (("MULTI",), ("PUBLISH", "c", "x"), ("EVAL", spin, 1, "md:k"), ("PUBLISH", "c", "x"), ("EXEC",)):
+            connection.send(*request)
+        self.assertEqual([connection.read() for _ in range(5)], ["OK", "QUEUED", "QUEUED", "QUEUED", [1, 7, 1]])
+        self.assertEqual([connection.read(), connection.read()], [message, message])
+        for _ in range(30):
+            for request in (("MULTI",), ("PUBLISH", "c", "x"), ("INCR", "el:n"), ("EXEC",)):
+                connection.send(*request)
+            self.assertEqual(len([connection.read() for _ in range(4)][3]), 2)
+            self.assertEqual(connection.read(), message)
+            self.assertEqual([connection.call("PUBLISH", "c", "x"), connection.read()], [1, message])
+            self.assertEqual([connection.call("EVAL", "return redis.call('publish','c','x')", 0), connection.read()], [1, message])
+
+    def test_messages_to_a_client_that_publishes_all_the_time_arrive_meanwhile(self):
+        connection = self.subscriber("SUBSCRIBE", "c", protocol=3)
+        rounds = 300
+        connection.send_raw(b"".join(encode("PUBLISH", "c", number) for number in range(rounds)))
+        got = [connection.read() for _ in range(2 * rounds)]
+        self.assertEqual([answer for answer in got if answer != 1], [[b"message", b"c", b"%d" % number] for number in range(rounds)])
+        first = {kind: next(i for i, answer in enumerate(got) if (answer == 1) == (kind == "reply")) for kind in ("reply", "message")}
+        self.assertLess(first["reply"], first["message"])
+
     def test_a_subscriber_that_does_not_read_is_cut_off_and_others_do_not_notice(self):
         lazy, busy, publisher = self.subscriber("SUBSCRIBE", "c"), self.subscriber("SUBSCRIBE", "c"), self.connect()
         text = "x" * 200_000

@@ -72,8 +72,7 @@ class operation : public backend::reply_sink {
   std::uint16_t command_;
   bool done_ = false;
   bool holds_output_back_ = false;
-  bool begins_array_ = false;  // EXEC, and
-  bool ends_array_ = false;    // the last one of those that make up the reply to it
+  bool holds_pushes_ = false;  // see session::hold_pushes_behind_newest()
   bool deferred_ = false;      // see session::defer()
   bool muted_;                 // CLIENT REPLY OFF or SKIP
 };

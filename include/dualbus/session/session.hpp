@@ -15,6 +15,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace dualbus::session {
 
@@ -55,9 +56,9 @@ class session final : public base::io_handler, public backend::drain_listener {
   std::uint8_t database() const { return database_; }
   void set_database(std::uint8_t index) { database_ = index; }
 
-  /// Puts an operation at the end of the queue. It must be so before anything can finish it.
   /// The request that is dispatched now, as CLIENT LIST shows it; no_command if nobody knows it.
   void set_last_command(std::uint16_t command) { last_command_ = command; }
+  /// Puts an operation at the end of the queue. It must be so before anything can finish it.
   void enqueue(operation& op);
   /// Encodes the daemon's own reply to the current request: `write(resp::encoder&)`. Returns nothing to wait
   /// for.
@@ -147,8 +148,10 @@ class session final : public base::io_handler, public backend::drain_listener {
   bool subscriber_mode() const { return subscribed_ && protocol_ == resp::protocol::resp2; }
   /// Sends a message, given as a RESP3 push, between replies.
   void push(std::string_view message);
-  /// The replies from one operation's to the other's are one array: nothing is pushed in between.
-  void begin_array(operation& first, operation& last);
+  /// The request just dispatched may publish to its own client (EXEC, PUBLISH, a script): what
+  /// comes to be pushed before its reply stands in the output is pushed behind that, neither before nor
+  /// within it.
+  void hold_pushes_behind_newest();
   /// Where such a message is to be encoded, whole; null if it is closing.
   base::chunk_queue* push_target();
 
@@ -265,7 +268,7 @@ class session final : public base::io_handler, public backend::drain_listener {
   void close_beyond_limits();
   void note_slow(operation& op);
   void pop_finished();
-  void end_array();
+  void release_pushes();
   void read_ended();
   void linger();
   void discard_input();
@@ -288,8 +291,12 @@ class session final : public base::io_handler, public backend::drain_listener {
   base::time_point created_, last_active_;
   poll_pace pace_;
   std::size_t stashed_bytes_ = 0, kept_bytes_ = 0;
-  std::string kept_pushes_;  // until the array is complete
-  bool inside_array_ = false;
+  struct held_pushes {
+    std::uint32_t hold;
+    std::string bytes;
+  };
+  std::vector<held_pushes> held_pushes_;
+  std::uint32_t newest_hold_ = 0, ended_holds_ = 0;  // they are numbered
   std::uint32_t in_flight_ = 0;
   base::unique_fd fd_;
   std::uint16_t last_command_ = no_command;
