@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds, and runs every test optimised, and with AddressSanitizer and
-# UndefinedBehaviorSanitizer the integration tests. Ends with what each stage took, and with status 0 when all of them passed.
+# UndefinedBehaviorSanitizer the integration tests and a minute of faults. Ends with what each stage took, and with status 0
+# when all of them passed.
 #
 #   test/run.sh           what fits into half an hour on two cores (as root when packages are missing)
 #   test/run.sh --all     every test with AddressSanitizer, and those with two workers with ThreadSanitizer
@@ -89,7 +90,7 @@ run_stages() {
     # The scripts and the load tool do nothing to the daemon that the other tests leave out; what apart_keys asks, over and
     # over, each of them asks once.
     if stage "asan: build" build asan --target dualbusd; then
-      stage "asan: integration tests" run_tests asan --label-regex integration --exclude-regex 'apart_keys|compare|fleet_tool|quickstart|takeover' || true
+      stage "asan: integration tests" run_tests asan --label-regex 'integration|faults' --exclude-regex 'apart_keys|compare|fleet_tool|quickstart|takeover' || true
     fi
     return
   fi

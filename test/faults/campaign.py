@@ -2,7 +2,7 @@
 """A fault campaign: several daemons before two real Redis servers, all kinds of clients, and faults of all kinds at random.
 
     test/faults/campaign.py --daemon build/release/src/app/dualbusd [--seconds 60] [--seed N] [--workers 1,2]
-                            [--faults kill,stop,…] [--without lie,…] [--round N] [--keep] [--verbose] [--list]
+                            [--faults kill,stop,…] [--without lie,…] [--round N] [--keep] [--verbose] [--list] [--table]
 
 A campaign is a row of rounds. In each, clients publish, read in groups, follow, push and pop, lock, subscribe and ask for what
 is theirs, while faults come and go: a bus is killed, stopped, cut off, refuses, is full, lies; a daemon is killed, stopped,
@@ -14,12 +14,15 @@ A finding names its seed and round; `--seed S --round N` repeats that round: the
 though never at the same instants. Findings end the program with status 1, and files and logs are kept. DUALBUSD and
 DUALBUS_FAULT_SEED are the defaults of --daemon and --seed.
 
+`--table` measures steady states instead: CPU and log while a bus is away, refuses or hangs, and how soon all works afterwards.
+
 `--slack` is how many seconds a machine may be slower than the documents promise. On a quiet machine say `--slack 0.5`.
 
     schedule.py faults.py network.py   what is done to daemons, buses, and what lies between
     client.py streams.py keys.py pubsub.py crowds.py   who uses them meanwhile
     ledger.py checker.py findings.py   what is allowed
     round.py world.py report.py        how it comes together
+    steady.py                          the table
 """
 import argparse
 import os
@@ -39,11 +42,13 @@ def parse(arguments):
     parser.add_argument("--faults", default="", help="these kinds only")
     parser.add_argument("--without", default="", help="all kinds but these")
     parser.add_argument("--list", action="store_true", help="the kinds of faults")
+    parser.add_argument("--table", nargs="?", const="", metavar="STATE,…", help="only the table of steady states, or these states of it")
     parser.add_argument("--round", type=int, help="only this one")
     parser.add_argument("--length", type=float, help="seconds of faults in a round")
     parser.add_argument("--most", type=int, default=3, help="faults at a time")
-    parser.add_argument("--slack", type=float, default=4)
-    parser.add_argument("--fsync", default="always", choices=("always", "everysec", "no"), help="appendfsync of the buses")
+    parser.add_argument("--slack", type=float, help="4, with a sanitizer in the daemon 8")
+    parser.add_argument("--fsync", default="no", choices=("always", "everysec", "no"),
+                        help="appendfsync of the buses: what a process has written before it is killed is there in any case")
     parser.add_argument("--keep", action="store_true", help="keep files and logs")
     parser.add_argument("--verbose", action="store_true", help="print every fault")
     options = parser.parse_args(arguments)
@@ -68,23 +73,31 @@ def main():
     from faults import KINDS  # pylint: disable=import-outside-toplevel
     from report import report  # pylint: disable=import-outside-toplevel
     from round import Round  # pylint: disable=import-outside-toplevel
+    from servers import sanitized  # pylint: disable=import-outside-toplevel
+    from steady import Table  # pylint: disable=import-outside-toplevel
     from world import World  # pylint: disable=import-outside-toplevel
     if options.list:
         for kind, (at, function) in KINDS.items():
             print(f"{kind:12} {at:8} {function.__doc__ or ''}")
         return 0
     kinds = kinds_of(options, KINDS)
+    if options.slack is None:
+        options.slack = 8 if sanitized() else 4
     length = options.length or min(30.0, max(8.0, options.seconds / 5))
     print(f"seed {options.seed}, {options.seconds:.0f} s, faults: {', '.join(sorted(kinds))}", flush=True)
     world = World(options)
     try:
         world.start()
+        if options.table is not None:
+            Table(world).run(list(filter(None, options.table.split(","))))
+            world.stop()
+            return 1 if world.findings.list else 0
         end = time.monotonic() + options.seconds
         number = options.round or 1
         while True:
-            Round(world, number, kinds, length).run()
+            hopeful = Round(world, number, kinds, length).run()
             number += 1
-            if options.round or time.monotonic() + length + 4 > end:
+            if not hopeful or options.round or time.monotonic() + length + 4 > end:
                 break
         world.stop()
         world.check_processes()

@@ -52,7 +52,9 @@ class Stalls:
     """When the machine had no time for this process, which is not the daemon's fault."""
 
     def __init__(self):
-        self._begins, self._stalls = [], []
+        self._lock = threading.Lock()
+        self._stalls = []
+        self.longest = 0.0
         threading.Thread(target=self._feel, daemon=True).start()
 
     def _feel(self):
@@ -61,14 +63,19 @@ class Stalls:
             time.sleep(0.02)
             now = time.monotonic()
             if now - last > 0.15:
-                self._stalls.append((last, now))
-                self._begins.append(last)
+                self.add(last, now)
             last = now
+
+    def add(self, begin, end):
+        with self._lock:
+            bisect.insort(self._stalls, (begin, end))
+            self.longest = max(self.longest, end - begin)
 
     def within(self, since, until):
         """Seconds that were lost."""
-        begin = max(0, bisect.bisect_left(self._begins, since) - 1)
-        return sum(max(0.0, min(until, b) - max(since, a)) for a, b in self._stalls[begin:])
+        with self._lock:
+            first = max(0, bisect.bisect_left(self._stalls, (since, since)) - 3)
+            return sum(max(0.0, min(until, b) - max(since, a)) for a, b in self._stalls[first:])
 
 
 class Ledger:

@@ -19,6 +19,7 @@ import resp
 from servers import free_port
 
 MOST_BUFFERED = 1 << 20
+FEELS_EVERY = 0.05
 RESET = struct.pack("ii", 1, 0)
 
 
@@ -53,10 +54,14 @@ class Network:
             self._process.join()
 
     def call(self, verb, name, *arguments):
-        """hold, release, delay, cut, reset, trickle, lie, garbage: see _Relay. What it answers."""
+        """hold, release, delay, cut, reset, trickle, lie, truth: see _Relay. What it answers."""
         with self._lock:
             self._pipe.send((verb, name, *arguments))
             return self._pipe.recv()
+
+    def stalls(self):
+        """When it could not work since the last call, as (begin, end)."""
+        return self.call("stalls", None)
 
 
 class _Side:
@@ -96,6 +101,7 @@ class _Relay:
         self._listeners = listeners
         self._chance = random.Random(1)
         self._waiting = set()  # sides with something for later
+        self._stalls = []
 
     def run(self):
         self._selector.register(self._pipe, selectors.EVENT_READ, self._obey)
@@ -103,7 +109,11 @@ class _Relay:
             listener.setblocking(False)
             self._watch_listener(self._links[name])
         while os.getppid() == self._parent:
-            for key, mask in self._selector.select(self._patience()):
+            began, patience = time.monotonic(), self._patience()
+            ready = self._selector.select(patience)
+            self._note_stall(began, patience)
+            began = time.monotonic()
+            for key, mask in ready:
                 try:
                     if isinstance(key.data, _Side):
                         self._ready(key.data, mask)
@@ -113,10 +123,17 @@ class _Relay:
                     if isinstance(key.data, _Side):
                         self._break(key.data.pair, reset=isinstance(error, ConnectionResetError))
             self._send_what_is_due()
+            self._note_stall(began, 0)
 
     def _patience(self):
         soonest = min((side.later[0][0] for side in self._waiting), default=None)
-        return 1.0 if soonest is None else max(0.0, soonest - time.monotonic())
+        return FEELS_EVERY if soonest is None else min(FEELS_EVERY, max(0.0, soonest - time.monotonic()))
+
+    def _note_stall(self, began, patience):
+        """This process had no processor, or too much to do: what passes its links was late."""
+        now = time.monotonic()
+        if now - began > patience + 0.15:
+            self._stalls.append((began, now))
 
     # --- orders
 
@@ -125,7 +142,7 @@ class _Relay:
             verb, name, *arguments = self._pipe.recv()
         except EOFError:
             sys.exit()
-        link = self._links[name]
+        link = self._links.get(name)
         self._pipe.send(getattr(self, "_do_" + verb)(link, *arguments))
 
     def _do_hold(self, link):
@@ -175,6 +192,10 @@ class _Relay:
         """No lie from now on; how many have been told."""
         told, link.told, link.lies = link.told, 0, []
         return told
+
+    def _do_stalls(self, _):
+        stalls, self._stalls = self._stalls, []
+        return stalls
 
     # --- connections
 

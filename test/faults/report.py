@@ -9,6 +9,7 @@ def report(world):
     if world.recoveries:
         ordered = sorted(world.recoveries)
         print(f"everything works after the last fault of a round: median {ordered[len(ordered) // 2]:.2f} s, longest {ordered[-1]:.2f} s")
+    print(f"longest time that the machine had none for the campaign: {world.ledger.stalls.longest:.2f} s")
     for name, samples in sorted(world.memory.items()):
         megabytes, descriptors = (" ".join(map(str, each)) for each in zip(*samples))
         print(f"{name}: {megabytes} MB, {descriptors} descriptors after each round")

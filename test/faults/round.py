@@ -31,6 +31,7 @@ class Round:
         return dice(self.world.options.seed, self.number, *parts)
 
     def run(self):
+        """False if it does not recover: then there is no use in going on."""
         world = self.world
         world.forget_data()
         world.ledger.clear()
@@ -39,7 +40,9 @@ class Round:
         for client in self.everybody():
             client.start()
         Schedule(world, self.dice("faults"), self.kinds, world.options.most).run(self.length)
-        self.recover()
+        if not self.recover():
+            self.end(*self.everybody())
+            return False
         calm = time.monotonic()
         time.sleep(CALM)
         self.finish(calm)
@@ -47,6 +50,7 @@ class Round:
         self.check_leftovers()
         world.check_processes()
         print(f"round {self.number}: {len(world.findings.list)} findings", flush=True)
+        return True
 
     # --- the beginning
 
@@ -121,6 +125,7 @@ class Round:
             time.sleep(0.02)
         for daemon in waiting:
             world.findings.add("recovery", f"{daemon.name} does not work 40 s after the last fault\n{daemon.end_of_log()}", daemon.number)
+        return not waiting
 
     def finish(self, calm):
         world, clients = self.world, self.clients
