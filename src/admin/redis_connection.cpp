@@ -47,10 +47,12 @@ void request_batch::add(std::initializer_list<std::string_view> words) {
 redis_connection::redis_connection(const config::bus_settings& bus, const stop_signal& stop, options wanted)
     : bus_(bus), stop_(stop), options_(wanted), lookup_(bus.host, bus.port) {}
 
-redis_connection::~redis_connection() = default;
+redis_connection::~redis_connection() {
+  close();
+}
 
 void redis_connection::close() {
-  fd_.reset();
+  base::close_connection(fd_);
   received_ = std::string();
   passed_on_ = outstanding_ = 0;
 }
@@ -110,6 +112,7 @@ bool redis_connection::finish_connect(base::unique_fd fd, base::time_point deadl
     return false;
   }
   fd_ = std::move(fd);
+  base::reset_when_closed(fd_.get());
   if (!wait(POLLOUT, deadline)) {
     error_ = "connect: " + error_;
     return false;

@@ -4,8 +4,10 @@
 #include <arpa/inet.h>
 #include <cerrno>
 #include <cstring>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -54,6 +56,11 @@ socket_address unix_address(const std::string& path) {
 
 void set_option(int fd, int level, int option, int value) {
   ::setsockopt(fd, level, option, &value, sizeof value);
+}
+
+void set_linger(int fd, bool on) {
+  const linger value{on ? 1 : 0, 0};
+  ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &value, sizeof value);
 }
 
 unique_fd bind_tcp(const socket_address& address, bool shared, const std::string& name) {
@@ -166,6 +173,29 @@ void set_keepalive(int fd, std::chrono::seconds idle) {
   set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, seconds);
   set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, std::max(1, seconds / 3));
   set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 3);
+}
+
+void reset_when_closed(int fd) {
+  set_linger(fd, true);
+}
+
+std::size_t unacknowledged_bytes(int fd) {
+  int bytes = 0;
+  return ::ioctl(fd, SIOCOUTQ, &bytes) == 0 && bytes > 0 ? static_cast<std::size_t>(bytes) : 0;
+}
+
+void set_acknowledge_limit(int fd, std::chrono::milliseconds limit) {
+  set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(limit.count()));
+}
+
+void close_connection(unique_fd& fd) {
+  if (!fd) return;
+  if (unacknowledged_bytes(fd.get()) == 0) {
+    set_linger(fd.get(), false);
+    // A peer that cannot be reached for a while shall hear of the end all the same.
+    set_acknowledge_limit(fd.get(), std::chrono::milliseconds(0));
+  }
+  fd.reset();
 }
 
 std::string local_name(int fd) {

@@ -3,6 +3,7 @@
 #include <dualbus/base/unique_fd.hpp>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -30,6 +31,21 @@ int connect_error(int fd);
 void set_no_delay(int fd);
 /// Probes a silent peer after `idle`, then three times at a third of it; 0 turns it off.
 void set_keepalive(int fd, std::chrono::seconds idle);
+
+/// However the connection ends, with the process too, it is reset: bytes that the peer's kernel has not
+/// acknowledged by then never arrive there (SO_LINGER of 0). Without this the kernel goes on delivering them
+/// for minutes after close(). close_connection() makes the exception. On Unix sockets there is no such
+/// delivery: what was written is at the peer.
+void reset_when_closed(int fd);
+/// What was written and has not been acknowledged by the peer's kernel; on a Unix socket not read by the
+/// peer.
+std::size_t unacknowledged_bytes(int fd);
+/// The kernel ends the connection when bytes stay unacknowledged for so long (TCP_USER_TIMEOUT); 0: after
+/// some 15 minutes, as by default.
+void set_acknowledge_limit(int fd, std::chrono::milliseconds limit);
+/// Closes a socket for which reset_when_closed() was called: in order if everything that was written is
+/// acknowledged, with a reset otherwise.
+void close_connection(unique_fd& fd);
 
 /// "1.2.3.4:5", "[::1]:5" or "path:0", as Redis shows addresses.
 std::string local_name(int fd);

@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <system_error>
+#include <unistd.h>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -80,6 +82,65 @@ TEST(SocketTest, ConnectsAndNamesBothEnds) {
   EXPECT_EQ(peer_name(server.get()), local_name(client.get()));
   EXPECT_EQ(peer_name(client.get()), local_name(server.get()));
   EXPECT_EQ(peer_name(listener.get()), "?:0");
+}
+
+// A connection and its other end, whose kernel takes few bytes as long as nobody reads them.
+struct narrow_connection {
+  narrow_connection() {
+    const unique_fd listener = listen_tcp("127.0.0.1", 0, 16, false);
+    const int few = 4096;
+    ::setsockopt(listener.get(), SOL_SOCKET, SO_RCVBUF, &few, sizeof few);
+    near = connect_to(port_of(listener));
+    wait_for(listener.get(), POLLIN);
+    far.reset(::accept(listener.get(), nullptr, nullptr));
+    wait_for(near.get(), POLLOUT);
+    reset_when_closed(near.get());
+  }
+  // Everything that reaches the other end, and how it ended there: 0 in order, else errno.
+  std::pair<std::size_t, int> read_all() const {
+    std::vector<char> room(1 << 16);
+    std::size_t bytes = 0;
+    for (;;) {
+      const ssize_t got = ::recv(far.get(), room.data(), room.size(), 0);
+      if (got <= 0) return {bytes, got < 0 ? errno : 0};
+      bytes += static_cast<std::size_t>(got);
+    }
+  }
+  unique_fd near, far;
+};
+
+TEST(SocketTest, WhatIsNotAcknowledgedNeverArrivesOnceTheConnectionIsClosed) {
+  for (const bool by_function : {true, false}) {
+    narrow_connection c;
+    const std::string bytes(1 << 20, 'x');
+    const ssize_t written = ::send(c.near.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
+    ASSERT_GT(written, 100'000) << "the kernel keeps what the peer does not take";
+    ASSERT_GT(unacknowledged_bytes(c.near.get()), 0U);
+    by_function ? close_connection(c.near) : c.near.reset();
+    ASSERT_FALSE(c.near);
+    const auto [arrived, error] = c.read_all();
+    EXPECT_LT(arrived, static_cast<std::size_t>(written));
+    EXPECT_EQ(error, ECONNRESET);
+  }
+}
+
+TEST(SocketTest, AConnectionWithEverythingAcknowledgedIsClosedInOrder) {
+  narrow_connection c;
+  ASSERT_EQ(::send(c.near.get(), "last words", 10, 0), 10);
+  for (int i = 0; i < 1000 && unacknowledged_bytes(c.near.get()) > 0; ++i) ::usleep(1000);
+  close_connection(c.near);
+  const auto [arrived, error] = c.read_all();
+  EXPECT_EQ(arrived, 10U);
+  EXPECT_EQ(error, 0);
+}
+
+TEST(SocketTest, TheKernelCanBeToldHowLongToWaitForAcknowledgement) {
+  const narrow_connection c;
+  set_acknowledge_limit(c.near.get(), std::chrono::milliseconds(1234));
+  int limit = 0;
+  socklen_t length = sizeof limit;
+  ASSERT_EQ(::getsockopt(c.near.get(), IPPROTO_TCP, TCP_USER_TIMEOUT, &limit, &length), 0);
+  EXPECT_EQ(limit, 1234);
 }
 
 TEST(SocketTest, ListensOnIpv6) {
