@@ -57,7 +57,7 @@ constexpr metric_description table[] = {
     {metric::backend_connects, counter, "dualbus_backend_connects_total", "bus", "Connections to the bus that came up."},
     {metric::backend_connect_failures, counter, "dualbus_backend_connect_failures_total", "bus", "Attempts to connect to the bus that failed."},
     {metric::backend_connections_lost, counter, "dualbus_backend_connections_lost_total", "bus", "Connections to the bus lost after they had been up."},
-    {metric::backend_unexpected_replies, counter, "dualbus_backend_unexpected_replies_total", "bus", "Connections to the bus closed because of a reply that nobody asked for or that is none."},
+    {metric::backend_unexpected_replies, counter, "dualbus_backend_unexpected_replies_total", "bus", "Connections to the bus closed because of a reply that nobody asked for, one that was left out, or one that is none."},
     {metric::requests_waiting, gauge, "dualbus_requests_waiting", "bus", "Requests not yet sent to the bus."},
     {metric::requests_in_flight, gauge, "dualbus_requests_in_flight", "bus", "Requests sent to the bus and not yet answered."},
     {metric::requests_abandoned, gauge, "dualbus_requests_abandoned", "bus", "Requests in flight whose answer nobody waits for any more."},

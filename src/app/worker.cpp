@@ -7,6 +7,8 @@ namespace {
 
 // The grain of time-outs and reconnects.
 constexpr std::chrono::milliseconds tick_interval{50};
+// How long the daemon stays at the end for a bus to take what clients have left behind.
+constexpr std::chrono::seconds delivery_wait{1};
 
 }  // namespace
 
@@ -88,7 +90,8 @@ void worker::end_when_drained() {
   context_.begin_turn();
   context_.close_clients();
   context_.end_turn();
-  ended_ = true;
+  give_up_at_ = std::min(give_up_at_, context_.now + delivery_wait);
+  ended_ = context_.delivered() || context_.now >= give_up_at_;
 }
 
 }  // namespace dualbus::app

@@ -30,6 +30,7 @@ void bus::each_link(Visit&& visit) const {
 }
 
 void bus::stop(base::time_point now) {
+  renewals_.clear();
   each_link([now](link& l) { l.socket.stop(now); });
   dedicated_.stop(now);
 }
@@ -61,24 +62,64 @@ bool bus::responsive(base::time_point now) const {
   return true;
 }
 
+bool bus::delivered() const {
+  bool all = dedicated_.delivered();
+  each_link([&all](const link& l) { all &= l.socket.delivered(); });
+  return all;
+}
+
+bool bus::holds_back() const {
+  bool any = false;
+  each_link([&any](const link& l) { any |= l.requests.holds_back(); });
+  return any;
+}
+
+void bus::renew_login(base::time_point now) {
+  spdlog::info("bus '{}': its login has changed: connections are renewed", name());
+  renewals_.clear();
+  each_link([&](link& l) {
+    if (l.socket.state() == metrics::connection_state::up) {
+      renewals_.push_back(std::make_unique<renewal>(environment_, l, now));
+    } else {
+      l.socket.reconnect(now);
+    }
+  });
+  if (!renewals_.empty()) return;
+  dedicated_.renew(now);
+  renewed_ = true;
+}
+
+void bus::run_renewals(base::time_point now) {
+  std::erase_if(renewals_, [now](const auto& r) { return r->run(now); });
+  if (!renewals_.empty()) return;
+  dedicated_.renew(now);
+  renewed_ = true;
+}
+
 void bus::flush(base::time_point now) {
+  if (!renewals_.empty()) [[unlikely]]
+    run_renewals(now);
   bool congested = false;
   each_link([&](link& l) {
     if (l.requests.unsent_bytes() > 0) l.socket.flush(now);
     congested |= l.requests.congested();
   });
   dedicated_.flush(now);
-  if (congested || waiting_.empty()) return;
-  for (drain_listener* listener : std::exchange(waiting_, {})) listener->on_drained();
+  while (!congested && !waiting_.empty()) {
+    drain_listener* const next = waiting_.front();
+    waiting_.pop_front();
+    if (next->on_drained()) return;
+  }
 }
 
 void bus::tick(base::time_point now) {
+  for (const auto& r : renewals_) r->tick(now);
   each_link([now](link& l) {
     l.socket.tick(now);
     l.requests.tick(now);
   });
-  std::erase_if(databases_, [now](database_link& d) {
-    if (now - d.last_used < keep_database || !d.link->requests.idle()) return false;
+  std::erase_if(databases_, [this, now](database_link& d) {
+    if (now - d.last_used < keep_database || !d.link->requests.idle() || !renewals_.empty()) return false;
     d.link->socket.stop(now);
     return true;
   });

@@ -24,6 +24,8 @@ constexpr int max_vectors = 64;
 // A connection that did not last this long counts as a failed attempt, so that a peer which accepts and
 // closes is not dialled in a tight loop.
 constexpr std::chrono::seconds lasting{1};
+// The kernel's time-out for bytes is this much later than ours, which knows the requests.
+constexpr std::chrono::milliseconds kernel_lag{500};
 
 // A peer's words on their way into the log.
 std::string printable(std::string_view text) {
@@ -32,6 +34,19 @@ std::string printable(std::string_view text) {
   std::replace_if(
       result.begin(), result.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
   return result;
+}
+
+// Leaves the first `bytes` of what the vectors hold; returns how many of them that takes.
+std::size_t cut(iovec* vectors, std::size_t count, std::size_t bytes) {
+  for (std::size_t i = 0; i < count; ++i) {
+    if (vectors[i].iov_len < bytes) {
+      bytes -= vectors[i].iov_len;
+      continue;
+    }
+    vectors[i].iov_len = bytes;
+    return i + 1;
+  }
+  return count;
 }
 
 std::string bulk(std::string_view text) {
@@ -69,6 +84,10 @@ void connection::stop(base::time_point now) {
   stopped_ = true;
   fail("stopped", now);
   requests_.give_up();
+}
+
+bool connection::delivered() const {
+  return state_ != phase::up || (requests_.unsent_bytes() == 0 && base::unacknowledged_bytes(fd_.get()) == 0);
 }
 
 void connection::attempt(base::time_point now) {
@@ -112,6 +131,7 @@ void connection::begin(base::unique_fd fd, base::time_point now) {
     return;
   }
   fd_ = std::move(fd);
+  base::reset_when_closed(fd_.get());
   read_armed_ = false;
   write_armed_ = true;
   poller_.add(fd_.get(), *this, {.write = true, .half_close = false});
@@ -121,6 +141,9 @@ void connection::connected(base::time_point now) {
   if (target_.unix_socket.empty()) {
     base::set_no_delay(fd_.get());
     base::set_keepalive(fd_.get(), settings_.keepalive);
+    // In case this process hangs: else the connection is given up before.
+    if (const auto limit = patience(); limit.count() > 0)
+      base::set_acknowledge_limit(fd_.get(), limit + kernel_lag);
   }
   state_ = phase::handshake;
   handshake_scanner_.reset();
@@ -180,6 +203,7 @@ void connection::read_handshake(base::time_point now) {
 void connection::up(base::time_point now) {
   state_ = phase::up;
   up_since_ = now;
+  next_mark_ = now + settings_.health_interval;
   last_error_.clear();
   ++metrics_.connects;
   base::info_limited(bus_name_, "bus '{}': connected to {} (RESP{}, {} {})", bus_name_, target_.endpoint,
@@ -189,16 +213,51 @@ void connection::up(base::time_point now) {
   flush(now);
 }
 
-// The only way out of every other state.
-void connection::fail(const std::string& why, base::time_point now) {
-  const bool was_up = state_ == phase::up;
+void connection::close() {
   if (fd_) {
     poller_.remove(fd_.get(), *this);
-    fd_.reset();
+    base::close_connection(fd_);
   }
   resolver_.cancel();
   state_ = phase::disconnected;
   handshake_.clear();
+}
+
+void connection::reconnect(base::time_point now) {
+  if (stopped_) return;
+  const bool was_up = state_ == phase::up;
+  close();
+  if (was_up) requests_.on_disconnected(now);
+  requests_.input().release();
+  failures_ = 0;
+  attempt(now);
+}
+
+void connection::take_over(connection& fresh, base::time_point now) {
+  close();
+  requests_.on_disconnected(now);
+  poller_.remove(fresh.fd_.get(), fresh);
+  fd_ = std::move(fresh.fd_);
+  identity_ = fresh.identity_;
+  client_id_ = fresh.client_id_;
+  fresh.stopped_ = true;
+  fresh.state_ = phase::disconnected;
+  state_ = phase::up;
+  held_ = false;
+  read_armed_ = true;
+  write_armed_ = false;
+  poller_.add(fd_.get(), *this, {.read = true});
+  last_received_ = up_since_ = now;
+  next_mark_ = now + settings_.health_interval;
+  ++metrics_.connects;
+  requests_.on_connected();
+  flush(now);
+}
+
+// The only way out of every other state, but for reconnect().
+void connection::fail(const std::string& why, base::time_point now) {
+  const bool was_up = state_ == phase::up;
+  close();
   if (was_up) {
     ++metrics_.connections_lost;
   } else if (!stopped_) {
@@ -230,8 +289,8 @@ void connection::fail(const std::string& why, base::time_point now) {
 
 void connection::update_interest() {
   const bool read = state_ == phase::handshake || state_ == phase::up;
-  const bool write = state_ == phase::connecting || !handshake_.empty() ||
-                     (state_ == phase::up && requests_.unsent_bytes() > 0);
+  const bool write =
+      state_ == phase::connecting || !handshake_.empty() || (state_ == phase::up && writable_bytes() > 0);
   if (read == read_armed_ && write == write_armed_) return;
   read_armed_ = read;
   write_armed_ = write;
@@ -240,11 +299,13 @@ void connection::update_interest() {
 
 void connection::flush(base::time_point) {
   if (state_ != phase::up) return;
-  while (requests_.unsent_bytes() > 0) {
+  while (const std::size_t most = writable_bytes()) {
     iovec vectors[max_vectors];
     msghdr message{};
     message.msg_iov = vectors;
     message.msg_iovlen = static_cast<std::size_t>(requests_.gather(vectors, max_vectors));
+    if (held_) [[unlikely]]
+      message.msg_iovlen = cut(vectors, message.msg_iovlen, most);
     const ssize_t written = ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     // Read anew: it is what the bus's share of a request's time is counted from.
     const auto now = base::clock::now();
@@ -279,7 +340,8 @@ void connection::on_writable() {
 }
 
 void connection::on_hangup(bool) {
-  fail("connection closed", base::clock::now());
+  const int error = base::connect_error(fd_.get());
+  fail(error != 0 ? std::strerror(error) : "connection closed", base::clock::now());
 }
 
 void connection::on_readable() {
@@ -311,30 +373,48 @@ void connection::on_readable() {
     case pipeline::verdict::unasked:
       ++metrics_.unexpected_replies;
       return fail("answered a request that was never sent", now);
+    case pipeline::verdict::disordered:
+      ++metrics_.unexpected_replies;
+      return fail("left out a reply or sent one too many: its replies are those of other requests", now);
   }
   if (input.empty() && input.capacity() > keep_bytes) input.release();
+}
+
+// How long bytes may wait to be taken.
+std::chrono::milliseconds connection::patience() const {
+  const auto silence = settings_.health_timeout, answer = settings_.request_timeout;
+  if (silence.count() == 0 || answer.count() == 0) return std::max(silence, answer);
+  return std::min(silence, answer);  // what was sent before has timed out by then
+}
+
+// A request that is about to be answered with BUSTIMEOUT may be repeated by its client: of the first one no
+// byte may arrive from now on. What was written to a Unix socket has arrived.
+bool connection::end_undelivered(base::time_point now) {
+  if (!target_.unix_socket.empty()) return false;
+  const auto behind = requests_.written_behind_expired(now);
+  if (!behind || base::unacknowledged_bytes(fd_.get()) <= *behind) return false;
+  requests_.tick(now);
+  fail("does not acknowledge what was sent", now);
+  return true;
 }
 
 // Silence counts only while an answer is owed, or bytes are not taken. Bytes that never become that answer do
 // not help for ever.
 std::string connection::unhealthy(base::time_point now) const {
-  constexpr int patience = 3;
+  constexpr int most_silences = 3;
   const auto owed_since = requests_.oldest_sent();
   const auto limit = settings_.health_timeout;
   if (limit.count() == 0) return {};
-  // What was sent before has timed out by then.
-  const auto patient =
-      settings_.request_timeout.count() == 0 ? limit : std::min(limit, settings_.request_timeout);
   const auto stalled_since = requests_.stalled_since();
-  if (stalled_since && now - *stalled_since >= patient)
-    return "has taken no bytes for " + std::to_string(patient.count()) + " ms";
+  if (stalled_since && now - *stalled_since >= patience())
+    return "has taken no bytes for " + std::to_string(patience().count()) + " ms";
   if (!owed_since) return {};
-  if (now - *owed_since >= patience * limit) return "does not answer, though it sends";
+  if (now - *owed_since >= most_silences * limit) return "does not answer, though it sends";
   if (now - std::max(*owed_since, last_received_) < limit) return {};
   return "has been silent for " + std::to_string(limit.count()) + " ms";
 }
 
-void connection::tick(base::time_point now) {
+void connection::tick(base::time_point now, bool marks) {
   if (stopped_) return;
   switch (state_) {
     case phase::disconnected:
@@ -346,11 +426,10 @@ void connection::tick(base::time_point now) {
       break;
     case phase::up:
       if (const std::string why = unhealthy(now); !why.empty()) return fail(why, now);
-      if (requests_.idle() && !ping_.waiting && now - last_received_ >= settings_.health_interval) {
-        last_received_ = now;
-        ping_.waiting = true;
-        requests_.begin().append("*1\r\n$4\r\nPING\r\n");
-        requests_.end(ping_, 0, now);
+      if (end_undelivered(now)) return;
+      if (marks && now >= next_mark_) {
+        next_mark_ = now + settings_.health_interval;
+        requests_.mark(now);
         flush(now);
       }
       break;

@@ -29,7 +29,7 @@ link* dedicated_pool::borrow(resp::protocol version, int database, std::size_t l
     e.busy = true;
     return e.link.get();
   }
-  entries_.push_back({std::make_unique<link>(environment_, version, database), true, false, now});
+  entries_.push_back({std::make_unique<link>(environment_, version, database), true, false, false, now});
   link& made = *entries_.back().link;
   made.socket.start(now);
   return &made;
@@ -42,11 +42,28 @@ void dedicated_pool::release(link& used, bool reusable, base::time_point now) {
   used.requests.set_outlasting(true);
   found->idle_since = now;
   // Closed and freed in flush(): this may be a callback of the link itself.
-  found->doomed = !reusable;
+  found->doomed = !reusable || found->outdated;
 }
 
 void dedicated_pool::stop(base::time_point now) {
   for (entry& e : entries_) e.link->socket.stop(now);
+}
+
+void dedicated_pool::renew(base::time_point now) {
+  for (entry& e : entries_) {
+    // What waits for a connection gets one at once.
+    if (e.busy && e.link->socket.state() != metrics::connection_state::up) {
+      e.link->socket.reconnect(now);
+    } else {
+      e.outdated = true;
+      e.doomed |= !e.busy;
+    }
+  }
+}
+
+bool dedicated_pool::delivered() const {
+  return std::all_of(entries_.begin(), entries_.end(),
+                     [](const entry& e) { return e.link->socket.delivered(); });
 }
 
 void dedicated_pool::flush(base::time_point now) {
@@ -62,10 +79,12 @@ void dedicated_pool::flush(base::time_point now) {
 
 void dedicated_pool::tick(base::time_point now) {
   for (entry& e : entries_) {
-    e.link->socket.tick(now);
+    // A marker behind a request that waits would wait as long, and within MULTI it would be queued. A missing
+    // reply harms this one client only, who waits as long as its request may take; then the link is closed.
+    e.link->socket.tick(now, !e.busy);
     e.link->requests.tick(now);
     if (e.busy) continue;
-    const auto owed_since = e.link->requests.oldest_sent();  // the health check's PING
+    const auto owed_since = e.link->requests.oldest_sent();  // the marker
     const bool dead = owed_since && now - *owed_since >= shared_.settings.health_timeout;
     if (dead || now - e.idle_since >= keep_idle) e.doomed = true;
   }

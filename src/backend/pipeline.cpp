@@ -24,6 +24,12 @@ void pipeline::end_block(reply_sink& sink, std::uint32_t replies, base::time_poi
   ++metrics_.requests;
 }
 
+void pipeline::mark(base::time_point now) {
+  if (marker_.marker.under_way()) return;
+  marker_.marker.write(out_);
+  slots_.push_back({&marker_, 0, 0, written_ + out_.size(), now, {}});
+}
+
 void pipeline::take(base::chunk_queue& bytes, std::vector<collected>& requests) {
   for (; !slots_.empty(); slots_.pop_front()) {
     requests.push_back({slots_.front().sink, slots_.front().part});
@@ -71,6 +77,15 @@ pipeline::verdict pipeline::on_received(base::time_point now) {
       input_.consume(bytes.size());
       continue;
     }
+    if (marker_.marker.expected()) [[unlikely]] {
+      const bool own = slots_.front().sink == &marker_;
+      if (!marker_.marker.fits(bytes, own)) return verdict::disordered;
+      if (own) {
+        pop();
+        input_.consume(bytes.size());
+        continue;
+      }
+    }
     if (slot& block = slots_.front(); block.more > 0) [[unlikely]] {
       --block.more;
       if (block.sink != nullptr) block.sink->on_reply(block.part++, {bytes, type, now - block.sent});
@@ -90,13 +105,18 @@ void pipeline::drop_front_bytes(std::uint64_t up_to) {
   written_ = up_to;
 }
 
+std::size_t pipeline::unfinished_bytes() const {
+  if (sent_ == slots_.size() || written_ == (sent_ > 0 ? slots_[sent_ - 1].end : begin_)) return 0;
+  return slots_[sent_].end - written_;
+}
+
 void pipeline::on_disconnected(base::time_point) {
   connected_ = false;
   input_.release();
   scanner_.reset();
   // Sinks may append while they are told, so what was sent is counted first.
   std::size_t lost = sent_;
-  if (sent_ < slots_.size() && written_ > (sent_ > 0 ? slots_[sent_ - 1].end : begin_)) {
+  if (unfinished_bytes() > 0) {
     drop_front_bytes(slots_[sent_].end);
     ++lost;
   }
@@ -104,6 +124,7 @@ void pipeline::on_disconnected(base::time_point) {
     const slot front = pop();
     if (front.sink != nullptr) front.sink->on_failure(front.part, failure::bus_lost);
   }
+  if (!marker_.marker.under_way()) marker_.marker.forget();
   if (!outlasting_) give_up();
   if (observer_ != nullptr) observer_->on_disconnected();
 }
@@ -114,6 +135,18 @@ void pipeline::give_up() {
     const slot front = pop();
     if (front.sink != nullptr) front.sink->on_failure(front.part, failure::bus_down);
   }
+}
+
+std::optional<std::uint64_t> pipeline::written_behind_expired(base::time_point now) const {
+  std::optional<std::uint64_t> behind;
+  if (settings_.request_timeout.count() == 0) return behind;
+  for (std::size_t i = 0; i < sent_; ++i) {
+    const slot& s = slots_[i];
+    if (s.sink == nullptr || s.sink == &marker_) continue;
+    if (now - s.sent < settings_.request_timeout) break;
+    behind = written_ - s.end;
+  }
+  return behind;
 }
 
 void pipeline::tick(base::time_point now) {
@@ -129,7 +162,7 @@ void pipeline::tick(base::time_point now) {
   // Those sent first expire first; what has been given up already stands in front of them.
   for (std::size_t i = 0; i < sent_; ++i) {
     slot& s = slots_[i];
-    if (s.sink == nullptr) continue;
+    if (s.sink == nullptr || s.sink == &marker_) continue;
     if (now - s.sent < settings_.request_timeout) break;
     ++metrics_.timeouts;
     const std::uint32_t part = s.part;

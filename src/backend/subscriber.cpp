@@ -71,7 +71,10 @@ void subscriber::close_batch(base::time_point now) {
 
 void subscriber::on_connected() {
   up_ = true;
-  refused_ = false;
+  refused_ = disordered_ = false;
+  next_number_ = pings_ + 1;
+  errors_ = 0;
+  next_check_ = base::clock::now() + environment_.settings.health_interval;
   told_.on_subscriber_up(bus_);
   // Also without subscriptions: whoever waits for this connection waits for this number.
   open_ = true;
@@ -99,15 +102,22 @@ void subscriber::on_push(std::string_view push) {
 void subscriber::read_reply(std::string_view reply) {
   const resp::reply_value value = resp::reply_reader(reply).next();
   if (value.is_error()) {
+    ++errors_;
     if (!std::exchange(refused_, true)) {
       base::warn_limited(environment_.name, "bus '{}' refuses a subscription: {}", environment_.name,
                          base::in_log(value.text, 200));
     }
     return;
   }
-  const auto number = value.type == '$' ? base::parse_int64(value.text) : std::nullopt;
-  if (!number || static_cast<std::uint64_t>(*number) <= confirmed_) return;
-  confirmed_ = static_cast<std::uint64_t>(*number);
+  // One number after the other, but for those that an error took the place of.
+  const auto number = value.type == '$' ? base::parse_uint64(value.text) : std::nullopt;
+  if (!number || *number < next_number_ || *number - next_number_ > errors_) {
+    disordered_ = true;
+    return;
+  }
+  errors_ -= *number - next_number_;
+  next_number_ = *number + 1;
+  confirmed_ = *number;
   told_.on_confirmed(bus_);
 }
 
@@ -120,19 +130,26 @@ void subscriber::on_reply(std::uint32_t, const reply_view& reply) {
 bool subscriber::on_unasked(std::string_view reply) {
   if (!refused_) return false;
   read_reply(reply);
-  return true;
+  return !disordered_;
 }
 
 void subscriber::flush(base::time_point now) {
   if (!link_) return;
+  // Not in the midst of reading.
+  if (disordered_) link_->socket.drop("left out a reply or sent one too many", now);
   close_batch(now);
   if (link_->requests.unsent_bytes() > 0) link_->socket.flush(now);
 }
 
 void subscriber::tick(base::time_point now) {
   if (!link_) return;
-  link_->socket.tick(now);
+  link_->socket.tick(now, false);
   link_->requests.tick(now);
+  // In place of a marker: refused subscriptions are answered out of turn.
+  if (up_ && now >= next_check_ && link_->requests.idle()) {
+    next_check_ = now + environment_.settings.health_interval;
+    open_ = true;
+  }
 }
 
 void subscriber::observe(metrics::bus_metrics& out) const {

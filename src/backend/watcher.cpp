@@ -69,9 +69,9 @@ void watcher::arm(std::string_view key, base::time_point now) {
 }
 
 void watcher::send_ping(base::time_point now) {
-  const std::string_view args[] = {"PING"};
+  const std::string number = std::to_string(++pings_);
+  const std::string_view args[] = {"PING", number};
   send(ping, args, now);
-  ++pings_;
   pinging_ = true;
   ping_sent_ = now;
   next_ping_ = now + ping_interval;
@@ -94,7 +94,8 @@ void watcher::on_connected() {
   const std::string_view args[] = {"CLIENT", "TRACKING", "ON"};
   send(tracking, args, now);
   pinging_ = false;
-  useless_ = hung_ = false;
+  useless_ = {};
+  hung_ = false;
   next_ping_ = now + ping_interval;
   last_stats_.clear();
 }
@@ -103,7 +104,8 @@ void watcher::on_disconnected() {
   // What was not sent must not wait for the next connection: it would go before CLIENT TRACKING.
   link_->requests.give_up();
   arming_.clear();
-  pinging_ = again_ = useless_ = false;
+  pinging_ = again_ = false;
+  useless_ = {};
   if (std::exchange(up_, false)) told_.on_watcher_down(bus_);
 }
 
@@ -117,7 +119,27 @@ void watcher::on_push(std::string_view push) {
   for (std::size_t i = 0; i < keys.elements; ++i) told_.on_changed(bus_, reader.next().text);
 }
 
+// A reply that is another one's arms nothing and proves nothing.
+bool watcher::fits(std::uint32_t what, const reply_view& reply) const {
+  if (reply.is_error()) return true;
+  switch (what) {
+    case tracking:
+      return reply.type == '+';
+    case exists:
+      return reply.type == ':';
+    case ping:
+      return judge_echo(reply.bytes, std::to_string(pings_)) != echo::wrong;
+    default:
+      return reply.type == '$' || reply.type == '=';
+  }
+}
+
 void watcher::on_reply(std::uint32_t what, const reply_view& reply) {
+  if (!useless_.empty()) return;
+  if (!fits(what, reply)) {
+    useless_ = "left out a reply or sent one too many";
+    return;
+  }
   switch (what) {
     case tracking:
       if (reply.is_error()) {
@@ -140,7 +162,7 @@ void watcher::on_reply(std::uint32_t what, const reply_view& reply) {
       // An error (LOADING, BUSY, NOPERM) arms nothing. Not here, in the midst of reading, is the connection
       // closed.
       if (reply.is_error()) {
-        useless_ = true;
+        useless_ = "does not let its keys be watched";
       } else {
         told_.on_armed(bus_, key);
       }
@@ -177,13 +199,13 @@ void watcher::ask_for_stats(base::time_point now) {
 
 void watcher::flush(base::time_point now) {
   if (!link_) return;
-  if (useless_) return link_->socket.drop("does not let its keys be watched", now);
+  if (!useless_.empty()) return link_->socket.drop(std::string(useless_), now);
   if (link_->requests.unsent_bytes() > 0) link_->socket.flush(now);
 }
 
 void watcher::tick(base::time_point now) {
   if (!link_) return;
-  link_->socket.tick(now);
+  link_->socket.tick(now, false);
   link_->requests.tick(now);
   if (!up_) return;
   if (pinging_ && now - ping_sent_ >= ping_timeout) {

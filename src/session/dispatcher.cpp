@@ -158,6 +158,24 @@ bool publishes(const command_spec& spec) {
   return spec.route == route::publish || spec.route == route::scripting || spec.name == "exec";
 }
 
+// A large request waits until the buses that it goes to take more. Reads of groups are small and wait for no
+// bus.
+bool await_room(worker_context& context, session& client, const command_spec& spec, const request& what) {
+  bool any = false;
+  for (std::size_t i = 0; i < context.bus_count(); ++i)
+    any |= context.bus(static_cast<command::bus_index>(i)).holds_back();
+  if (!any || spec.route == route::xread) return false;
+  plan& p = context.plan;
+  context.router(client.database()).foresee(spec, what.args, p);
+  const bool to_one = p.what == plan::action::forward || p.what == plan::action::add;
+  const bool to_any = p.what == plan::action::spread || p.what == plan::action::broadcast;
+  for (std::size_t i = 0; i < context.bus_count() && (to_one || to_any); ++i) {
+    const auto bus = static_cast<command::bus_index>(i);
+    if ((to_any || p.bus == bus) && client.await_room(context.bus(bus), what.raw.size())) return true;
+  }
+  return false;
+}
+
 // What ends or governs the transaction itself is not queued.
 bool is_queued(const command_spec& spec) {
   if (spec.route == route::transaction) return spec.name == "unwatch";
@@ -270,6 +288,8 @@ bool dispatch(worker_context& context, session& client, request what) {
     client.refuse(what.command, out_of_memory);
     return true;
   }
+  constexpr std::size_t small = std::size_t{4} << 10;  // not worth a look
+  if (what.raw.size() > small && !queued && await_room(context, client, spec, what)) return false;
   if (context.guarded) {
     const admission verdict = admit(context, client, spec, what);
     if (verdict == admission::refused) spoil_transaction(client, &spec);

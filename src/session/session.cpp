@@ -23,6 +23,8 @@ constexpr std::size_t own_read_cap = std::size_t{1} << 20;
 // (networking.c, processMultibulkBuffer).
 constexpr std::size_t stranger_bytes = std::size_t{10} * 16384 + 1024;
 constexpr std::size_t burst_bytes = std::size_t{1} << 20;
+// Smaller requests go to a congested bus, one of each client.
+constexpr std::size_t large_request_bytes = std::size_t{64} << 10;
 constexpr int max_vectors = 64;
 constexpr std::size_t most_held_back = std::size_t{16} << 10;
 
@@ -204,6 +206,12 @@ void session::await_drain(backend::bus& congested) {
   congested_bus_ = &congested;
   pause(pause_reason::congestion);
   congested.await_drain(*this);
+}
+
+bool session::await_room(backend::bus& to, std::size_t request_bytes) {
+  if (request_bytes < large_request_bytes || !to.holds_back()) return false;
+  await_drain(to);
+  return true;
 }
 
 // -----------------------------------------------------------------------------------------------------

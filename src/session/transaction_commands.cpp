@@ -120,6 +120,8 @@ bool run_exec(worker_context& context, session& client, std::uint16_t command) {
   // On connections of its own it would overtake earlier requests.
   const bool own = what->may_cross() || what->watches() || what->selects();
   if (own && client.await_replies()) return false;
+  if (what->is_plain(context.routing_number()) && client.await_room(context.bus(what->bus()), what->bytes()))
+    return false;
   std::unique_ptr<transaction> taken = client.take_transaction();
   exec_operation* const op = context.transactions.operations.create(context, client, command);
   client.enqueue(*op);

@@ -98,7 +98,24 @@ void worker_context::reload(std::shared_ptr<const config::configuration> c) {
   }
   // Everything else about a bus stays what it was at the start.
   for (std::size_t i = 0; i < bus_settings_.size(); ++i) {
-    bus_settings_[i].latency_target = configuration().buses[i].latency_target;
+    config::bus_settings& running = bus_settings_[i];
+    const config::bus_settings& loaded = configuration().buses[i];
+    running.latency_target = loaded.latency_target;
+    if (running.username == loaded.username && running.password == loaded.password) continue;
+    running.username = loaded.username;
+    running.password = loaded.password;
+    buses_[i]->renew_login(now);
+  }
+  pass_on_renewals();
+}
+
+// Those that would notice a connection less follow once the new login is known to work.
+void worker_context::pass_on_renewals() {
+  for (std::size_t i = 0; i < buses_.size(); ++i) {
+    if (!buses_[i]->take_renewed()) continue;
+    const auto bus = static_cast<command::bus_index>(i);
+    parking_.renew_login(bus, now);
+    subscriptions_.renew_login(bus, now);
   }
 }
 
@@ -140,6 +157,7 @@ void worker_context::end_turn() {
 
 void worker_context::tick() {
   for (auto& b : buses_) b->tick(now);
+  pass_on_renewals();
   parking_.tick(now);
   subscriptions_.tick(now);
   polls_.tick(now);
@@ -201,6 +219,10 @@ void worker_context::close_clients() {
   std::vector<session*> open;
   clients.for_each([&open](session& client) { open.push_back(&client); });
   for (session* client : open) client->close(metrics::close_reason::shutdown);
+}
+
+bool worker_context::delivered() const {
+  return std::all_of(buses_.begin(), buses_.end(), [](const auto& b) { return b->delivered(); });
 }
 
 std::unique_ptr<partial_input> worker_context::take_partial() {

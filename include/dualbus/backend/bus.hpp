@@ -2,9 +2,12 @@
 
 #include <dualbus/backend/dedicated_pool.hpp>
 #include <dualbus/backend/link.hpp>
+#include <dualbus/backend/renewal.hpp>
 
+#include <deque>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace dualbus::backend {
@@ -12,7 +15,8 @@ namespace dualbus::backend {
 /// Gets told when a bus that was congested takes requests again.
 class drain_listener {
  public:
-  virtual void on_drained() = 0;
+  /// False if it has nothing to send now: then it is the next one's turn.
+  virtual bool on_drained() = 0;
 
  protected:
   ~drain_listener() = default;
@@ -37,6 +41,8 @@ class bus {
 
   void start(base::time_point now);
   void stop(base::time_point now);
+  /// False while it may yet take requests that it lacks. What it lacks when it is stopped it never gets.
+  bool delivered() const;
 
   /// `database` is the client's.
   pipeline& requests(resp::protocol version, int database, base::time_point now) {
@@ -52,6 +58,10 @@ class bus {
   /// As long as it is not null, requests() asks it.
   void divert(diversion* to) { diverted_ = to; }
   dedicated_pool& dedicated() { return dedicated_; }
+  /// The bus has another login: connections are exchanged for ones with it. No request fails of that.
+  void renew_login(base::time_point now);
+  /// True once after Redis has accepted the new login.
+  bool take_renewed() { return std::exchange(renewed_, false); }
   /// Writes what all pipelines hold; once per turn.
   void flush(base::time_point now);
   void tick(base::time_point now);
@@ -63,7 +73,10 @@ class bus {
   bool responsive(base::time_point now) const;
   const link_environment& environment() const { return environment_; }
 
-  /// Calls `listener` once, when the pipelines are no longer congested.
+  /// True if it is connected and has more unsent bytes than it should have: see await_drain().
+  bool holds_back() const;
+  /// Calls `listener` once, when the pipelines are no longer congested and those who came before have had
+  /// their turn: one of them may congest it again.
   void await_drain(drain_listener& listener) { waiting_.push_back(&listener); }
   void forget(drain_listener& listener);
 
@@ -76,6 +89,7 @@ class bus {
     base::time_point last_used;
   };
 
+  void run_renewals(base::time_point now);
   void open(std::unique_ptr<link>& made, resp::protocol version, base::time_point now);
   pipeline& of_database(resp::protocol version, int database, base::time_point now);
   template <typename Visit>
@@ -85,8 +99,10 @@ class bus {
   std::unique_ptr<link> shared_[2];       // RESP2, RESP3
   std::vector<database_link> databases_;  // others than 0
   diversion* diverted_ = nullptr;
+  std::vector<std::unique_ptr<renewal>> renewals_;
+  bool renewed_ = false;
   dedicated_pool dedicated_;
-  std::vector<drain_listener*> waiting_;
+  std::deque<drain_listener*> waiting_;
 };
 
 }  // namespace dualbus::backend

@@ -23,6 +23,7 @@ namespace dualbus::backend {
 ///        ^────── error, close, silence, garbage: retry with backoff and jitter ─┘
 ///
 /// Lives on one worker's thread. flush() writes what the pipeline holds; the worker calls it once per turn.
+/// What the peer has not got when the connection is given up never reaches it: see base::reset_when_closed().
 class connection final : public base::io_handler {
  public:
   /// All outlive the connection. `settings` and `target` may change between calls, as reloads do. `database`
@@ -40,11 +41,28 @@ class connection final : public base::io_handler {
   void drop(const std::string& why, base::time_point now) {
     if (fd_) fail(why, now);
   }
+  /// Connects anew at once, with the settings of now, and says nothing about it; what is in flight is lost.
+  void reconnect(base::time_point now);
+
+  // For an exchange of connections: see renewal.
+  /// While `on` no request is begun; one that is written in part is completed.
+  void hold(bool on) { held_ = on; }
+  /// Up, and no reply is owed and no request written in part.
+  bool between_requests() const {
+    return state_ == phase::up && requests_.in_flight() == 0 && requests_.unfinished_bytes() == 0;
+  }
+  /// Goes on over the connection of `fresh`, which is up, owes nothing and is over with this. Only
+  /// between_requests().
+  void take_over(connection& fresh, base::time_point now);
 
   void flush(base::time_point now);
-  void tick(base::time_point now);
+  /// `marks`: sends an order_marker once per health_interval, which also tests a connection that has nothing
+  /// to answer. Without it the owner sees to both.
+  void tick(base::time_point now, bool marks = true);
 
   metrics::connection_state state() const { return state_; }
+  /// True if the peer has got everything that there is, or cannot get it.
+  bool delivered() const;
   /// What the backend said in the last handshake that succeeded.
   const server_identity& identity() const { return identity_; }
   /// What CLIENT ID answers on the present connection; 0 while there is none.
@@ -57,14 +75,6 @@ class connection final : public base::io_handler {
  private:
   using phase = metrics::connection_state;
 
-  /// The health check's PING; a sink, since its reply has a slot like any other.
-  struct ping_sink final : reply_sink {
-    void on_reply(std::uint32_t, const reply_view&) override { waiting = false; }
-    void on_failure(std::uint32_t, failure) override { waiting = false; }
-    bool abandoned() const override { return false; }
-    bool waiting = false;
-  };
-
   void attempt(base::time_point now);
   void resolve();
   void begin(base::unique_fd fd, base::time_point now);
@@ -73,9 +83,16 @@ class connection final : public base::io_handler {
   bool accept_handshake_reply(std::string_view reply, char type);
   void up(base::time_point now);
   void fail(const std::string& why, base::time_point now);
+  void close();
   void update_interest();
+  std::size_t writable_bytes() const {
+    return held_ ? requests_.unfinished_bytes() : requests_.unsent_bytes();
+  }
   /// What is wrong with the connection; empty if nothing is.
   std::string unhealthy(base::time_point now) const;
+  std::chrono::milliseconds patience() const;
+  /// Gives the connection up if the peer lacks bytes of a request whose time is over; true if so.
+  bool end_undelivered(base::time_point now);
 
   boost::asio::ip::tcp::resolver resolver_;
   base::poller& poller_;
@@ -88,16 +105,15 @@ class connection final : public base::io_handler {
   metrics::bus_metrics& metrics_;
 
   phase state_ = phase::disconnected;
-  bool stopped_ = true, write_armed_ = false, read_armed_ = false;
+  bool stopped_ = true, write_armed_ = false, read_armed_ = false, held_ = false;
   base::unique_fd fd_;
   std::string handshake_;  // bytes still to be written
   int handshake_replies_ = 0;
   resp::reply_scanner handshake_scanner_;
   server_identity identity_;
   std::int64_t client_id_ = 0;
-  ping_sink ping_;
   int failures_ = 0;  // since the last connection that lasted
-  base::time_point next_attempt_{}, deadline_{}, last_received_{}, up_since_{};
+  base::time_point next_attempt_{}, deadline_{}, next_mark_{}, last_received_{}, up_since_{};
   std::minstd_rand random_;
   std::string last_error_, refusal_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for the resolver's late answers

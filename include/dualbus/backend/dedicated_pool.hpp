@@ -23,6 +23,9 @@ class dedicated_pool {
   void release(link& used, bool reusable, base::time_point now);
 
   void stop(base::time_point now);
+  bool delivered() const;  ///< see bus
+  /// No connection made before serves another request: the bus has another login.
+  void renew(base::time_point now);
   void flush(base::time_point now);
   void tick(base::time_point now);
   void observe(metrics::bus_metrics& out) const;
@@ -31,6 +34,7 @@ class dedicated_pool {
   struct entry {
     std::unique_ptr<backend::link> link;
     bool busy = false, doomed = false;
+    bool outdated = false;  // not to be used again
     base::time_point idle_since{};
   };
 

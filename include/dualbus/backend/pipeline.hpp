@@ -1,5 +1,6 @@
 #pragma once
 
+#include <dualbus/backend/order_marker.hpp>
 #include <dualbus/base/chunk_queue.hpp>
 #include <dualbus/base/clock.hpp>
 #include <dualbus/base/read_buffer.hpp>
@@ -64,7 +65,7 @@ class pipeline_observer {
 
 struct pipeline_settings {
   std::chrono::milliseconds reconnect_wait{1000};   ///< how long unsent requests outlast a missing connection
-  std::size_t reconnect_wait_bytes = 64U << 20;     ///< how many bytes of them
+  std::size_t reconnect_wait_bytes = 64U << 20;     ///< how many bytes of them, without a connection
   std::chrono::milliseconds request_timeout{5000};  ///< for the reply of a sent request; 0: none
   std::size_t congestion_bytes = 16U << 20;         ///< unsent bytes above which writers should pause
 };
@@ -89,10 +90,9 @@ class pipeline {
   // --- for requests
   // -----------------------------------------------------------------------------------------
 
-  /// True if a request may be appended; otherwise it is to end as bus_down.
-  bool accepts() const {
-    return out_.size() < settings_.reconnect_wait_bytes + (connected_ ? settings_.congestion_bytes : 0);
-  }
+  /// True if a request may be appended; otherwise it is to end as bus_down. With a connection any may, and
+  /// those who have much to send are to wait while holds_back().
+  bool accepts() const { return connected_ || out_.size() < settings_.reconnect_wait_bytes; }
   /// Where the one request that end() announces is to be encoded.
   base::chunk_queue& begin() { return out_; }
   void end(reply_sink& sink, std::uint32_t part, base::time_point now);
@@ -101,6 +101,8 @@ class pipeline {
   void end_block(reply_sink& sink, std::uint32_t replies, base::time_point now);
   /// True if unsent bytes pile up.
   bool congested() const { return out_.size() > settings_.congestion_bytes; }
+  /// True if they do although there is a connection that takes them.
+  bool holds_back() const { return connected_ && congested(); }
 
   // --- for requests that are collected first: in a pipeline that never has a connection
   // ----------------------------------------
@@ -128,6 +130,8 @@ class pipeline {
   bool connected() const { return connected_; }
 
   std::size_t unsent_bytes() const { return out_.size(); }
+  /// What is left of a request of which a part is written; 0 if there is none.
+  std::size_t unfinished_bytes() const;
   int gather(iovec* vectors, int count) const { return out_.gather(vectors, count); }
   void on_written(std::size_t bytes, base::time_point now);
 
@@ -135,18 +139,27 @@ class pipeline {
   base::read_buffer& input() { return input_; }
   enum class verdict : std::uint8_t {
     ok,
-    garbage,  ///< not RESP
-    unasked   ///< a reply that no request waits for
+    garbage,    ///< not RESP
+    unasked,    ///< a reply that no request waits for
+    disordered  ///< the replies are not those of the requests whose turn it is: see order_marker
   };
   /// Hands the complete replies in the input to their sinks. After anything but ok the connection must be
   /// closed.
   verdict on_received(base::time_point now);
+
+  /// Sends an order_marker behind what is there, unless one is under way. It is no request: nobody waits for
+  /// it, and it counts in no figure but in_flight() and waiting().
+  void mark(base::time_point now);
 
   /// Ends everything that is left as bus_down, when there will be no other connection.
   void give_up();
 
   /// Ends what has waited too long; call it every few ten milliseconds.
   void tick(base::time_point now);
+
+  /// How many bytes were written behind the last of the sent requests that tick() would end now; nothing if
+  /// it would end none.
+  std::optional<std::uint64_t> written_behind_expired(base::time_point now) const;
 
   // --- for observers
   // ----------------------------------------------------------------------------------------
@@ -175,6 +188,14 @@ class pipeline {
     base::time_point queued{}, sent{};
   };
 
+  /// The sink of the marker, which tells nobody.
+  struct marker_sink final : reply_sink {
+    void on_reply(std::uint32_t, const reply_view&) override {}
+    void on_failure(std::uint32_t, failure) override { marker.forget(); }
+    bool abandoned() const override { return false; }
+    order_marker marker;
+  };
+
   slot pop();
   void drop_front_bytes(std::uint64_t up_to);
 
@@ -185,6 +206,7 @@ class pipeline {
   base::read_buffer input_;
   resp::reply_scanner scanner_;
   base::ring<slot> slots_;
+  marker_sink marker_;
   std::size_t sent_ = 0;       // slots at the front that are wholly written
   std::uint64_t written_ = 0;  // offset of the first byte in out_
   std::uint64_t begin_ = 0;    // offset where the front slot begins

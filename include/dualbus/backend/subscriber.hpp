@@ -16,8 +16,9 @@ inline constexpr std::size_t subscription_kinds = 3;
 ///
 /// Redis answers subscriptions with pushes, too, and with a reply only to refuse them. So a numbered PING
 /// goes behind each turn's subscriptions: its answer says that everything before it has been carried out.
-/// Nothing is kept over a lost connection: the listener subscribes again when it is told that there is a new
-/// one.
+/// When there are none it goes once per health_interval; numbers that do not follow one another end the
+/// connection. Nothing is kept over a lost connection: the listener subscribes again when it is told that
+/// there is a new one.
 class subscriber final : private pipeline_observer, private reply_sink {
  public:
   class listener {
@@ -45,6 +46,11 @@ class subscriber final : private pipeline_observer, private reply_sink {
   /// Closes the connection; nothing is told.
   void stop(base::time_point now);
   bool started() const { return link_ != nullptr; }
+  /// The bus has another login: connects anew, if it is not connected. A connection that is there stays,
+  /// since what is published meanwhile would be missed.
+  void renew(base::time_point now) {
+    if (link_ && !up_) link_->socket.reconnect(now);
+  }
   bool up() const { return up_; }
 
   /// Only while up().
@@ -82,7 +88,10 @@ class subscriber final : private pipeline_observer, private reply_sink {
   listener& told_;
   std::unique_ptr<backend::link> link_;
   std::uint64_t pings_ = 0, confirmed_ = 0;  // over all connections
-  bool up_ = false, open_ = false, refused_ = false;
+  std::uint64_t next_number_ = 1;            // of the next PING to be answered
+  std::uint64_t errors_ = 0;                 // as many numbers may be missing
+  base::time_point next_check_{};
+  bool up_ = false, open_ = false, refused_ = false, disordered_ = false;
 };
 
 }  // namespace dualbus::backend

@@ -12,9 +12,9 @@ namespace dualbus::backend {
 /// Learns from one bus which keys change, for whoever waits for entries: a RESP3 connection of its own with
 /// CLIENT TRACKING, on which EXISTS makes Redis announce the key's next change, once, whoever makes it.
 ///
-/// A PING every ping_interval makes sure that announcements arrive; Redis writes them in front of the PONG. A
-/// connection that leaves it unanswered is given up. Changes of groups are not announced: INFO commandstats
-/// shows once per recheck_interval whether there were any.
+/// A PING every ping_interval makes sure that announcements arrive; Redis writes them in front of the answer.
+/// A connection that leaves it unanswered, or gives another one's answer, is given up. Changes of groups are
+/// not announced: INFO commandstats shows once per recheck_interval whether there were any.
 class watcher final : private pipeline_observer, private reply_sink {
  public:
   static constexpr std::chrono::milliseconds ping_interval{100};
@@ -49,6 +49,10 @@ class watcher final : private pipeline_observer, private reply_sink {
   /// Closes the connection; nothing is told.
   void stop(base::time_point now);
   bool started() const { return link_ != nullptr; }
+  /// The bus has another login: connects anew.
+  void renew(base::time_point now) {
+    if (link_) link_->socket.reconnect(now);
+  }
   bool up() const { return up_; }
   /// True from when the bus left a PING unanswered until it accepts another connection.
   bool hung() const { return hung_; }
@@ -81,6 +85,7 @@ class watcher final : private pipeline_observer, private reply_sink {
   void send_ping(base::time_point now);
   void ask_for_stats(base::time_point now);
   void read_stats(const reply_view& reply);
+  bool fits(std::uint32_t what, const reply_view& reply) const;
 
   metrics::bus_metrics unseen_;  // its requests are none of the clients'
   link_environment environment_;
@@ -94,7 +99,8 @@ class watcher final : private pipeline_observer, private reply_sink {
   std::string last_stats_;
   base::time_point next_ping_{}, ping_sent_{}, next_stats_{};
   std::uint64_t pings_ = 0;  // sent so far, over all connections
-  bool up_ = false, pinging_ = false, again_ = false, refused_ = false, useless_ = false, hung_ = false;
+  bool up_ = false, pinging_ = false, again_ = false, refused_ = false, hung_ = false;
+  std::string_view useless_;  // why the connection is to be given up
 };
 
 }  // namespace dualbus::backend

@@ -85,6 +85,7 @@ class parking_lot final : private backend::watcher::listener {
   void flush(base::time_point now);
   void tick(base::time_point now);
   void stop(base::time_point now);
+  void renew_login(command::bus_index bus, base::time_point now) { watchers_[bus]->renew(now); }
   std::size_t readers() const { return reads_.readers(); }
   /// Adds the watcher's connection to the bus's.
   void observe(command::bus_index bus, metrics::bus_metrics& out) const { watchers_[bus]->observe(out); }

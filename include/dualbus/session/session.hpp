@@ -102,6 +102,9 @@ class session final : public base::io_handler, public backend::drain_listener {
   }
   /// Does not read further requests until the bus takes more.
   void await_drain(backend::bus& congested);
+  /// The same before a large request is sent, which waits in the client's own buffer: if all clients' were
+  /// copied, they would fill any memory. False if it may be sent.
+  bool await_room(backend::bus& to, std::size_t request_bytes);
   /// Waits, perhaps long, for a reply that ends as soon as the client is gone.
   void set_blocked(bool value);
   /// As Redis counts: also while CLIENT PAUSE holds a request back.
@@ -238,7 +241,10 @@ class session final : public base::io_handler, public backend::drain_listener {
   void on_readable() override;
   void on_writable() override;
   void on_hangup(bool both_directions) override;
-  void on_drained() override { unpause(pause_reason::congestion); }
+  bool on_drained() override {
+    unpause(pause_reason::congestion);
+    return resume_queued_;
+  }
 
  private:
   enum class pause_reason : std::uint16_t {

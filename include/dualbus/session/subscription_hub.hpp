@@ -64,6 +64,7 @@ class subscription_hub final : private backend::subscriber::listener {
   void flush(base::time_point now);
   void tick(base::time_point now);
   void stop(base::time_point now);
+  void renew_login(command::bus_index bus, base::time_point now) { subscribers_[bus]->renew(now); }
   void observe(command::bus_index bus, metrics::bus_metrics& out) const { subscribers_[bus]->observe(out); }
 
  private:

@@ -134,6 +134,8 @@ class worker_context final : private memory_guard::holder {
   /// Stops reading from clients; each is closed when what it is owed has been written.
   void drain_clients();
   void close_clients();
+  /// False while some bus may yet take requests that it lacks: before the end.
+  bool delivered() const;
 
   std::unique_ptr<partial_input> take_partial();
   void give_partial(std::unique_ptr<partial_input> partial);
@@ -205,6 +207,7 @@ class worker_context final : private memory_guard::holder {
   };
 
   void apply_settings();
+  void pass_on_renewals();
 
   // For the guard of memory: see worker_memory.cpp.
   std::size_t held_bytes() const override;

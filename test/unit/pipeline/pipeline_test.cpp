@@ -226,14 +226,28 @@ TEST_F(PipelineTest, UnsentBytesAreBounded) {
   EXPECT_TRUE(requests.accepts());
   request(1, std::string(100, 'x'));
   EXPECT_FALSE(requests.accepts());
+  EXPECT_FALSE(requests.holds_back()) << "it takes nothing, so nobody need wait";
   requests.on_connected();
-  EXPECT_TRUE(requests.accepts());
+  EXPECT_TRUE(requests.accepts()) << "the bus can be reached, and nothing else may be said";
   EXPECT_TRUE(requests.congested());
-  request(2, std::string(50, 'y'));
-  EXPECT_FALSE(requests.accepts());
-  write(110);
-  EXPECT_TRUE(requests.accepts());
+  EXPECT_TRUE(requests.holds_back());
+  write(60);
   EXPECT_FALSE(requests.congested());
+  EXPECT_FALSE(requests.holds_back());
+}
+
+TEST_F(PipelineTest, ARequestThatIsPartlyWrittenHasBytesLeft) {
+  requests.on_connected();
+  EXPECT_EQ(requests.unfinished_bytes(), 0U);
+  request(1, "sent.");
+  request(2, "partly");
+  EXPECT_EQ(requests.unfinished_bytes(), 0U);
+  write(8);
+  EXPECT_EQ(requests.unfinished_bytes(), 3U);
+  receive("+a\r\n");
+  EXPECT_EQ(requests.unfinished_bytes(), 3U);
+  write(3);
+  EXPECT_EQ(requests.unfinished_bytes(), 0U);
 }
 
 TEST_F(PipelineTest, ATimeOutIsToldOnceAndTheLateReplyIsThrownAway) {

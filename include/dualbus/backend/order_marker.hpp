@@ -1,0 +1,47 @@
+#pragma once
+
+#include <dualbus/base/chunk_queue.hpp>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace dualbus::backend {
+
+/// What a reply to `PING word` says about the order of replies.
+enum class echo : std::uint8_t {
+  right,
+  unclear,  ///< an error, as while Redis loads its data; or PONG, of a server that does not repeat words
+  wrong     ///< the reply to another request
+};
+echo judge_echo(std::string_view reply, std::string_view word);
+
+/// A request whose reply is known and unlike any other: PING with a word that nobody can guess. Replies have
+/// no numbers, so if a bus leaves one out, every later one goes to the wrong request, unless a connection is
+/// told from time to time. A marker in the stream does that: either its own reply is another one, or its word
+/// comes as the reply to another request.
+///
+/// One is under way at a time. Where no marker is, nothing is compared.
+class order_marker {
+ public:
+  order_marker();
+
+  /// Encodes the next marker, with a word of its own.
+  void write(base::chunk_queue& out);
+  /// The marker has a place among the requests whose replies are owed.
+  bool under_way() const { return under_way_; }
+  /// Its word may come: each reply is to be shown to fits(), before anybody gets it.
+  bool expected() const { return expected_; }
+  /// False if the order is lost. `own`: the marker's turn has come, which ends then.
+  bool fits(std::string_view reply, bool own);
+  /// The marker's place is gone, without a reply.
+  void forget() { under_way_ = expected_ = false; }
+
+ private:
+  const std::string stem_;
+  std::string word_;
+  std::uint64_t count_ = 0;
+  bool under_way_ = false, expected_ = false;
+};
+
+}  // namespace dualbus::backend

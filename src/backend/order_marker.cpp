@@ -1,0 +1,32 @@
+#include <dualbus/backend/order_marker.hpp>
+#include <dualbus/base/sha256.hpp>
+#include <dualbus/resp/encoder.hpp>
+#include <dualbus/resp/reply_reader.hpp>
+
+namespace dualbus::backend {
+
+echo judge_echo(std::string_view reply, std::string_view word) {
+  const resp::reply_value value = resp::reply_reader(reply).next();
+  if (value.is_error()) return echo::unclear;
+  if (value.type == '+' && value.text == "PONG") return echo::unclear;
+  return value.type == '$' && value.text == word ? echo::right : echo::wrong;
+}
+
+order_marker::order_marker() : stem_("dualbusd-" + base::random_hex(16) + "-") {}
+
+void order_marker::write(base::chunk_queue& out) {
+  word_ = stem_ + std::to_string(++count_);
+  const std::string_view ping[] = {"PING", word_};
+  resp::encoder(out).request(ping);
+  under_way_ = expected_ = true;
+}
+
+bool order_marker::fits(std::string_view reply, bool own) {
+  const bool mine = reply.size() > word_.size() && judge_echo(reply, word_) == echo::right;
+  if (!own) return !mine;
+  under_way_ = false;
+  expected_ = !mine;  // an unclear reply may be another request's, and the word still to come
+  return mine || judge_echo(reply, word_) == echo::unclear;
+}
+
+}  // namespace dualbus::backend
