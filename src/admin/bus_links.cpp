@@ -19,6 +19,13 @@ bus_links::bus_links(std::vector<config::bus_settings> buses, const stop_signal&
 
 bus_links::~bus_links() = default;
 
+void bus_links::set_logins(const std::vector<config::bus_settings>& buses) {
+  for (std::size_t i = 0; i < buses_.size() && i < buses.size(); ++i) {
+    buses_[i].username = buses[i].username;
+    buses_[i].password = buses[i].password;
+  }
+}
+
 void bus_links::begin() {
   errors_.clear();
 }

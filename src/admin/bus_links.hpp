@@ -33,6 +33,9 @@ class bus_links {
   bus_links(std::vector<config::bus_settings> buses, const stop_signal& stop, settings timing);
   ~bus_links();
 
+  /// User and password of each bus from the next connection on; only between checks.
+  void set_logins(const std::vector<config::bus_settings>& buses);
+
   /// A new check: buses that failed get another chance.
   void begin();
 
@@ -53,7 +56,7 @@ class bus_links {
  private:
   redis_connection* open(command::bus_index bus);
 
-  const std::vector<config::bus_settings> buses_;
+  std::vector<config::bus_settings> buses_;
   const stop_signal& stop_;
   const settings timing_;
   std::vector<std::unique_ptr<redis_connection>> connections_;  // by bus

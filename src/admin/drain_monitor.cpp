@@ -88,6 +88,7 @@ class drain_monitor::worker {
       [[maybe_unused]] const auto got = ::read(changed_.get(), &ignored, sizeof ignored);
       const auto configuration = current();
       const command::routing_table table(configuration->routing);
+      links_.set_logins(configuration->buses);
       const base::time_point begun = base::clock::now();
       for (std::size_t i = 0; i < drained_.size() && !stop_.raised(); ++i) check(i, *configuration, table);
       links_.rest();

@@ -7,9 +7,14 @@
 #include <dualbus/resp/reply_reader.hpp>
 
 #include <algorithm>
+#include <cerrno>
 #include <mutex>
+#include <poll.h>
 #include <random>
+#include <sys/eventfd.h>
+#include <system_error>
 #include <thread>
+#include <unistd.h>
 #include <utility>
 
 namespace dualbus::admin {
@@ -23,14 +28,23 @@ constexpr redis_connection::options connection_options = {.name = "dualbusd-info
 
 class info_poller::bus_poller {
  public:
+  /// Of the Redis.
+  struct login {
+    std::string username, password;
+    bool operator==(const login&) const = default;
+  };
+
   bus_poller(std::string name, config::bus_settings bus, bool leaving, const settings& timing,
              const stop_signal& stop)
       : name_(std::move(name)),
-        bus_(std::move(bus)),
         leaving_(leaving),
         timing_(timing),
         stop_(stop),
-        connection_(bus_, stop, connection_options) {}
+        changed_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+        login_{bus.username, bus.password},
+        current_(std::make_unique<link>(std::move(bus), stop)) {
+    if (!changed_) throw std::system_error(errno, std::generic_category(), "eventfd");
+  }
 
   void start() {
     thread_ = start_quiet_thread("info-" + name_, [this] { run(); });
@@ -42,8 +56,25 @@ class info_poller::bus_poller {
     const std::scoped_lock lock(mutex_);
     return status_;
   }
+  void set_login(login wanted) {
+    {
+      const std::scoped_lock lock(mutex_);
+      if (wanted == login_) return;
+      login_ = std::move(wanted);
+    }
+    const std::uint64_t one = 1;
+    // Can fail only when the counter is full, and then the thread is woken already.
+    [[maybe_unused]] const auto written = ::write(changed_.get(), &one, sizeof one);
+  }
 
  private:
+  struct link {
+    link(config::bus_settings settings, const stop_signal& stop)
+        : bus(std::move(settings)), connection(bus, stop, connection_options) {}
+    const config::bus_settings bus;
+    redis_connection connection;
+  };
+
   void run() {
     std::minstd_rand random(std::random_device{}());
     std::chrono::milliseconds delay = timing_.backoff_min;
@@ -60,41 +91,70 @@ class info_poller::bus_poller {
             std::chrono::milliseconds(std::uniform_int_distribution<std::int64_t>(0, half.count())(random));
         delay = std::min(delay * 2, timing_.backoff_max);
       }
-      if (stop_.wait(-1, 0, next) == stop_signal::wake::stopped) break;
+      const stop_signal::wake why = stop_.wait(changed_.get(), POLLIN, next);
+      if (why == stop_signal::wake::stopped) break;
+      if (why != stop_signal::wake::ready) continue;
+      take_login();
+      delay = timing_.backoff_min;
     }
-    connection_.close();
+    current_->connection.close();
+  }
+
+  // The connection that there is goes on until Redis has accepted another login.
+  void take_login() {
+    std::uint64_t ignored;
+    [[maybe_unused]] const auto got = ::read(changed_.get(), &ignored, sizeof ignored);
+    config::bus_settings bus = current_->bus;
+    {
+      const std::scoped_lock lock(mutex_);
+      bus.username = login_.username;
+      bus.password = login_.password;
+    }
+    next_ = std::make_unique<link>(std::move(bus), stop_);
+  }
+
+  void renew() {
+    if (!next_) return;
+    if (current_->connection.is_open() &&
+        !next_->connection.open(base::clock::now() + timing_.connect_timeout)) {
+      return;
+    }
+    current_ = std::move(next_);
   }
 
   bool poll() {
+    renew();
+    redis_connection& connection = current_->connection;
     std::optional<std::string_view> text;
-    if (connection_.is_open() || connection_.open(base::clock::now() + timing_.connect_timeout)) {
+    if (connection.is_open() || connection.open(base::clock::now() + timing_.connect_timeout)) {
       text = ask();
     }
     if (!text) {
-      if (!stop_.raised()) note_failure(connection_.error());
+      if (!stop_.raised()) note_failure(connection.error());
       return false;
     }
     redis_info info = parse_info(*text);
     if (!info.recognised()) {
-      connection_.close();
+      connection.close();
       note_failure("INFO: the answer is not Redis's");
       return false;
     }
     note_answer(std::move(info), base::clock::now());
-    if (leaving_) connection_.close();
+    if (leaving_) connection.close();
     return true;
   }
 
   std::optional<std::string_view> ask() {
-    const auto reply = connection_.ask({"INFO", "all"}, base::clock::now() + timing_.reply_timeout,
-                                       redis_connection::scalars);
+    redis_connection& connection = current_->connection;
+    const auto reply = connection.ask({"INFO", "all"}, base::clock::now() + timing_.reply_timeout,
+                                      redis_connection::scalars);
     if (!reply) {
-      connection_.fail("INFO: " + connection_.error());
+      connection.fail("INFO: " + connection.error());
       return {};
     }
     const resp::reply_value value = resp::reply_reader(*reply).next();
     if (value.is_error()) {
-      connection_.fail("INFO: " + std::string(value.text));
+      connection.fail("INFO: " + std::string(value.text));
       return {};
     }
     return value.text;
@@ -103,7 +163,7 @@ class info_poller::bus_poller {
   void note_failure(const std::string& reason) {
     // One line when it goes away, not one per attempt.
     if (!reported_down_) {
-      base::warn_limited(name_, "bus {} ({}): {}", name_, bus_.endpoint, base::in_log(reason, 200));
+      base::warn_limited(name_, "bus {} ({}): {}", name_, current_->bus.endpoint, base::in_log(reason, 200));
     }
     reported_down_ = true;
     const std::scoped_lock lock(mutex_);
@@ -115,7 +175,7 @@ class info_poller::bus_poller {
 
   void note_answer(redis_info info, base::time_point now) {
     if (reported_down_ || !reported_up_) {
-      base::info_limited(name_, "bus {} ({}): {} answers INFO", name_, bus_.endpoint,
+      base::info_limited(name_, "bus {} ({}): {} answers INFO", name_, current_->bus.endpoint,
                          base::in_log(info.software()));
     }
     reported_down_ = false;
@@ -158,12 +218,14 @@ class info_poller::bus_poller {
   }
 
   const std::string name_;
-  const config::bus_settings bus_;
   const bool leaving_;
   const settings& timing_;
   const stop_signal& stop_;
-  redis_connection connection_;  // used by the thread only, like the four below
-  base::time_point answered_{};  // when status_.info arrived
+  base::unique_fd changed_;        // readable: there is another login
+  login login_;                    // guarded: the last that was wanted
+  std::unique_ptr<link> current_;  // used by the thread only, like the five below
+  std::unique_ptr<link> next_;     // with another login, until Redis accepts it
+  base::time_point answered_{};    // when status_.info arrived
   bool reported_up_ = false, reported_down_ = false;
   std::string reported_policy_;  // the evicting policy last warned of
   mutable std::mutex mutex_;
@@ -199,6 +261,11 @@ void info_poller::start() {
 void info_poller::stop() {
   state_->stop.raise();
   for (const auto& bus : state_->buses) bus->join();
+}
+
+void info_poller::set_logins(const std::vector<config::bus_settings>& buses) {
+  for (std::size_t i = 0; i < state_->buses.size() && i < buses.size(); ++i)
+    state_->buses[i]->set_login({buses[i].username, buses[i].password});
 }
 
 std::vector<bus_status> info_poller::status() const {

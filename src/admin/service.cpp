@@ -167,6 +167,7 @@ void service::note_reload(bool success) {
 
 void service::set_configuration(std::shared_ptr<const config::configuration> configuration) {
   if (parts_->drain) parts_->drain->set_configuration(configuration);
+  if (parts_->poller) parts_->poller->set_logins(configuration->buses);
   const std::scoped_lock lock(parts_->mutex);
   parts_->configuration = std::move(configuration);
 }

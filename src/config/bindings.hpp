@@ -80,16 +80,6 @@ constexpr binding of_bus_rules() {
       [](const configuration& c, std::size_t bus) { return value_of(c.routing.buses[bus].*Member); }};
 }
 
-// A changed password is a change of the key it came from, even if that says the same.
-template <auto Source>
-constexpr binding of_password() {
-  return {of_bus<Source>().store, [](const configuration& c, std::size_t bus) {
-            value v = value_of(c.buses[bus].*Source);
-            if (!v.text.empty()) v.list.push_back(c.buses[bus].password);
-            return v;
-          }};
-}
-
 inline void store_endpoint(draft& d, place at, value&& v) {
   endpoint where;
   parse_endpoint(v.text, where);

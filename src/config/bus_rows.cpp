@@ -37,24 +37,31 @@ constexpr key_row rows[] = {
          "go there. It can be neither `routing.default_bus` nor `anchor`, and has no message types.",
      .bind = of_bus_rules<&bus_rules::draining>()},
     {.path = "buses.*.username",
+     .reload = true,
      .range = {0, 1024},
      .fallback_note = "none",
      .meaning = "The user for `AUTH`, together with a password. Without it, `AUTH` names the password alone.",
      .bind = of_bus<&bus_settings::username>()},
     {.path = "buses.*.password_file",
+     .reload = true,
      .range = {0, 4095},
      .fallback_note = "none",
      .meaning =
          "A file that holds the password and nothing else; line ends behind it do not count. A relative "
-         "path starts from the directory of the configuration file. It is read whenever the "
-         "configuration is. A file that everybody may read is accepted with a warning. A `password` in "
-         "the configuration file itself is refused.",
-     .bind = of_password<&bus_settings::password_file>()},
+         "path starts from the directory of the configuration file. To rotate the password, write the new "
+         "one "
+         "into the file and send `SIGHUP`, before or after the Redis is told of it: connections are "
+         "exchanged "
+         "for new ones as soon as the Redis accepts it, and no request fails. One that carries subscriptions "
+         "stays until it ends, because a new one would miss messages. A file that everybody may read is "
+         "accepted with a warning. A `password` in the configuration file itself is refused.",
+     .bind = of_bus<&bus_settings::password_file>()},
     {.path = "buses.*.password_env",
+     .reload = true,
      .range = {0, 1024},
      .fallback_note = "none",
      .meaning = "Instead of a file, the name of an environment variable that holds the password.",
-     .bind = of_password<&bus_settings::password_env>()},
+     .bind = of_bus<&bus_settings::password_env>()},
     {.path = "buses.*.database",
      .type = integer,
      .range = {0, 65535},
@@ -135,7 +142,9 @@ constexpr key_row rows[] = {
      .reload = true,
      .range = {10 * ms, hour, ms},
      .fallback = "1s",
-     .meaning = "How often a connection that has nothing to answer is tested with `PING`.",
+     .meaning = "How often a connection is tested with `PING`, and whether its replies are still those of "
+                "the requests: "
+                "a bus that leaves a reply out is noticed within this time.",
      .bind = in<&configuration::backend, &backend_settings::health_interval>()},
     {.path = "backend.health_timeout",
      .type = duration,

@@ -3,6 +3,7 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 import unittest
 
 from harness import ENGINE_LOGIC, MARKETDATA, Daemon, Redis, make_config, merge, wait_for
@@ -97,6 +98,108 @@ class LoginTest(unittest.TestCase):
         wait_for(lambda: daemon.metrics().value("redis_up", bus=ENGINE_LOGIC) == 1, "engine_logic is up")
         with daemon.connect() as client:
             self.assertEqual(client.call("SET", "k", 1), "OK")
+
+    def rotate(self, daemon, server, new, file_first):
+        def write_and_reload():
+            self.write_secret(new + "\n")
+            daemon.reload(daemon.config)
+
+        steps = [write_and_reload, lambda: server.client().config_set("requirepass", new)]
+        for step in steps if file_first else reversed(steps):
+            step()
+        server.password = new
+
+    def connections(self, server):
+        """IDs of the daemon's connections there."""
+        with server.client() as client:
+            return {int(each["id"]): each for each in client.client_list() if each["name"].startswith("dualbusd")}
+
+    def check_rotation(self, file_first):
+        marketdata = self.redis(MARKETDATA, "--requirepass", SECRET, password=SECRET)
+        daemon = self.daemon({MARKETDATA: (marketdata, {"password_file": self.write_secret(SECRET)}), ENGINE_LOGIC: (self.redis(ENGINE_LOGIC), {})})
+        clients = [daemon.connect(protocol=2 + number % 2) for number in range(4)]
+        reader, worker, subscriber, idle = (daemon.connect() for _ in range(4))
+        for client in (*clients, reader, worker, subscriber, idle):
+            self.addCleanup(client.close)
+        subscriber.call("SUBSCRIBE", "news")
+        self.assertEqual(idle.pipeline([("WATCH", "md:x"), ("MULTI",), ("GET", "md:x"), ("EXEC",)])[-1], [None])  # leaves a connection
+        self.assertEqual(reader.call("XGROUP", "CREATE", "s", "g", "0", "MKSTREAM"), "OK")
+        reader.send("XREADGROUP", "GROUP", "g", "c", "BLOCK", 0, "STREAMS", "s", ">")
+        worker.send("BLPOP", "md:jobs", 0)
+        wait_for(lambda: any(each["cmd"] == "blpop" for each in self.connections(marketdata).values()), "a worker waits")
+        wait_for(lambda: any("t" in each["flags"] for each in self.connections(marketdata).values()), "a watcher")
+        before = self.connections(marketdata)
+        stays = {number for number, each in before.items() if each["cmd"] == "blpop" or int(each["sub"]) > 0}
+
+        stop, errors = threading.Event(), []
+
+        def work(client, number):
+            while not stop.is_set():
+                replies = client.pipeline([("RPUSH", f"md:{number}", "x"), ("LLEN", f"md:{number}"), ("XADD", "t", "*", "message_type", "market_data")] * 20)
+                errors.extend(reply for reply in replies if isinstance(reply, str))
+                errors.extend(pair for pair in zip(replies[::3], replies[1::3]) if pair[0] != pair[1])
+
+        threads = [threading.Thread(target=work, args=pair, daemon=True) for pair in zip(clients, range(4))]
+        for thread in threads:
+            thread.start()
+        try:
+            self.rotate(daemon, marketdata, "n3w", file_first)
+            wait_for(lambda: set(before) & set(self.connections(marketdata)) == stays, "the connections are new ones")
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join(30)
+        self.assertEqual(errors, [])
+        self.assertEqual(daemon.metrics().value("dualbus_backend_connections_lost_total", bus=MARKETDATA), 0)
+        with daemon.connect() as client:
+            client.call("PUBLISH", "news", "message")
+            client.call("RPUSH", "md:jobs", "job")
+            client.call("XADD", "s", "*", "message_type", "market_data", "a", "b")
+        self.assertEqual(worker.read(), [b"md:jobs", b"job"])
+        self.assertEqual(subscriber.read(), [b"message", b"news", b"message"])
+        self.assertEqual(reader.read()[0][1][0][1], [b"message_type", b"market_data", b"a", b"b"])
+        wait_for(lambda: daemon.metrics().value("redis_up") == 2, "both buses answer INFO")
+        # Whatever is lost now comes back with the new one.
+        marketdata.client().execute_command("CLIENT", "KILL", "TYPE", "normal")
+        wait_for(lambda: daemon.fetch("/readyz")[0] == 200, "connected again")
+        self.check_works(daemon)
+        self.assertNotIn("n3w", daemon.log())
+
+    def test_a_password_is_rotated_under_load_and_nobody_notices(self):
+        self.check_rotation(file_first=False)
+
+    def test_a_password_is_rotated_in_the_file_before_redis_knows_it(self):
+        self.check_rotation(file_first=True)
+
+    def test_a_new_password_helps_at_once_where_the_old_one_was_refused(self):
+        marketdata = self.redis(MARKETDATA, "--requirepass", SECRET, password=SECRET)
+        daemon = self.daemon({MARKETDATA: (marketdata, {"password_file": self.write_secret(SECRET)}), ENGINE_LOGIC: (self.redis(ENGINE_LOGIC), {})},
+                             {"backend": {"backoff_min": "1m", "backoff_max": "1m", "reconnect_wait": "1m"}})
+        marketdata.client().config_set("requirepass", "n3w")
+        marketdata.password = "n3w"
+        marketdata.client().execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        daemon.wait_for_log(r"bus 'marketdata'.*WRONGPASS")
+        with daemon.connect() as client:
+            client.send("SET", "md:k", 1)
+            wait_for(lambda: daemon.metrics().value("dualbus_requests_waiting", bus=MARKETDATA) == 1, "it waits")
+            self.write_secret("n3w")
+            daemon.reload(daemon.config)
+            self.assertEqual(client.read(), "OK")
+
+    def test_a_wrong_new_password_leaves_what_works_alone(self):
+        marketdata = self.redis(MARKETDATA, "--requirepass", SECRET, password=SECRET)
+        daemon = self.daemon({MARKETDATA: (marketdata, {"password_file": self.write_secret(SECRET)}), ENGINE_LOGIC: (self.redis(ENGINE_LOGIC), {})}, QUICK)
+        self.check_works(daemon)
+        self.write_secret("mistaken")
+        daemon.reload(daemon.config)
+        daemon.wait_for_log(r"bus 'marketdata'.*WRONGPASS")
+        self.check_works(daemon)
+        self.write_secret(SECRET)
+        before = self.connections(marketdata)
+        daemon.reload(daemon.config)
+        wait_for(lambda: not set(before) & set(self.connections(marketdata)), "the connections are new ones")
+        self.check_works(daemon)
+        self.assertEqual(daemon.metrics().value("dualbus_backend_connections_lost_total", bus=MARKETDATA), 0)
 
     def test_a_password_file_for_everybody_is_accepted_with_a_warning(self):
         marketdata = self.redis(MARKETDATA, "--requirepass", SECRET, password=SECRET)

@@ -60,7 +60,8 @@ class drain_monitor {
   void start();  ///< once
   void stop();   ///< within milliseconds, any number of times; what was found stays
 
-  /// The rules for keys and when a stream counts as drained; the next check begins at once. From any thread.
+  /// The rules for keys, when a stream counts as drained, and the logins of buses; the next check begins at
+  /// once. From any thread.
   void set_configuration(std::shared_ptr<const config::configuration> configuration);
 
   /// One per draining bus, in their order. From any thread.

@@ -48,6 +48,9 @@ class info_poller {
   void start();  ///< once
   void stop();   ///< any number of times; the last answers stay
 
+  /// User and password of each bus from now on; a bus that has others connects anew. From any thread.
+  void set_logins(const std::vector<config::bus_settings>& buses);
+
   /// By bus. From any thread.
   std::vector<bus_status> status() const;
 
