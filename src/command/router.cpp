@@ -253,7 +253,12 @@ void router::plan_spread(const command_spec& spec, resp::arguments args, plan& o
 }
 
 void router::plan_stream(const command_spec& spec, resp::arguments args, plan& out) {
-  if (!find_keys(spec, args, out.keys) || out.keys.empty()) return forward(table_.rules().default_bus, out);
+  if (!find_keys(spec, args, out.keys) || out.keys.empty()) {
+    forward(table_.rules().default_bus, out);
+    // Redis is expected to find fault with it; should it wait after all, nobody else must.
+    if (spec.route == route::xread && has_block_option(args)) out.what = plan::action::block;
+    return;
+  }
   std::size_t whole = 0;
   for (const std::uint32_t position : out.keys) whole += is_whole(args[position]) ? 1 : 0;
   if (whole == out.keys.size()) {

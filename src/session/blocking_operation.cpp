@@ -55,7 +55,12 @@ blocking_operation::blocking_operation(worker_context& context, session& owner, 
   owner.set_blocked(true);
   std::vector<std::uint32_t>& positions = context.plan.keys;
   if (!command::find_keys(command::command_table()[what.command], what.args, positions)) return;
-  for (const std::uint32_t at : positions) keys_.emplace_back(what.args[at]);
+  const bool of_group = base::equals_ignoring_case(what.args[0], "xreadgroup");
+  for (const std::uint32_t at : positions) {
+    keys_.emplace_back(what.args[at]);
+    // A consumer's own entries have been counted when they were new.
+    if (reads_) consumes_ &= !of_group || what.args[at + positions.size()] == ">";
+  }
 }
 
 bool blocking_operation::misplaced() const {
@@ -91,6 +96,8 @@ void blocking_operation::on_reply(std::uint32_t, const backend::reply_view& answ
   if (owner_ == nullptr) return destroy();
   end_wait();
   reply().append(answer.bytes);
+  if (reads_ && consumes_ && !answer.is_error())
+    owner_->engine().messages_consumed += stream::entries_in(answer.bytes);
   finish(answer.is_error() ? metrics::outcome::redis_error : metrics::outcome::ok);
 }
 

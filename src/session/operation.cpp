@@ -5,30 +5,13 @@
 #include <dualbus/session/slow_log.hpp>
 #include <dualbus/session/worker_context.hpp>
 #include <dualbus/stream/entry_id.hpp>
+#include <dualbus/stream/read_request.hpp>
 
 #include <algorithm>
 #include <new>
 #include <utility>
 
 namespace dualbus::session {
-namespace {
-
-// The entries of all keys in a reply to XREAD or XREADGROUP.
-std::uint64_t entries_in(std::string_view reply) {
-  resp::reply_reader reader(reply);
-  const resp::reply_value keys = reader.next();
-  std::uint64_t count = 0;
-  for (std::size_t left = keys.elements; left > 0; --left) {
-    if (keys.type == '*') reader.next();  // the pair
-    reader.next();                        // the key's name
-    resp::reply_reader entries = reader;
-    count += entries.next().elements;
-    if (left > 1) reader.skip();
-  }
-  return count;
-}
-
-}  // namespace
 
 operation::operation(worker_context& context, session& owner, std::uint16_t command)
     : context_(context),
@@ -70,7 +53,7 @@ void forward_operation::count_messages(const backend::reply_view& answer) const 
   if (counted_ == messages::published) {
     if (answer.bytes[0] == '$' && answer.bytes[1] != '-') ++engine.messages_published;
   } else if (!answer.is_error()) {
-    engine.messages_consumed += entries_in(answer.bytes);
+    engine.messages_consumed += stream::entries_in(answer.bytes);
   }
 }
 

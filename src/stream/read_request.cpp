@@ -1,4 +1,5 @@
 #include <dualbus/base/numbers.hpp>
+#include <dualbus/resp/reply_reader.hpp>
 #include <dualbus/stream/read_request.hpp>
 
 #include <algorithm>
@@ -106,6 +107,20 @@ read_request parse_read(resp::arguments args) {
     if (!out.error.empty()) out.faulty_key = i;
   }
   return out;
+}
+
+std::uint64_t entries_in(std::string_view reply) {
+  resp::reply_reader reader(reply);
+  const resp::reply_value keys = reader.next();
+  std::uint64_t count = 0;
+  for (std::size_t left = keys.elements; left > 0; --left) {
+    if (keys.type == '*') reader.next();  // the pair
+    reader.next();                        // the key's name
+    resp::reply_reader entries = reader;
+    count += entries.next().elements;
+    if (left > 1) reader.skip();
+  }
+  return count;
 }
 
 }  // namespace dualbus::stream

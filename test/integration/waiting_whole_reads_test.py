@@ -46,6 +46,18 @@ class PlainTest(PlainStackTest):
             for name in ("xread", "xreadgroup"):
                 self.assertRegex(self.figure(client, "commandstats", f"cmdstat_{name}"), b"^calls=1,.*,rejected_calls=0,failed_calls=0")
 
+    def test_what_it_delivers_counts_as_consumed(self):
+        for client in (self.connect(), self.connect()):
+            client.call("SELECT", 1 if client.call("EXISTS", "s") else 0)  # there every read that waits does so in the Redis
+            client.call("CLIENT", "SETNAME", "reader")
+            client.call("XADD", "s", "1-1", "a", "b")
+            client.call("XGROUP", "CREATE", "s", "g", "0")
+            before = self.daemon.metrics().value("dualbus_engine_messages_consumed_total", engine="reader")
+            for position in (">", "0", ">"):  # new, its own, none
+                client.call("XREADGROUP", "GROUP", "g", "c", "BLOCK", 1, "STREAMS", "s", position)
+            client.call("XREAD", "BLOCK", 1, "STREAMS", "s", "0")
+            self.assertEqual(self.daemon.metrics().value("dualbus_engine_messages_consumed_total", engine="reader") - before, 2)
+
     def test_a_wait_ends_as_in_the_redis(self):
         for how in ENDS:
             replies = []

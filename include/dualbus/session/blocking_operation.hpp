@@ -40,7 +40,9 @@ class blocking_operation final : public operation {
   void end_wait();
 
   command::bus_index bus_;
-  const bool script_, reads_;      // XREAD and XREADGROUP
+  const bool script_;
+  const bool reads_;               // XREAD or XREADGROUP
+  bool consumes_ = true;           // what these find is new to the reader
   std::vector<std::string> keys_;  // that it waits for
   backend::link* link_;            // null once given back
   std::optional<timer_queue::id> timer_;

@@ -45,4 +45,7 @@ struct read_request {
 /// Redis 7.0 (t_stream.c, xreadCommand).
 read_request parse_read(resp::arguments args);
 
+/// The entries of all keys in a reply to XREAD or XREADGROUP that is no error.
+std::uint64_t entries_in(std::string_view reply);
+
 }  // namespace dualbus::stream

@@ -216,6 +216,8 @@ TEST_F(RouterTest, ReadsThatMayWaitNeedNoConnectionOfTheirOwn) {
     EXPECT_EQ(plan_for(request).what, action::park);
     EXPECT_EQ(plan_.bus, 0);
   }
+  EXPECT_EQ(plan_for({"XREAD", "BLOCK", "0", "STREAMS", "md:a", "0", "more"}).what, action::block)
+      << "where are its keys?";
   EXPECT_EQ(plan_for({"XREADGROUP", "GROUP", "block", "block", "STREAMS", "md:a", ">"}).what,
             action::forward);
   EXPECT_EQ(plan_for({"XREAD", "COUNT", "1", "STREAMS", "md:block", "0"}).what, action::forward);
