@@ -100,11 +100,12 @@ void bus::flush(base::time_point now) {
   if (!renewals_.empty()) [[unlikely]]
     run_renewals(now);
   bool congested = false;
+  // Who begins to wait and who then does what ends the wait are often heard in one turn.
+  dedicated_.flush(now);
   each_link([&](link& l) {
     if (l.requests.unsent_bytes() > 0) l.socket.flush(now);
     congested |= l.requests.congested();
   });
-  dedicated_.flush(now);
   while (!congested && !waiting_.empty()) {
     drain_listener* const next = waiting_.front();
     waiting_.pop_front();

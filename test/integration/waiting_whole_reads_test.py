@@ -46,6 +46,16 @@ class PlainTest(PlainStackTest):
             for name in ("xread", "xreadgroup"):
                 self.assertRegex(self.figure(client, "commandstats", f"cmdstat_{name}"), b"^calls=1,.*,rejected_calls=0,failed_calls=0")
 
+    def test_who_is_heard_first_in_a_turn_is_at_the_redis_first(self):
+        reader, writer = self.connect(), self.connect()
+        for _ in range(10):  # the first read makes the connection
+            self.assertIsNone(reader.call("XREAD", "BLOCK", 1, "STREAMS", "s", "$"))
+            self.daemon.pause()
+            reader.send("XREAD", "BLOCK", 500, "STREAMS", "s", "$")
+            writer.send("XADD", "s", "*", "a", "b")
+            self.daemon.proceed()
+            self.assertEqual(reader.read(), [[b"s", [[writer.read(), [b"a", b"b"]]]]])
+
     def test_what_it_delivers_counts_as_consumed(self):
         for client in (self.connect(), self.connect()):
             client.call("SELECT", 1 if client.call("EXISTS", "s") else 0)  # there every read that waits does so in the Redis
