@@ -1,0 +1,21 @@
+#pragma once
+
+#include <dualbus/resp/encoder.hpp>
+#include <dualbus/resp/request_parser.hpp>
+
+#include <optional>
+#include <string_view>
+
+namespace dualbus::command {
+
+/// What a Redis that does not have a key answers to a request about that key alone.
+struct absent_key {
+  std::string_view key;    ///< in the request
+  std::string_view reply;  ///< encoded
+};
+
+/// Nothing unless the request (DEL, EXPIRE, TTL, TYPE …) does nothing without its one key, and is one that
+/// Redis finds no fault with.
+std::optional<absent_key> answer_without_key(resp::arguments request, resp::protocol version);
+
+}  // namespace dualbus::command
