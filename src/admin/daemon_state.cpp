@@ -25,6 +25,7 @@ void add(metrics::bus_metrics& sum, const metrics::bus_metrics& bus) {
   sum.groups_created += bus.groups_created;
   for (std::size_t i = 0; i < sum.polls_absorbed.size(); ++i) sum.polls_absorbed[i] += bus.polls_absorbed[i];
   sum.entries_omitted += bus.entries_omitted;
+  sum.elements_lost += bus.elements_lost;
   sum.daemon_duration.merge(bus.daemon_duration);
   sum.bus_duration.merge(bus.bus_duration);
   for (std::size_t i = 0; i < sum.connections.size(); ++i) sum.connections[i] += bus.connections[i];

@@ -160,6 +160,7 @@ void add_bus(family_set& out, const daemon_state& state, std::size_t index) {
     out.add(metric::polls_absorbed, {bus, metrics::absorption_name(why)}, number(counted.polls_absorbed[i]));
   }
   out.add(metric::entries_omitted, {bus}, number(counted.entries_omitted));
+  out.add(metric::elements_lost, {bus}, number(counted.elements_lost));
   if (index < state.configuration->buses.size()) {
     const auto target = state.configuration->buses[index].latency_target;
     if (target.count() > 0)

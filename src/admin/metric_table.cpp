@@ -73,6 +73,7 @@ constexpr metric_description table[] = {
     {metric::groups_created, counter, "dualbus_groups_created_total", "bus", "Consumer groups that no bus had and that were created there because missing_group says so."},
     {metric::polls_absorbed, counter, "dualbus_polls_absorbed_total", "bus, reason", "Group reads that the bus was not asked because the answer was known."},
     {metric::entries_omitted, counter, "dualbus_entries_omitted_total", "bus", "Entries of the bus left out of replies because their IDs have no client form."},
+    {metric::elements_lost, counter, "dualbus_elements_lost_total", "bus", "Elements that BLPOP or its kin took on the bus for a client that had just gone."},
 
     {metric::bus_drained, gauge, "dualbus_bus_drained", "bus", "1 if every group of every stream on the draining bus has read and acknowledged all of it."},
     {metric::drain_streams, gauge, "dualbus_drain_streams", "bus", "Streams on the draining bus, without pinned ones."},

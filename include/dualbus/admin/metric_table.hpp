@@ -68,6 +68,7 @@ enum class metric : std::uint8_t {
   groups_created,
   polls_absorbed,
   entries_omitted,
+  elements_lost,
   bus_drained,
   drain_streams,
   drain_streams_drained,

@@ -67,6 +67,7 @@ struct bus_metrics {
   std::uint64_t groups_created = 0;  ///< groups that no bus had, and have been created there
   std::array<std::uint64_t, absorption_count> polls_absorbed{};  ///< group reads that it was not asked
   std::uint64_t entries_omitted = 0;       ///< not shown to clients, because their IDs have no client form
+  std::uint64_t elements_lost = 0;         ///< taken by BLPOP or its kin for a client that had just gone
   histogram daemon_duration;               ///< what a request spent in the daemon
   histogram bus_duration;                  ///< sent to bus … answered
   std::uint64_t pubsub_messages = 0;       ///< received from it, each once per subscription of the worker

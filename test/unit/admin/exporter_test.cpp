@@ -86,6 +86,7 @@ TEST(ExporterTest, AddsUpTheWorkers) {
   EXPECT_EQ(value(exported, "dualbus_latency_target_missed_total", md), 2);
   EXPECT_EQ(value(exported, "dualbus_groups_healed_total", md), 6);
   EXPECT_EQ(value(exported, "dualbus_entries_omitted_total", md), 8);
+  EXPECT_EQ(value(exported, "dualbus_elements_lost_total", md), 4);
   EXPECT_EQ(value(exported, "dualbus_unknown_slot_ids_total"), 4);
   EXPECT_EQ(value(exported, "dualbus_config_reloads_total", {{"result", "success"}}), 1);
   EXPECT_EQ(value(exported, "dualbus_config_reloads_total", {{"result", "failure"}}), 2);

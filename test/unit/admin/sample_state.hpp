@@ -54,6 +54,7 @@ inline metrics::worker_snapshot sample_worker(std::uint64_t n, const std::string
   bus.latency_target_missed = 1;
   bus.groups_healed = 3;
   bus.entries_omitted = 4;
+  bus.elements_lost = 2;
   bus.connections[static_cast<std::size_t>(metrics::connection_state::up)] = 1;
   bus.waiting = 7;
   bus.in_flight = 6;
