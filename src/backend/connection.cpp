@@ -57,7 +57,7 @@ std::string bulk(std::string_view text) {
 
 connection::connection(asio::io_context& io, base::poller& poller, const config::backend_settings& settings,
                        const config::bus_settings& target, std::string bus_name, resp::protocol version,
-                       int database, pipeline& requests, metrics::bus_metrics& metrics)
+                       int database, pipeline& requests, metrics::bus_metrics& metrics, bool quiet)
     : resolver_(io),
       poller_(poller),
       settings_(settings),
@@ -67,6 +67,7 @@ connection::connection(asio::io_context& io, base::poller& poller, const config:
       database_(database),
       requests_(requests),
       metrics_(metrics),
+      quiet_(quiet),
       random_(std::random_device{}()) {}
 
 connection::~connection() {
@@ -206,9 +207,10 @@ void connection::up(base::time_point now) {
   next_mark_ = now + settings_.health_interval;
   last_error_.clear();
   ++metrics_.connects;
-  base::info_limited(bus_name_, "bus '{}': connected to {} (RESP{}, {} {})", bus_name_, target_.endpoint,
-                     static_cast<int>(version_), identity_.title(),
-                     identity_.known() ? identity_.version : "?");
+  base::log_limited(quiet_ ? spdlog::level::debug : spdlog::level::info, "connected", bus_name_,
+                    fmt::format("bus '{}': connected to {} (RESP{}, {} {})", bus_name_, target_.endpoint,
+                                static_cast<int>(version_), identity_.title(),
+                                identity_.known() ? identity_.version : "?"));
   requests_.on_connected();
   flush(now);
 }

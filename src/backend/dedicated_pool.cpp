@@ -1,6 +1,7 @@
 #include <dualbus/backend/dedicated_pool.hpp>
 
 #include <algorithm>
+#include <utility>
 
 namespace dualbus::backend {
 namespace {
@@ -10,50 +11,99 @@ constexpr std::chrono::seconds keep_idle{30};
 
 }  // namespace
 
+/// A link, and the sink of the requests that undo what its last use has left behind.
+struct dedicated_pool::entry final : reply_sink {
+  entry(const link_environment& with, resp::protocol version, int database) : link(with, version, database) {}
+
+  void on_reply(std::uint32_t, const reply_view& answer) override {
+    doomed |= answer.bytes != "+OK\r\n";
+    --undoing;
+  }
+  void on_failure(std::uint32_t, failure) override {
+    doomed = true;
+    undoing = 0;
+  }
+  bool abandoned() const override { return true; }
+
+  backend::link link;
+  purpose what_for = purpose::wait;
+  bool busy = true, doomed = false;
+  bool outdated = false;      // not to be used again
+  std::uint32_t undoing = 0;  // answers to come
+  base::time_point idle_since{};
+};
+
 dedicated_pool::dedicated_pool(const link_environment& environment)
-    : environment_{environment.io,     environment.poller, environment.pool, settings_,
-                   environment.target, requests_,          environment.name, environment.metrics},
+    : environment_{environment.io, environment.poller, environment.pool,    settings_, environment.target,
+                   requests_,      environment.name,   environment.metrics, true},
       shared_(environment) {}
 
-link* dedicated_pool::borrow(resp::protocol version, int database, std::size_t limit, base::time_point now) {
+dedicated_pool::~dedicated_pool() = default;
+
+std::size_t dedicated_pool::count(purpose what_for, bool undoing) const {
+  return static_cast<std::size_t>(std::count_if(entries_.begin(), entries_.end(), [&](const auto& e) {
+    return e->what_for == what_for && (undoing ? e->undoing > 0 : e->busy);
+  }));
+}
+
+link* dedicated_pool::borrow(purpose what_for, resp::protocol version, int database, std::size_t limit,
+                             base::time_point now) {
   // Reloads change the shared settings; here an answer may take any time, and silence means nothing.
   requests_ = shared_.requests;
   requests_.request_timeout = {};
   settings_ = shared_.settings;
   settings_.health_timeout = {};
-  const auto busy = std::count_if(entries_.begin(), entries_.end(), [](const entry& e) { return e.busy; });
-  if (static_cast<std::size_t>(busy) >= limit) return nullptr;
-  for (entry& e : entries_) {
-    if (e.busy || e.doomed || !e.link->requests.idle()) continue;
-    if (e.link->version != version || e.link->database != database) continue;
-    e.busy = true;
-    return e.link.get();
+  if (count(what_for, false) >= limit) return nullptr;
+  for (const auto& e : entries_) {
+    if (e->busy || e->doomed || !e->link.requests.idle()) continue;
+    if (e->link.version != version || e->link.database != database) continue;
+    e->busy = true;
+    e->what_for = what_for;
+    return &e->link;
   }
-  entries_.push_back({std::make_unique<link>(environment_, version, database), true, false, false, now});
-  link& made = *entries_.back().link;
-  made.socket.start(now);
-  return &made;
+  entry& made = *entries_.emplace_back(std::make_unique<entry>(environment_, version, database));
+  made.what_for = what_for;
+  made.link.socket.start(now);
+  return &made.link;
+}
+
+dedicated_pool::entry& dedicated_pool::entry_of(const link& used) {
+  return **std::find_if(entries_.begin(), entries_.end(), [&](const auto& e) { return &e->link == &used; });
 }
 
 void dedicated_pool::release(link& used, bool reusable, base::time_point now) {
-  const auto found =
-      std::find_if(entries_.begin(), entries_.end(), [&](const entry& e) { return e.link.get() == &used; });
-  found->busy = false;
+  entry& e = entry_of(used);
+  e.busy = false;
   used.requests.set_outlasting(true);
-  found->idle_since = now;
+  e.idle_since = now;
   // Closed and freed in flush(): this may be a callback of the link itself.
-  found->doomed = !reusable || found->outdated;
+  e.doomed |= !reusable || e.outdated;
+}
+
+void dedicated_pool::release_after(link& used, std::string_view requests, std::uint32_t count_of_them,
+                                   base::time_point now) {
+  entry& e = entry_of(used);
+  // As many as may be in use: a bus that does not answer must not collect more.
+  const std::size_t most = std::max<std::size_t>(shared_.settings.dedicated_connections, 1);
+  if (!used.requests.connected() || e.outdated || count(e.what_for, true) >= most)
+    return release(used, false, now);
+  release(used, true, now);
+  used.requests.set_outlasting(false);  // on another connection there is nothing to undo
+  used.requests.begin().append(requests);
+  used.requests.end_block(e, count_of_them, now);
+  e.undoing = count_of_them;
 }
 
 void dedicated_pool::stop(base::time_point now) {
-  for (entry& e : entries_) e.link->socket.stop(now);
+  for (std::size_t i = 0; i < entries_.size(); ++i) entries_[i]->link.socket.stop(now);
 }
 
 void dedicated_pool::renew(base::time_point now) {
-  for (entry& e : entries_) {
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    entry& e = *entries_[i];
     // What waits for a connection gets one at once.
-    if (e.busy && e.link->socket.state() != metrics::connection_state::up) {
-      e.link->socket.reconnect(now);
+    if (e.busy && e.link.socket.state() != metrics::connection_state::up) {
+      e.link.socket.reconnect(now);
     } else {
       e.outdated = true;
       e.doomed |= !e.busy;
@@ -63,38 +113,41 @@ void dedicated_pool::renew(base::time_point now) {
 
 bool dedicated_pool::delivered() const {
   return std::all_of(entries_.begin(), entries_.end(),
-                     [](const entry& e) { return e.link->socket.delivered(); });
+                     [](const auto& e) { return e->link.socket.delivered(); });
 }
 
 void dedicated_pool::flush(base::time_point now) {
-  for (entry& e : entries_) {
-    if (e.doomed) {
-      e.link->socket.stop(now);
-    } else if (e.link->requests.unsent_bytes() > 0) {
-      e.link->socket.flush(now);
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    entry& e = *entries_[i];
+    if (e.doomed && !e.busy) {
+      e.link.socket.stop(now);
+    } else if (e.link.requests.unsent_bytes() > 0) {
+      e.link.socket.flush(now);
     }
   }
-  std::erase_if(entries_, [](const entry& e) { return e.doomed; });
+  std::erase_if(entries_, [](const auto& e) { return e->doomed && !e->busy; });
 }
 
 void dedicated_pool::tick(base::time_point now) {
-  for (entry& e : entries_) {
+  const auto patience = shared_.settings.health_timeout;
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    entry& e = *entries_[i];
     // A marker behind a request that waits would wait as long, and within MULTI it would be queued. A missing
     // reply harms this one client only, who waits as long as its request may take; then the link is closed.
-    e.link->socket.tick(now, !e.busy);
-    e.link->requests.tick(now);
+    e.link.socket.tick(now, !e.busy && e.undoing == 0);
+    e.link.requests.tick(now);
     if (e.busy) continue;
-    const auto owed_since = e.link->requests.oldest_sent();  // the marker
-    const bool dead = owed_since && now - *owed_since >= shared_.settings.health_timeout;
+    const auto owed_since = e.link.requests.oldest_sent();  // the marker, or what undoes
+    const bool dead = patience.count() > 0 && owed_since && now - *owed_since >= patience;
     if (dead || now - e.idle_since >= keep_idle) e.doomed = true;
   }
 }
 
 void dedicated_pool::observe(metrics::bus_metrics& out) const {
-  for (const entry& e : entries_) {
-    ++out.connections[static_cast<std::size_t>(e.link->socket.state())];
-    out.in_flight += e.link->requests.in_flight();
-    out.waiting += e.link->requests.waiting();
+  for (const auto& e : entries_) {
+    ++out.connections[static_cast<std::size_t>(e->link.socket.state())];
+    out.in_flight += e->link.requests.in_flight();
+    out.waiting += e->link.requests.waiting();
   }
 }
 

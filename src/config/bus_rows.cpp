@@ -169,8 +169,9 @@ constexpr key_row rows[] = {
      .range = {0, 10'000},
      .fallback = "64",
      .meaning = "How many connections per bus and worker may serve commands that block (`BLPOP` and its "
-                "kin), each for one client at a time. Reads of streams need none, except with "
-                "`server_commands: passed` and with options that only newer versions of Redis know.",
+                "kin, `WAIT`), each for one client at a time; as many more `WATCH`, and as many more "
+                "transactions over several buses, which wait their turn. Reads of streams need none, except "
+                "with `server_commands: passed` and with options that only newer versions of Redis know.",
      .bind = in<&configuration::backend, &backend_settings::dedicated_connections>()},
     {.path = "draining.interval",
      .type = duration,

@@ -186,7 +186,9 @@ bool start_broadcast(worker_context& context, session& client, const request& wh
   std::vector<backend::link*> links;
   for (std::size_t i = 0; i < context.bus_count(); ++i) {
     const auto bus = static_cast<command::bus_index>(i);
-    links.push_back(context.bus(bus).dedicated().borrow(client.protocol(), database, limit, context.now));
+    links.push_back(
+        context.bus(bus).dedicated().borrow(kills(spec) ? backend::purpose::moment : backend::purpose::wait,
+                                            client.protocol(), database, limit, context.now));
     if (links.back() != nullptr) continue;
     for (std::size_t taken = 0; taken < i; ++taken) {
       context.bus(static_cast<command::bus_index>(taken))

@@ -1,3 +1,5 @@
+#include "leftovers.hpp"
+
 #include <dualbus/resp/encoder.hpp>
 #include <dualbus/resp/reply_reader.hpp>
 #include <dualbus/session/blocking_operation.hpp>
@@ -27,11 +29,11 @@ void exec_operation::block::speak(resp::protocol version, base::time_point now) 
   const std::string_view hello[] = {"HELLO", version == resp::protocol::resp3 ? "3" : "2"};
   resp::encoder(link_->requests.begin()).request(hello);
   link_->requests.end(nobody(), 0, now);
-  changed_ = true;
+  respeaks_ = true;
 }
 
 exec_operation::exec_operation(worker_context& context, session& owner, std::uint16_t command)
-    : operation(context, owner, command) {}
+    : operation(context, owner, command), version_(owner.protocol()) {}
 
 exec_operation::~exec_operation() {
   if (plain_) context_.transactions.give_transaction(std::move(plain_));
@@ -63,6 +65,7 @@ void exec_operation::start(std::unique_ptr<transaction> what) {
     block& added = add_block(bus);
     if (watched) decider_ = &added;
     stage.take(bus, added.bytes_, added.requests_);
+    added.only_whole_keys_ = !watched && stage.only_whole_keys(bus);
     added.databases_ = stage.databases(bus);
     added.count_ = added.requests_.size();
   }
@@ -73,7 +76,8 @@ void exec_operation::start(std::unique_ptr<transaction> what) {
   const bool crosses = blocks_.size() > 1 && !what->may_cross() && !what->watches();
   if (decider_ != nullptr && !lost && !gone) {
     decider_->link_ = what->take_link();
-    decider_->speak(owner_->protocol(), context_.now);
+    decider_->watches_ = true;
+    decider_->speak(version_, context_.now);
     decider_->elsewhere_ = what->watching_database() != database_;
   }
   stage.give_transaction(std::move(what));
@@ -89,6 +93,10 @@ void exec_operation::start(std::unique_ptr<transaction> what) {
   }
   if (blocks_.empty()) return conclude();
   if (!postponed_.empty()) owner_->hold_behind_exec();  // they may change what is next
+  if (!survey()) begin();
+}
+
+void exec_operation::begin() {
   if (blocks_.size() == 1 && !blocks_.front()->selects()) return send_at_once(*blocks_.front());
   send_to_queue();
 }
@@ -122,33 +130,57 @@ void exec_operation::send_at_once(block& only, std::string_view plain) {
   backend::bus& bus = context_.bus(only.bus_);
   const bool shared = only.link_ == nullptr;
   backend::pipeline& requests =
-      shared ? bus.requests(owner_->protocol(), database_, context_.now) : only.link_->requests;
+      shared ? bus.requests(version_, database_, context_.now) : only.link_->requests;
   if (!requests.accepts()) return failed(only, backend::failure::bus_down);
   base::chunk_queue& out = requests.begin();
   out.append(multi);
   plain_ ? out.append(plain) : out.splice(only.bytes_);
   out.append(exec);
   requests.end_block(only, static_cast<std::uint32_t>(only.count_) + 2, context_.now);
+  only.stage_ = block::stage::executing;
   if (shared) {
-    if (owner_->only_acknowledged())
+    if (owner_ != nullptr && owner_->only_acknowledged())
       hold_output_back();  // whoever has sent EXEC needs no QUEUED before its reply
-    if (requests.congested()) owner_->await_drain(bus);
+    if (owner_ != nullptr && requests.congested()) owner_->await_drain(bus);
     return tell_added(only.bus_);
   }
-  owner_->hold_behind_exec();
+  if (owner_ != nullptr) owner_->hold_behind_exec();
   set_deadline();
 }
 
 void exec_operation::send_to_queue() {
-  if (!borrow_links()) return;
-  owner_->hold_behind_exec();
+  if (owner_ != nullptr) owner_->hold_behind_exec();
   outstanding_ = blocks_.size();
+  transaction_stage& stage = context_.transactions;
+  if (!stage.anybody_waits() && borrow_links()) return queue_everywhere();
+  waiting_ = true;
+  if (context_.configuration().backend.dedicated_connections == 0) return give_up_waiting();
+  set_deadline();
+  stage.await_links(*this);
+}
+
+bool exec_operation::retry() {
+  if (!borrow_links()) return false;
+  waiting_ = false;
+  queue_everywhere();
+  return true;
+}
+
+void exec_operation::give_up_waiting() {
+  waiting_ = false;
+  context_.transactions.forget(*this);
+  abort_with("EXECABORT Transaction discarded because of: " + no_connection_text(context_, lacking_),
+             metrics::outcome::refused);
+}
+
+void exec_operation::queue_everywhere() {
   for (const auto& b : blocks_) {
     base::chunk_queue& out = b->link_->requests.begin();
     choose_databases(*b, out);
     out.append(multi);
     out.splice(b->bytes_);
     b->link_->requests.end_block(*b, b->before_exec(), context_.now);
+    b->stage_ = block::stage::queueing;
   }
   set_deadline();
 }
@@ -158,17 +190,21 @@ void exec_operation::choose_databases(block& of, base::chunk_queue& out) {
   if (!of.selects()) return;
   of.databases_.push_back(database_);
   for (const int database : of.databases_) append_select(context_, of.bus_, database, out);
-  of.changed_ = true;
+  of.reselects_ = true;
 }
 
 bool exec_operation::borrow_links() {
   const std::size_t limit = context_.configuration().backend.dedicated_connections;
   for (const auto& b : blocks_) {
     if (b->link_ != nullptr) continue;
-    b->link_ = context_.bus(b->bus_).dedicated().borrow(owner_->protocol(), database_, limit, context_.now);
+    b->link_ = context_.bus(b->bus_).dedicated().borrow(backend::purpose::moment, version_, database_, limit,
+                                                        context_.now);
     if (b->link_ != nullptr) continue;
-    abort_with("EXECABORT Transaction discarded because of: " + no_connection_text(context_, b->bus_),
-               metrics::outcome::refused);
+    lacking_ = b->bus_;
+    // All or none: two that hold what the other one needs would wait for ever.
+    for (const auto& other : blocks_) {
+      if (other.get() != decider_) give_back(*other, true);
+    }
     return false;
   }
   return true;
@@ -198,6 +234,7 @@ void exec_operation::all_queued() {
 void exec_operation::send_exec(block& to) {
   to.link_->requests.begin().append(exec);
   to.link_->requests.end(to, to.before_exec(), context_.now);
+  to.stage_ = block::stage::executing;
 }
 
 void exec_operation::decided() {
@@ -222,6 +259,7 @@ bool exec_operation::block::holds_all() const {
 }
 
 void exec_operation::block::on_reply(std::uint32_t part, const backend::reply_view& reply) {
+  if (stage_ == stage::asking) return exec_.surveyed(*this, reply);
   if (part >= before_exec()) return exec_.executed(*this, reply);
   if (reply.is_error() && problem_.empty()) {
     problem_ = resp::reply_reader(reply.bytes).next().text;
@@ -230,6 +268,7 @@ void exec_operation::block::on_reply(std::uint32_t part, const backend::reply_vi
   connection_ = link_ != nullptr ? link_->requests.connection_number() : 0;
   if (link_ != nullptr) link_->requests.set_outlasting(false);
   answered_ = true;
+  stage_ = stage::queued;
   if (--exec_.outstanding_ == 0) exec_.all_queued();
 }
 
@@ -242,8 +281,11 @@ void exec_operation::executed(block& from, const backend::reply_view& reply) {
   const resp::reply_value head = reader.next();
   // A health check's PING may have been queued as the last one.
   const bool done = head.type == '*' && !head.null && head.elements >= from.count_;
+  const bool clean = done || head.null || reply.is_error();
+  from.stage_ = block::stage::idle;
+  from.watches_ = false;
   if (!done && (blocks_.size() == 1 || decider_ == &from)) {
-    give_back(from, true);
+    give_back(from, clean);
     // The client has seen QUEUED where Redis would have told it.
     if (reply.is_error() && !from.problem_.empty())
       return abort_with("EXECABORT Transaction discarded because of: " + from.problem_,
@@ -253,7 +295,7 @@ void exec_operation::executed(block& from, const backend::reply_view& reply) {
   if (plain_) return answer_plain(reply.bytes, reply.bus_time);
   const std::vector<backend::pipeline::collected> requests = std::move(from.requests_);
   if (from.link_ != nullptr) tell_added(from.bus_);
-  give_back(from, done);
+  give_back(from, clean);
   if (decider_ == &from && blocks_.size() > 1) decided();
   from.answered_ = true;
   if (--outstanding_ == 0) conclude();  // may be the end of this and of `from`
@@ -292,6 +334,11 @@ void exec_operation::failed(block& at, backend::failure why) {
   if (timed_out_ && why != backend::failure::bus_down) why = backend::failure::bus_timeout;
   give_back(at, false);
   at.answered_ = true;
+  if (at.stage_ == block::stage::asking) {
+    at.problem_ = failure_text(context_, at.bus_, why);
+    if (--outstanding_ == 0) end_survey();
+    return;
+  }
   if (!executing_) {
     at.problem_ = failure_text(context_, at.bus_, why);
     if (--outstanding_ == 0) all_queued();
@@ -318,9 +365,10 @@ void exec_operation::abort(std::string_view reply_bytes, metrics::outcome outcom
   outstanding_ = 0;
   std::vector<backend::pipeline::collected> requests;
   for (const auto& b : blocks_) {
-    give_back(*b, false);
+    give_back(*b, b->stage_ == block::stage::idle || b->stage_ == block::stage::queued);
     requests.insert(requests.end(), b->requests_.begin(), b->requests_.end());
   }
+  for (const absent_request& a : absent_) requests.push_back(a.request);
   if (owner_ == nullptr) {
     destroy();
   } else {
@@ -345,26 +393,39 @@ void exec_operation::run_postponed() {
 void exec_operation::conclude() {
   stop_clock();
   if (owner_ != nullptr) run_postponed();
-  if (owner_ == nullptr) return destroy();
-  resp::encoder(reply()).array(count_);
-  owner_->release_behind_exec();
-  finish(metrics::outcome::ok);
+  const std::vector<absent_request> absent = std::move(absent_);
+  if (owner_ == nullptr) {
+    destroy();
+  } else {
+    resp::encoder(reply()).array(count_);
+    owner_->release_behind_exec();
+    finish(metrics::outcome::ok);
+  }
+  for (const absent_request& a : absent) a.request.sink->on_reply(a.request.part, {a.reply, a.reply[0], {}});
 }
 
-void exec_operation::give_back(block& of, bool reusable) {
-  if (of.link_ == nullptr) return;
-  reusable &= !of.changed_;
-  context_.bus(of.bus_).dedicated().release(*std::exchange(of.link_, nullptr), reusable, context_.now);
+void exec_operation::give_back(block& of, bool answered) {
+  backend::link* const link = std::exchange(of.link_, nullptr);
+  if (link == nullptr) return;
+  backend::dedicated_pool& pool = context_.bus(of.bus_).dedicated();
+  if (!answered || of.respeaks_) return pool.release(*link, false, context_.now);
+  dualbus::session::give_back(
+      pool, *link,
+      {.watch = of.watches_, .queue = of.stage_ == block::stage::queued, .database = of.reselects_},
+      context_.configuration().buses[of.bus_].database, context_.now);
 }
 
 // On a connection of its own nothing else looks at the time. What is not answered then is closed, which ends
 // it as a failure.
 void exec_operation::set_deadline() {
+  stop_clock();
   const auto limit = context_.configuration().backend.request_timeout;
   for (const auto& b : blocks_) b->answered_ = false;
   if (limit.count() == 0) return;
-  timer_ = context_.timers.add(context_.now + limit, [this] {
+  // What it waited for before counts.
+  timer_ = context_.timers.add(arrived() + limit, [this] {
     timer_.reset();
+    if (waiting_) return give_up_waiting();
     timed_out_ = true;
     for (const auto& b : blocks_) {
       if (!b->answered_) give_back(*b, false);

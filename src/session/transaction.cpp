@@ -1,3 +1,5 @@
+#include "leftovers.hpp"
+
 #include <dualbus/session/session.hpp>
 #include <dualbus/session/transaction.hpp>
 #include <dualbus/session/worker_context.hpp>
@@ -108,7 +110,10 @@ void transaction::watching() {
 
 void transaction::lose_watch() {
   lost_ |= connection_ != 0;
-  unwatch();
+  connection_ = 0;
+  if (link_ == nullptr) return;
+  // Closed: nobody knows what it watches, or whether it answers.
+  context_.bus(watched_bus_).dedicated().release(*take_link(), false, context_.now);
 }
 
 bool transaction::has_lost_watch(std::uint64_t routing) const {
@@ -121,7 +126,9 @@ void transaction::unwatch() {
   connection_ = 0;
   if (link_ == nullptr) return;
   backend::link* const link = take_link();
-  context_.bus(watched_bus_).dedicated().release(*link, false, context_.now);
+  give_back(context_.bus(watched_bus_).dedicated(), *link,
+            {.watch = true, .database = watching_database_ != link->database},
+            context_.configuration().buses[watched_bus_].database, context_.now);
 }
 
 backend::link* transaction::take_link() {

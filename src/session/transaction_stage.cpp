@@ -20,6 +20,21 @@ constexpr std::size_t no_limit = std::numeric_limits<std::size_t>::max() / 4;
 constexpr std::size_t most_spares = 64;
 constexpr std::size_t spare_bytes = std::size_t{64} << 10;
 
+bool is_about_whole_keys(std::uint16_t command) {
+  switch (command::command_table()[command].route) {
+    case command::route::remove:
+    case command::route::count:
+    case command::route::type:
+    case command::route::expire:
+    case command::route::ttl:
+    case command::route::object:
+    case command::route::memory:
+      return true;
+    default:
+      return false;
+  }
+}
+
 class nobody_sink final : public backend::reply_sink {
   void on_reply(std::uint32_t, const backend::reply_view&) override {}
   void on_failure(std::uint32_t, backend::failure) override {}
@@ -47,6 +62,7 @@ transaction_stage::held_requests::held_requests(worker_context& of,
 void transaction_stage::held_requests::begin(int in_database) {
   chosen.clear();
   first = database = in_database;
+  only_whole_keys = true;
 }
 
 backend::pipeline& transaction_stage::held_requests::requests(int in_database) {
@@ -82,13 +98,34 @@ void transaction_stage::play(session& client, const transaction& what) {
   std::string_view rest = what.requests();
   while (!rest.empty() && !client.closed()) {
     const request next = parse_next(rest);
-    if (!changed || still_permitted(context_, client, next)) carry_out(context_, client, next);
+    if (!changed || still_permitted(context_, client, next)) play(client, next);
     rest.remove_prefix(next.raw.size());
   }
   playing_ = false;
   for (std::size_t i = 0; i < buses_.size(); ++i) {
     context_.bus(static_cast<command::bus_index>(i)).divert(nullptr);
   }
+}
+
+void transaction_stage::play(session& client, const request& what) {
+  if (is_about_whole_keys(what.command)) {
+    carry_out(context_, client, what);
+    return;
+  }
+  counts_.clear();
+  for (const auto& b : buses_) counts_.push_back(b->held.waiting());
+  carry_out(context_, client, what);
+  for (std::size_t i = 0; i < buses_.size(); ++i) {
+    if (buses_[i]->held.waiting() != counts_[i]) buses_[i]->only_whole_keys = false;
+  }
+}
+
+void transaction_stage::settle() {
+  while (!waiting_.empty() && waiting_.front()->retry()) waiting_.erase(waiting_.begin());
+}
+
+void transaction_stage::stop() {
+  while (!waiting_.empty()) waiting_.front()->give_up_waiting();
 }
 
 request transaction_stage::parse_next(std::string_view queued) {

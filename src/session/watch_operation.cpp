@@ -74,8 +74,8 @@ bool start_watch(worker_context& context, session& client, const request& what) 
   }
   if (!of.watches()) {
     const std::size_t limit = context.configuration().backend.dedicated_connections;
-    backend::link* const link =
-        context.bus(bus).dedicated().borrow(client.protocol(), client.database(), limit, context.now);
+    backend::link* const link = context.bus(bus).dedicated().borrow(
+        backend::purpose::watch, client.protocol(), client.database(), limit, context.now);
     if (link == nullptr) {
       client.refuse(what.command, no_connection_text(context, bus));
       return true;

@@ -59,6 +59,7 @@ worker_context::worker_context(boost::asio::io_context& io, std::shared_ptr<cons
 worker_context::~worker_context() {
   // Sessions refer to buses, buses to operations: end the clients first, then what is still owed.
   close_clients();
+  transactions.stop();
   parking_.stop(now);
   subscriptions_.stop(now);
   for (auto& b : buses_) b->stop(now);
@@ -135,6 +136,7 @@ void worker_context::end_turn() {
     for (session* client : std::exchange(to_resume_, {})) client->resume();
     polls_.settle();
     parking_.settle();
+    transactions.settle();
     for (auto& b : buses_) b->flush(now);
   } while (!to_resume_.empty() || !polls_.settled() || !parking_.settled());
   parking_.flush(now);

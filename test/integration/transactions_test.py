@@ -347,13 +347,26 @@ class TwoBusesTest(StackTest):
             connection = self.connect()
         self.assertGreaterEqual(len(watchers), 3)
         self.assertRegex(reply, "^ERR dualbus: all 3 connections to bus 'marketdata'")
-        crossing = [("MULTI",), ("SET", "a", 1), ("SET", "md:a", 1), ("EXEC",), ("GET", "a")]
-        replies = connection.pipeline(crossing)
-        self.assertRegex(replies[3], "^EXECABORT Transaction discarded because of: ERR dualbus: all 3 connections")
-        self.assertIsNone(replies[4])
         for watcher in watchers:
             watcher.close()
-        wait_for(lambda: connection.pipeline(crossing)[3] == ["OK", "OK"], "a vanished client gives its connection back")
+        wait_for(lambda: connection.call("WATCH", "md:w") == "OK", "a vanished client gives its connection back")
+
+    def test_transactions_wait_for_a_connection_as_long_as_for_an_answer(self):
+        crossing = [("MULTI",), ("SET", "a", 1), ("SET", "md:a", 1), ("EXEC",), ("GET", "a")]
+        self.daemon.reload(merge(self.stack.config, {"backend": {"dedicated_connections": 1, "request_timeout": "1s"}}))
+        self.addCleanup(self.daemon.reload, self.stack.config)
+        first = [self.connect() for _ in range(2 * self.stack.config["workers"])]
+        self.stack.marketdata.pause()
+        try:
+            for connection in first:
+                connection.send_raw(b"".join(resp.encode(*request) for request in crossing))
+            replies = [[connection.read() for _ in crossing][3] for connection in first]
+        finally:
+            self.stack.marketdata.proceed()
+        for reply in replies:
+            self.assertRegex(reply, "^EXECABORT Transaction discarded because of: (BUS(DOWN|TIMEOUT) bus 'marketdata'|ERR dualbus: all 1 connections)")
+        self.await_connections()
+        self.assertEqual(self.connect().pipeline(crossing)[3], ["OK", "OK"])
 
     def test_too_large_a_transaction_is_refused(self):
         self.daemon.reload(merge(self.stack.config, {"limits": {"max_request": "64kb"}}))

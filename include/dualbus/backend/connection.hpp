@@ -27,10 +27,10 @@ namespace dualbus::backend {
 class connection final : public base::io_handler {
  public:
   /// All outlive the connection. `settings` and `target` may change between calls, as reloads do. `database`
-  /// counts from the target's.
+  /// counts from the target's. If it is `quiet`, only its failures are news for the log.
   connection(boost::asio::io_context& io, base::poller& poller, const config::backend_settings& settings,
              const config::bus_settings& target, std::string bus_name, resp::protocol version, int database,
-             pipeline& requests, metrics::bus_metrics& metrics);
+             pipeline& requests, metrics::bus_metrics& metrics, bool quiet = false);
   ~connection() override;
 
   /// Begins to connect; from then on it reconnects by itself, as long as tick() is called.
@@ -103,6 +103,7 @@ class connection final : public base::io_handler {
   const int database_;
   pipeline& requests_;
   metrics::bus_metrics& metrics_;
+  const bool quiet_;
 
   phase state_ = phase::disconnected;
   bool stopped_ = true, write_armed_ = false, read_armed_ = false, held_ = false;

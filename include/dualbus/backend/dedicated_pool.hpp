@@ -1,26 +1,43 @@
 #pragma once
 
 #include <dualbus/backend/link.hpp>
+#include <dualbus/base/log.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 namespace dualbus::backend {
 
+/// What a link is borrowed for. Each purpose has a limit of its own: whoever waits for ever, or watches keys
+/// for as long as its client likes, leaves links for those who need one for a moment.
+enum class purpose : std::uint8_t { wait, watch, moment };
+
 /// Connections that serve one client at a time, for requests whose answer may take long: on a shared one
 /// everybody else would wait behind it. Made when needed, up to a limit; kept for a while for the next one.
+///
+///   borrow() ──> in use ──release()──────────────────────────> free ──borrow()──> …
+///                       ──release_after()──> undoing ──+OK──────^
+///                       ──release(false), an error, silence──> closed
 class dedicated_pool {
  public:
   /// Outlives the pool.
   explicit dedicated_pool(const link_environment& environment);
+  ~dedicated_pool();
 
-  /// A link for one request in a client's `database`, or null if `limit` are in use. Give it back with
-  /// release().
-  link* borrow(resp::protocol version, int database, std::size_t limit, base::time_point now);
-  /// `reusable` if the link's request has been answered; otherwise its connection is closed, which is how
-  /// Redis learns that nobody waits.
+  /// A link for one request in a client's `database`, or null if `limit` are in use for that purpose. Give it
+  /// back with one of the two below.
+  link* borrow(purpose what_for, resp::protocol version, int database, std::size_t limit,
+               base::time_point now);
+  /// `reusable` if the link's request has been answered and has left nothing behind; otherwise its connection
+  /// is closed, which is how Redis learns that nobody waits.
   void release(link& used, bool reusable, base::time_point now);
+  /// For a link whose requests have left something behind (watched keys, a queue of MULTI, another database):
+  /// `requests`, encoded, undo that. It is free when the bus has answered all `count` of them with OK; after
+  /// anything else it is closed.
+  void release_after(link& used, std::string_view requests, std::uint32_t count, base::time_point now);
 
   void stop(base::time_point now);
   bool delivered() const;  ///< see bus
@@ -31,18 +48,16 @@ class dedicated_pool {
   void observe(metrics::bus_metrics& out) const;
 
  private:
-  struct entry {
-    std::unique_ptr<backend::link> link;
-    bool busy = false, doomed = false;
-    bool outdated = false;  // not to be used again
-    base::time_point idle_since{};
-  };
+  struct entry;
+
+  entry& entry_of(const link& used);
+  std::size_t count(purpose what_for, bool undoing) const;
 
   link_environment environment_;
   pipeline_settings requests_;  // the bus's, without a limit on the time of an answer
   config::backend_settings settings_;
   const link_environment& shared_;
-  std::vector<entry> entries_;
+  std::vector<std::unique_ptr<entry>> entries_;
 };
 
 }  // namespace dualbus::backend

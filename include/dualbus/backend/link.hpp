@@ -19,6 +19,8 @@ struct link_environment {
   const pipeline_settings& requests;
   const std::string name;
   metrics::bus_metrics& metrics;
+  /// For links that come and go: their connections are no news, and only their failures are logged.
+  bool quiet = false;
 };
 
 /// A pipeline and the connection that serves it.
@@ -29,7 +31,7 @@ struct link {
         database(in_database),
         requests(with.pool, with.requests, with.metrics, observer),
         socket(with.io, with.poller, with.settings, with.target, with.name, speaks, in_database, requests,
-               with.metrics) {}
+               with.metrics, with.quiet) {}
 
   const resp::protocol version;
   const int database;  ///< as clients count: 0 is the bus's

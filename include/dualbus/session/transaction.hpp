@@ -109,7 +109,7 @@ class transaction {
   /// Keys that were watched may have changed unseen: the connection was lost, or they have another bus by the
   /// routing of that number, which is the present one.
   bool has_lost_watch(std::uint64_t routing) const;
-  /// Closes the connection, which is how Redis learns that nobody watches.
+  /// Gives the link back; the bus is told that nobody watches.
   void unwatch();
   /// The caller gives the link back.
   backend::link* take_link();

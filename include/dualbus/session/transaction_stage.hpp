@@ -51,6 +51,8 @@ class transaction_stage {
   };
   const std::vector<added_entry>& added() const { return added_; }
   bool has(command::bus_index bus) const { return buses_[bus]->held.waiting() > 0; }
+  /// True if all that goes to the bus is about whole keys: DEL, EXPIRE, TTL and their kin.
+  bool only_whole_keys(command::bus_index bus) const { return buses_[bus]->only_whole_keys; }
   /// Databases other than the client's at the beginning which requests for the bus choose, as clients count.
   const std::vector<int>& databases(command::bus_index bus) const { return buses_[bus]->chosen; }
   /// Moves what goes to the bus: bytes to the end of `bytes`, and who waits for the replies.
@@ -62,6 +64,18 @@ class transaction_stage {
   std::vector<postponed_request> take_postponed() { return std::exchange(postponed_, {}); }
   /// Carries out what was postponed. The client may be closed then.
   void carry_out_postponed(session& client, const postponed_request& what);
+
+  // --- transactions for which there are not enough links
+  // -------------------------------------------------------------------------
+
+  /// Has it try again when links may have been given back, in the order in which they come.
+  void await_links(exec_operation& what) { waiting_.push_back(&what); }
+  bool anybody_waits() const { return !waiting_.empty(); }
+  void forget(exec_operation& what) { std::erase(waiting_, &what); }
+  /// Once per turn, before the buses write.
+  void settle();
+  /// Ends those that wait: the worker ends.
+  void stop();
 
   // --- kept for the next one
   // -------------------------------------------------------------------------------------
@@ -84,15 +98,19 @@ class transaction_stage {
     backend::pipeline held;
     std::vector<int> chosen;
     int first = 0, database = 0;
+    bool only_whole_keys = true;
   };
 
   request parse_next(std::string_view queued);
+  void play(session& client, const request& what);
 
   worker_context& context_;
   backend::pipeline_settings settings_;
   std::vector<std::unique_ptr<held_requests>> buses_;
   std::vector<added_entry> added_;
   std::vector<postponed_request> postponed_;
+  std::vector<exec_operation*> waiting_;
+  std::vector<std::size_t> counts_;  // of requests by bus, before one is played
   std::vector<std::unique_ptr<transaction>> spares_;
   resp::request_parser parser_;
   bool playing_ = false;
