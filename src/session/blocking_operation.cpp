@@ -40,6 +40,18 @@ command::route route_of(std::uint16_t command) {
   return command::command_table()[command].route;
 }
 
+// The pops, which write and take no memory. Those that move an element do, and reads of streams only read, or
+// leave entries pending.
+bool takes_elements(std::uint16_t command) {
+  const command::command_spec& spec = command::command_table()[command];
+  return spec.route == command::route::blocking && command::has_flag(spec, 'w') &&
+         !command::has_flag(spec, 'm');
+}
+
+bool is_nil(std::string_view reply) {
+  return reply == "*-1\r\n" || reply == "$-1\r\n" || reply == "_\r\n";
+}
+
 }  // namespace
 
 // A client whose script runs is busy, not blocked.
@@ -49,6 +61,7 @@ blocking_operation::blocking_operation(worker_context& context, session& owner, 
       bus_(bus),
       script_(route_of(what.command) == command::route::scripting),
       reads_(route_of(what.command) == command::route::xread),
+      takes_(takes_elements(what.command)),
       link_(&link) {
   owner.hold();
   if (script_) return;
@@ -72,17 +85,36 @@ bool blocking_operation::misplaced() const {
 
 bool blocking_operation::unblock(bool with_error) {
   if (unblocking_ != nullptr || link_ == nullptr) return false;
-  unblocking::start(context_, bus_, *link_, with_error, unblocking_);
+  tell_bus(with_error);
   return true;
 }
 
-void blocking_operation::release(bool reusable) {
+void blocking_operation::tell_bus(bool with_error) {
+  unblocking::start(context_, bus_, *link_, with_error, unblocking_, [this] {
+    if (given_up_) release(false);
+  });
+}
+
+// With an error, which tells a wait that was ended from one that was over.
+bool blocking_operation::give_up_wait() {
+  if (script_ || link_ == nullptr) return false;
+  if (std::exchange(given_up_, true)) return true;
+  if (unblocking_ == nullptr) tell_bus(true);
+  const auto limit = context_.configuration().backend.request_timeout;
   if (timer_) context_.timers.cancel(*std::exchange(timer_, std::nullopt));
-  if (link_ == nullptr) return;
-  // An order to unblock that is still on its way must not meet the next one who waits on this connection.
-  reusable &= unblocking_ == nullptr;
-  if (unblocking_ != nullptr) unblocking_->forget();
-  context_.bus(bus_).dedicated().release(*std::exchange(link_, nullptr), reusable, context_.now);
+  if (limit.count() > 0) give_up_at(context_.now + limit);
+  return true;
+}
+
+void blocking_operation::release(bool answered) {
+  if (timer_) context_.timers.cancel(*std::exchange(timer_, std::nullopt));
+  unblocking::give_back(context_, bus_, link_, unblocking_, answered);
+}
+
+// The bus has nothing for a client that has gone.
+void blocking_operation::drop_wait() {
+  owner_->drop_wait(*this);
+  finish(metrics::outcome::ok);
 }
 
 // The client's later requests go on.
@@ -92,9 +124,14 @@ void blocking_operation::end_wait() {
 }
 
 void blocking_operation::on_reply(std::uint32_t, const backend::reply_view& answer) {
+  const bool ended = given_up_ && answer.bytes.starts_with("-UNBLOCKED ");
   release(true);
+  if (takes_ && !answer.is_error() && !is_nil(answer.bytes) && (owner_ == nullptr || owner_->was_reset())) {
+    ++context_.metrics.buses[bus_].elements_lost;
+  }
   if (owner_ == nullptr) return destroy();
   end_wait();
+  if (ended) return drop_wait();
   reply().append(answer.bytes);
   if (reads_ && consumes_ && !answer.is_error())
     owner_->engine().messages_consumed += stream::entries_in(answer.bytes);
@@ -105,6 +142,7 @@ void blocking_operation::on_failure(std::uint32_t, backend::failure why) {
   release(false);
   if (owner_ == nullptr) return destroy();
   end_wait();
+  if (given_up_) return drop_wait();
   if (timed_out_) why = backend::failure::bus_timeout;
   resp::encoder(reply()).error(failure_text(context_, bus_, why));
   finish(outcome_of(why));
@@ -121,7 +159,8 @@ void blocking_operation::give_up_at(base::time_point when) {
 // Closing the connection ends the request as a failure, which destroys this. A script is carried out, as any
 // other request, whether or not somebody still wants to hear what it returns: Redis does so once it has it.
 bool blocking_operation::detach() {
-  if (!script_ || waits()) release(false);
+  if (script_ && waits()) release(false);
+  give_up_wait();
   return false;
 }
 
@@ -140,6 +179,11 @@ bool start_blocking(worker_context& context, session& client, const request& wha
   }
   // Earlier requests travel on the shared connection and would be overtaken.
   if (client.await_replies()) return false;
+  // Nobody would get the element. As if there were none: the client has gone while it waited.
+  if (takes_elements(what.command) && client.was_reset()) {
+    client.end_input(metrics::close_reason::client);
+    return true;
+  }
   const std::size_t limit = context.configuration().backend.dedicated_connections;
   backend::link* const link =
       context.bus(bus).dedicated().borrow(script ? backend::purpose::moment : backend::purpose::wait,

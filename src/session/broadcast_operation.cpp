@@ -84,22 +84,37 @@ void broadcast_operation::send(const request& what) {
   }
 }
 
-void broadcast_operation::release(std::size_t bus, bool reusable) {
-  backend::link* const link = std::exchange(shares_[bus].link, nullptr);
-  if (link == nullptr) return;
-  // An order to unblock that is still on its way must not meet the next one who waits on this connection.
-  reusable &= shares_[bus].told == nullptr;
-  if (shares_[bus].told != nullptr) shares_[bus].told->forget();
-  context_.bus(static_cast<command::bus_index>(bus)).dedicated().release(*link, reusable, context_.now);
+void broadcast_operation::release(std::size_t bus, bool answered) {
+  unblocking::give_back(context_, static_cast<command::bus_index>(bus), shares_[bus].link, shares_[bus].told,
+                        answered);
 }
 
 bool broadcast_operation::unblock(bool with_error) {
-  if (kills_ || std::exchange(unblocked_, true)) return false;
-  for (std::size_t bus = 0; bus < shares_.size(); ++bus) {
-    share& s = shares_[bus];
+  if (kills_ || unblocked_) return false;
+  tell_buses(with_error);
+  return true;
+}
+
+void broadcast_operation::tell_buses(bool with_error) {
+  unblocked_ = true;
+  for (std::size_t i = 0; i < shares_.size(); ++i) {
+    share& s = shares_[i];
+    const auto bus = static_cast<command::bus_index>(i);
     if (s.link == nullptr) continue;
-    unblocking::start(context_, static_cast<command::bus_index>(bus), *s.link, with_error, s.told);
+    unblocking::start(context_, bus, *s.link, with_error, s.told, [this, i] {
+      if (given_up_) release(i, false);
+    });
   }
+}
+
+// With an error, which tells a wait that was ended from one that was over.
+bool broadcast_operation::give_up_wait() {
+  if (kills_) return false;
+  if (std::exchange(given_up_, true)) return true;
+  if (!unblocked_) tell_buses(true);
+  const auto limit = context_.configuration().backend.request_timeout;
+  if (timer_) context_.timers.cancel(*std::exchange(timer_, std::nullopt));
+  if (limit.count() > 0) give_up_at(context_.now + limit);
   return true;
 }
 
@@ -128,7 +143,12 @@ void broadcast_operation::count_down() {
   if (owner_ == nullptr) return destroy();
   owner_->set_blocked(false);
   owner_->release();
-  conclude();
+  const bool ended = given_up_ && std::any_of(shares_.begin(), shares_.end(), [](const share& s) {
+                       return s.failed || s.reply.starts_with("-UNBLOCKED ");
+                     });
+  if (!ended) return conclude();
+  owner_->drop_wait(*this);
+  finish(metrics::outcome::ok);
 }
 
 void broadcast_operation::conclude() {
@@ -166,9 +186,14 @@ void broadcast_operation::give_up_at(base::time_point when) {
   });
 }
 
+// What ends a script is carried out, as any other request. Closing a connection ends its requests as
+// failures.
 bool broadcast_operation::detach() {
-  if (timer_) context_.timers.cancel(*std::exchange(timer_, std::nullopt));
-  release_all();
+  give_up_wait();
+  for (std::size_t bus = 0; bus < shares_.size() && !timer_; ++bus) {
+    const backend::link* const link = shares_[bus].link;
+    if (kills_ && link != nullptr && link->requests.unsent_bytes() == 0) release(bus, false);
+  }
   return false;
 }
 

@@ -222,7 +222,7 @@ void kill(worker_context& context, session& client, const request& what) {
       if (s->id() == asking) {
         s->close_after_replies(metrics::close_reason::killed);
       } else {
-        s->close(metrics::close_reason::killed);
+        s->leave(metrics::close_reason::killed);
       }
     }
     return std::to_string(chosen.size());

@@ -57,7 +57,7 @@ void session::on_readable() {
   if (paused_ != 0) {
     // Taken out of the poller only now: most pauses end before more bytes come.
     reading_ = false;
-    return watch();
+    return deaf_ ? on_hangup(true) : watch();
   }
   if (resume_queued_) return;  // what was read before comes first, above all before the end of the input
   base::read_buffer& buffer = partial_ ? partial_->buffer : context_.shared_input;
@@ -74,7 +74,7 @@ void session::on_readable() {
   const ssize_t received = ::recv(fd_.get(), room.data(), room.size(), 0);
   if (received <= 0) {
     if (received < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return;
-    if (received < 0) return close(metrics::close_reason::client);
+    deaf_ |= received < 0;
     return read_ended();
   }
   buffer.commit(static_cast<std::size_t>(received));
@@ -83,9 +83,9 @@ void session::on_readable() {
   process();
 }
 
-// The client will send nothing more, but may still read what it is owed.
+// The client will send nothing more, but may still read what it is owed. All that it has sent was dispatched.
 void session::read_ended() {
-  if (head_ == nullptr && out_.empty()) return close(metrics::close_reason::client);
+  if (deaf_ || (head_ == nullptr && out_.empty())) return close(metrics::close_reason::client);
   close_after_replies(metrics::close_reason::client);
   reading_ = false;
   watch();
@@ -330,6 +330,7 @@ void session::queue_flush() {
 void session::flush() {
   flush_queued_ = false;
   if (closed()) return;
+  if (deaf_) out_.clear();
   const bool held_back = only_acknowledged_ && head_ != nullptr && head_->holds_output_back_ && !writing_ &&
                          out_.size() < most_held_back;
   while (!out_.empty() && !held_back) {
@@ -347,7 +348,10 @@ void session::flush() {
     if (sent < 0) {
       if (errno == EINTR) continue;
       if (errno == EAGAIN || errno == EWOULDBLOCK) break;
-      return close(metrics::close_reason::client);
+      // What the client has sent before is carried out all the same. The poller tells when it has hung up.
+      deaf_ = true;
+      out_.clear();
+      break;
     }
     out_.consume(static_cast<std::size_t>(sent));
     last_active_ = context_.now;

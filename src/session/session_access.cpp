@@ -51,7 +51,7 @@ void session::change_users() {
     user_ = access.initial();
   } else {
     user_ = access.find(user_->name());
-    if (user_ == nullptr || !user_->settings().enabled) return close(metrics::close_reason::killed);
+    if (user_ == nullptr || !user_->settings().enabled) return leave(metrics::close_reason::killed);
   }
   if (subscribed_ && user_ != nullptr && !may_stay_subscribed(context_, *this, *user_)) {
     close(metrics::close_reason::killed);

@@ -4,6 +4,7 @@
 #include <dualbus/session/worker_context.hpp>
 
 #include <cerrno>
+#include <poll.h>
 #include <sys/socket.h>
 #include <utility>
 
@@ -20,19 +21,68 @@ constexpr std::chrono::seconds patience_when_tight{10};
 }  // namespace
 
 void session::watch() {
-  context_.poller.modify(fd_.get(), *this, {reading_, writing_, !half_closed_});
+  const base::poller::interest what{reading_, writing_, !half_closed_};
+  // That both directions are closed is told again and again, whatever is asked for.
+  const bool wanted = !deaf_ || reading_;
+  if (wanted && watched_) {
+    context_.poller.modify(fd_.get(), *this, what);
+  } else if (wanted) {
+    context_.poller.add(fd_.get(), *this, what);
+  } else if (watched_) {
+    context_.poller.remove(fd_.get(), *this);
+  }
+  watched_ = wanted;
 }
 
-// Nothing can be read for now, but a client that has gone must not keep what it waits for.
+// The client has gone while nothing is read from it. Redis carries out what has arrived before it sees that,
+// up to a request that waits, or that CLIENT PAUSE holds back: this and what stands behind it is dropped.
 void session::on_hangup(bool both_directions) {
-  if (both_directions || blocked_) return close(metrics::close_reason::client);
+  deaf_ |= both_directions;
   half_closed_ = true;
-  watch();
+  const bool taking = tail_ != nullptr && tail_->taking();
+  if (blocked_ && !taking && !leaving_) {
+    leave(metrics::close_reason::client);
+  } else if (is_paused(pause_reason::client_pause)) {
+    end_input(metrics::close_reason::client);
+  } else if (deaf_ && !has_more_to_do()) {
+    close(metrics::close_reason::client);
+  }
+  if (!closed()) watch();
+}
+
+// Something that came before the end is yet to be carried out.
+bool session::has_more_to_do() const {
+  if (leaving_ || blocked_ || is_paused(pause_reason::exec)) return true;
+  if (is_paused(pause_reason::closing)) return false;
+  char byte;
+  return (partial_ && !partial_->buffer.empty()) || ::recv(fd_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
 bool session::peer_gone() const {
-  char byte;
-  return !fd_ || ::recv(fd_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+  pollfd state{fd_.get(), POLLRDHUP, 0};
+  return deaf_ || !fd_ || ::poll(&state, 1, 0) > 0;
+}
+
+bool session::was_reset() const {
+  pollfd state{fd_.get(), 0, 0};
+  return deaf_ || !fd_ || ::poll(&state, 1, 0) > 0;
+}
+
+void session::leave(metrics::close_reason why) {
+  if (closed() || leaving_) return;
+  leaving_ = blocked_ && tail_ != nullptr && tail_->give_up_wait();
+  if (!leaving_) return close(why);
+  leaving_why_ = why;
+}
+
+void session::drop_wait(operation& op) {
+  op.muted_ = true;
+  end_input(leaving_why_);
+}
+
+void session::end_input(metrics::close_reason why) {
+  reading_ = false;
+  close_after_replies(why);
 }
 
 // It does not read what it is owed.
@@ -132,8 +182,10 @@ void session::drain() {
   // It may wait for ever; but what a read has been sent for belongs to this client.
   const bool taking = tail_ != nullptr && tail_->taking();
   if (blocked_ && !taking) {
-    if (head_ == tail_ && out_.empty()) return close(metrics::close_reason::shutdown);
-    return drain_soon();  // what it is owed comes first
+    if (head_ != tail_ || !out_.empty()) return drain_soon();  // what it is owed comes first
+    leave(metrics::close_reason::shutdown);
+    draining_ = true;
+    return;
   }
   draining_ = true;
   if (paused_ != 0) return;
@@ -152,12 +204,18 @@ void session::end_misplaced_wait() {
   if (blocked_ && tail_ != nullptr && tail_->misplaced()) tail_->unblock(false);
 }
 
-// A client that has gone before is noticed again.
+// A client that has gone before is noticed again. One that was to go when its wait ended goes now, though
+// that brought something; if it was the client that wanted to go, what it has sent comes first.
 void session::set_blocked(bool value) {
   blocked_ = value;
-  if (!value || !half_closed_) return;
-  half_closed_ = false;
-  watch();
+  if (value && (half_closed_ || deaf_)) {
+    context_.timers.add(context_.now, [&context = context_, id = id_] {
+      session* const client = context.clients.find(id);
+      if (client != nullptr && client->blocked_) client->on_hangup(client->deaf_);
+    });
+  }
+  if (value || !std::exchange(leaving_, false)) return;
+  if (leaving_why_ == metrics::close_reason::killed) close_after_replies(leaving_why_);
 }
 
 void session::check_idle(std::chrono::seconds limit) {

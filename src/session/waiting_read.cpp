@@ -148,6 +148,7 @@ void waiting_read::stay(const std::vector<parking_lot::target>& failed,
   taking_ = false;
   context_.parking().swept(parked_, failed, again);
   look_for_misplacement();
+  if (owner_ != nullptr) owner_->set_blocked(true);  // it may have gone meanwhile
   // The others who wait were closed when the daemon began to leave.
   if (owner_ != nullptr && owner_->draining()) owner_->drain_soon();
 }

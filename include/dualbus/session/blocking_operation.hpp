@@ -15,9 +15,10 @@ class unblocking;
 
 /// A request whose reply may take long (BLPOP and its kin; reads with BLOCK and scripts where
 /// `server_commands` are passed): it has a connection of its own while it waits, and the client's later
-/// requests wait behind it, as in Redis. If the client goes, so does the connection; that of a script when
-/// all of it has been sent. CLIENT UNBLOCK is passed on to the bus, which alone knows whether it has given
-/// the client something already: what it answers the blocked connection is the client's reply.
+/// requests wait behind it, as in Redis. Only the bus knows whether it has given the client something already.
+/// So it is asked to end the wait, by CLIENT UNBLOCK, when a client sends that, and when the client that waits
+/// goes: what it answers the blocked connection decides. If the client of a script goes, the connection is
+/// closed when all of it has been sent.
 class blocking_operation final : public operation {
  public:
   blocking_operation(worker_context& context, session& owner, const request& what, command::bus_index bus,
@@ -32,22 +33,26 @@ class blocking_operation final : public operation {
   bool detach() override;
   /// True if the bus is going to be told.
   bool unblock(bool with_error) override;
+  bool give_up_wait() override;
   bool misplaced() const override;
   bool waits() const override { return link_ != nullptr && link_->requests.unsent_bytes() == 0; }
 
  private:
-  void release(bool reusable);
+  void release(bool answered);
+  void tell_bus(bool with_error);
   void end_wait();
+  void drop_wait();
 
   command::bus_index bus_;
   const bool script_;
   const bool reads_;               // XREAD or XREADGROUP
   bool consumes_ = true;           // what these find is new to the reader
+  const bool takes_;               // what it is answered is nowhere else any more
   std::vector<std::string> keys_;  // that it waits for
   backend::link* link_;            // null once given back
   std::optional<timer_queue::id> timer_;
   unblocking* unblocking_ = nullptr;  // while the bus is being told
-  bool timed_out_ = false;
+  bool timed_out_ = false, given_up_ = false;
 };
 
 /// The error for a client that needs one more connection than there may be.

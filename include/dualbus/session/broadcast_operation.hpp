@@ -16,7 +16,7 @@ class unblocking;
 
 /// WAIT, WAITAOF, SCRIPT KILL, FUNCTION KILL: to every bus at once, over a connection of its own to each. The
 /// first two wait, and the others must not stand behind the script that they are to end. The client's later
-/// requests wait behind it; if the client goes, so do the connections.
+/// requests wait behind it; if the client goes, the buses are told to end the wait.
 class broadcast_operation final : public operation {
  public:
   broadcast_operation(worker_context& context, session& owner, std::uint16_t command,
@@ -31,6 +31,7 @@ class broadcast_operation final : public operation {
   bool detach() override;
   /// Each bus is told, and answers how far it has come.
   bool unblock(bool with_error) override;
+  bool give_up_wait() override;
 
  private:
   friend bool start_broadcast(worker_context& context, session& client, const request& what);
@@ -43,8 +44,9 @@ class broadcast_operation final : public operation {
   };
 
   void send(const request& what);
-  void release(std::size_t bus, bool reusable);
+  void release(std::size_t bus, bool answered);
   void release_all();
+  void tell_buses(bool with_error);
   void count_down();
   void conclude();
 
@@ -52,7 +54,7 @@ class broadcast_operation final : public operation {
   std::vector<share> shares_;  // by bus
   std::size_t outstanding_ = 0;
   std::optional<timer_queue::id> timer_;
-  bool timed_out_ = false, unblocked_ = false;
+  bool timed_out_ = false, unblocked_ = false, given_up_ = false;
 };
 
 /// Sends `what` to every bus. False: it must come again when earlier requests are answered.

@@ -39,6 +39,10 @@ class operation : public backend::reply_sink {
     (void)with_error;
     return false;
   }
+  /// The client that waits goes, or is sent away. True if the bus is told first, since it may have given the
+  /// client something already: either that is answered, or session::drop_wait() called. False: there is
+  /// nothing that could be lost.
+  virtual bool give_up_wait() { return false; }
   /// True once its bus has what it waits for: whatever is sent from now on comes later there. False keeps the
   /// client from being shown as blocked.
   virtual bool waits() const { return true; }

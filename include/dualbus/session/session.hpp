@@ -116,8 +116,17 @@ class session final : public base::io_handler, public backend::drain_listener {
   poll_pace& pace() { return pace_; }
   /// After a reload: what waits for keys on a bus that has them no more ends as by CLIENT UNBLOCK.
   void end_misplaced_wait();
-  /// Asks the socket whether the client has closed it.
+  /// Asks the socket whether the client will send nothing more: while it waits, that ends the wait.
   bool peer_gone() const;
+  /// Asks the socket whether nothing that is written reaches the client any more.
+  bool was_reset() const;
+  /// Ends a client, now or when what it waits for has been called off.
+  void leave(metrics::close_reason why);
+  /// The wait of `op`, the newest one, was called off because the client leaves: it is not answered, and what
+  /// the client has sent behind it is not carried out, as in Redis.
+  void drop_wait(operation& op);
+  /// Passes over what is left of the client's requests, and closes when everything owed has been written.
+  void end_input(metrics::close_reason why);
   /// Holds requests back until all earlier ones are answered; false if they are already.
   bool await_replies();
   /// CLIENT PAUSE: holds requests back until resume_after_pause().
@@ -276,6 +285,7 @@ class session final : public base::io_handler, public backend::drain_listener {
   void pop_finished();
   void release_pushes();
   void read_ended();
+  bool has_more_to_do() const;
   void linger();
   void discard_input();
   void watch();
@@ -311,10 +321,11 @@ class session final : public base::io_handler, public backend::drain_listener {
   resp::protocol protocol_ = resp::protocol::resp2;
   reply_mode reply_mode_ = reply_mode::on;
   metrics::close_reason close_reason_ = metrics::close_reason::client;
+  metrics::close_reason leaving_why_ = metrics::close_reason::client;
   bool tcp_, reading_ = true, writing_ = false, flush_queued_ = false, resume_queued_ = false;
   bool in_transaction_ = false, logged_in_ = false, monitoring_ = false, blocked_ = false,
-       half_closed_ = false, draining_ = false, lingering_ = false, subscribed_ = false,
-       only_acknowledged_ = false, evictable_ = true;
+       half_closed_ = false, deaf_ = false, leaving_ = false, watched_ = true, draining_ = false,
+       lingering_ = false, subscribed_ = false, only_acknowledged_ = false, evictable_ = true;
 };
 
 }  // namespace dualbus::session
