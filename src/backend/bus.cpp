@@ -1,5 +1,7 @@
 #include <dualbus/backend/bus.hpp>
+#include <dualbus/base/log.hpp>
 
+#include <algorithm>
 #include <utility>
 
 namespace dualbus::backend {
@@ -7,6 +9,9 @@ namespace {
 
 // Forks and slow commands stop a healthy Redis for less than this, and a busy machine does.
 constexpr std::chrono::milliseconds patience{1000};
+
+// From one renewal of all connections to the next one, at most.
+constexpr std::chrono::milliseconds most_renewal_delay{30'000};
 
 // Who uses another database goes on using it; a connection that nobody has used for this long is closed.
 constexpr std::chrono::seconds keep_database{60};
@@ -31,6 +36,7 @@ void bus::each_link(Visit&& visit) const {
 
 void bus::stop(base::time_point now) {
   renewals_.clear();
+  scout_.stop(now);
   each_link([now](link& l) { l.socket.stop(now); });
   dedicated_.stop(now);
 }
@@ -74,8 +80,58 @@ bool bus::holds_back() const {
   return any;
 }
 
+metrics::bus_state bus::state(base::time_point now) const {
+  if (!up()) return metrics::bus_state::disconnected;
+  return responsive(now) ? health_.state() : metrics::bus_state::silent;
+}
+
+// ------------------------------------------------------------------------------------------------- health
+
+void bus::on_probe(std::string_view reply) {
+  if (!health_.on_probe(reply)) return;
+  const std::string_view text = bus_state_text(health_.state());
+  if (health_.state() == metrics::bus_state::up) {
+    base::info_limited(name(), "bus '{}': {} {} again", name(), environment_.target.endpoint, text);
+  } else {
+    base::warn_limited(name(), "bus '{}': {} {}{}", name(), environment_.target.endpoint, text,
+                       health_.needs_other_server() ? "; looking for another server at this address" : "");
+  }
+}
+
+void bus::watch_health(base::time_point now) {
+  link& asked = *shared_[0];
+  const std::uint64_t connection = up() ? asked.requests.connection_number() : 0;
+  if (connection != std::exchange(known_connection_, connection)) {
+    health_.forget();
+    if (connection != 0 && asked.socket.role() != "master") health_.doubt();
+  }
+  if (connection != 0 && health_.probe_due(now)) {
+    health_.probe_sent(now);
+    asked.requests.begin().append(bus_health::probe);
+    asked.requests.end(prober_, 0, now);
+  }
+  const bool lost_its_way = connection != 0 && health_.needs_other_server() && now >= next_renewal_;
+  if (scout_.tick(lost_its_way, now)) go_to_the_master(now);
+}
+
+void bus::go_to_the_master(base::time_point now) {
+  base::info_limited(name(), "bus '{}': another server at {} is the master: connections are renewed", name(),
+                     environment_.target.endpoint);
+  // A name may lead to the master now and to a replica then.
+  if (now >= next_renewal_ + most_renewal_delay) renewal_delay_ = {};
+  renewal_delay_ = std::clamp<std::chrono::milliseconds>(2 * renewal_delay_, patience, most_renewal_delay);
+  next_renewal_ = now + renewal_delay_;
+  renew(now);
+}
+
+// ----------------------------------------------------------------------------------------------- renewals
+
 void bus::renew_login(base::time_point now) {
   spdlog::info("bus '{}': its login has changed: connections are renewed", name());
+  renew(now);
+}
+
+void bus::renew(base::time_point now) {
   renewals_.clear();
   each_link([&](link& l) {
     if (l.socket.state() == metrics::connection_state::up) {
@@ -119,6 +175,7 @@ void bus::tick(base::time_point now) {
     l.socket.tick(now);
     l.requests.tick(now);
   });
+  watch_health(now);
   std::erase_if(databases_, [this, now](database_link& d) {
     if (now - d.last_used < keep_database || !d.link->requests.idle() || !renewals_.empty()) return false;
     d.link->socket.stop(now);

@@ -57,7 +57,7 @@ std::string bulk(std::string_view text) {
 
 connection::connection(asio::io_context& io, base::poller& poller, const config::backend_settings& settings,
                        const config::bus_settings& target, std::string bus_name, resp::protocol version,
-                       int database, pipeline& requests, metrics::bus_metrics& metrics, bool quiet)
+                       int database, pipeline& requests, metrics::bus_metrics& metrics, log_of logged)
     : resolver_(io),
       poller_(poller),
       settings_(settings),
@@ -67,7 +67,7 @@ connection::connection(asio::io_context& io, base::poller& poller, const config:
       database_(database),
       requests_(requests),
       metrics_(metrics),
-      quiet_(quiet),
+      logged_(logged),
       random_(std::random_device{}()) {}
 
 connection::~connection() {
@@ -180,6 +180,7 @@ bool connection::accept_handshake_reply(std::string_view reply, char type) {
     resp::reply_reader value(reader.skip());
     if (name.text == "server") identity_.name = printable(value.next().text);
     if (name.text == "version") identity_.version = printable(value.next().text);
+    if (name.text == "role") role_ = printable(value.next().text);
     if (name.text == "id") client_id_ = value.next().number;
   }
   return true;
@@ -207,7 +208,8 @@ void connection::up(base::time_point now) {
   next_mark_ = now + settings_.health_interval;
   last_error_.clear();
   ++metrics_.connects;
-  base::log_limited(quiet_ ? spdlog::level::debug : spdlog::level::info, "connected", bus_name_,
+  base::log_limited(logged_ == log_of::everything ? spdlog::level::info : spdlog::level::debug, "connected",
+                    bus_name_,
                     fmt::format("bus '{}': connected to {} (RESP{}, {} {})", bus_name_, target_.endpoint,
                                 static_cast<int>(version_), identity_.title(),
                                 identity_.known() ? identity_.version : "?"));
@@ -278,7 +280,7 @@ void connection::fail(const std::string& why, base::time_point now) {
     }
     next_attempt_ = now + delay;
     // The same failure again and again is one event.
-    if (was_up || why != last_error_) {
+    if (logged_ != log_of::nothing && (was_up || why != last_error_)) {
       base::warn_limited(bus_name_ + why,
                          "bus '{}': {}: {}; {} requests were in flight, {} wait; reconnecting", bus_name_,
                          target_.endpoint, why, requests_.in_flight(), requests_.waiting());

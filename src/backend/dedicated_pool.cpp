@@ -34,8 +34,9 @@ struct dedicated_pool::entry final : reply_sink {
 };
 
 dedicated_pool::dedicated_pool(const link_environment& environment)
-    : environment_{environment.io, environment.poller, environment.pool,    settings_, environment.target,
-                   requests_,      environment.name,   environment.metrics, true},
+    : environment_{environment.io,   environment.poller,  environment.pool,
+                   settings_,        environment.target,  requests_,
+                   environment.name, environment.metrics, log_of::failures},
       shared_(environment) {}
 
 dedicated_pool::~dedicated_pool() = default;

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <dualbus/backend/bus_health.hpp>
 #include <dualbus/backend/dedicated_pool.hpp>
 #include <dualbus/backend/link.hpp>
+#include <dualbus/backend/master_scout.hpp>
 #include <dualbus/backend/renewal.hpp>
 
 #include <deque>
@@ -71,6 +73,20 @@ class bus {
   bool up() const { return shared_[0]->socket.state() == metrics::connection_state::up; }
   /// False if it is down, or has owed an answer for so long that it cannot be counted on.
   bool responsive(base::time_point now) const;
+  /// Whether it does its job.
+  metrics::bus_state state(base::time_point now) const;
+  /// What its Redis has said of that; `doubt()` makes it say it again.
+  const bus_health& health() const { return health_; }
+  void doubt() { health_.doubt(); }
+  /// An error that it has answered, to whatever request.
+  void note_error(std::string_view reply) {
+    const bus_error* const error = find_bus_error(reply);
+    if (error != nullptr && error->state != metrics::bus_state::up) health_.doubt();
+  }
+  /// Another number for every connection that most requests go over; 0 while there is none.
+  std::uint64_t connection_number() const { return known_connection_; }
+  /// When it last answered anything.
+  base::time_point last_answer() const { return shared_[0]->socket.last_received(); }
   const link_environment& environment() const { return environment_; }
 
   /// True if it is connected and has more unsent bytes than it should have: see await_drain().
@@ -89,6 +105,19 @@ class bus {
     base::time_point last_used;
   };
 
+  /// Who waits for the answer to bus_health::probe.
+  struct prober final : reply_sink {
+    explicit prober(bus& of) : of_(of) {}
+    void on_reply(std::uint32_t, const reply_view& reply) override { of_.on_probe(reply.bytes); }
+    void on_failure(std::uint32_t, failure) override { of_.health_.on_probe_lost(); }
+    bool abandoned() const override { return false; }
+    bus& of_;
+  };
+
+  void on_probe(std::string_view reply);
+  void watch_health(base::time_point now);
+  void go_to_the_master(base::time_point now);
+  void renew(base::time_point now);
   void run_renewals(base::time_point now);
   void open(std::unique_ptr<link>& made, resp::protocol version, base::time_point now);
   pipeline& of_database(resp::protocol version, int database, base::time_point now);
@@ -103,6 +132,12 @@ class bus {
   bool renewed_ = false;
   dedicated_pool dedicated_;
   std::deque<drain_listener*> waiting_;
+  bus_health health_;
+  prober prober_{*this};
+  master_scout scout_{environment_};
+  std::uint64_t known_connection_ = 0;  // the one that health_ speaks of
+  base::time_point next_renewal_{};     // because of what the scout finds
+  std::chrono::milliseconds renewal_delay_{};
 };
 
 }  // namespace dualbus::backend

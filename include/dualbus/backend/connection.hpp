@@ -17,6 +17,9 @@
 
 namespace dualbus::backend {
 
+/// What the log says of a connection: of those that come and go, that they are there is no news.
+enum class log_of : std::uint8_t { everything, failures, nothing };
+
 /// Keeps one connection to a backend up, and moves a pipeline's bytes over it.
 ///
 ///   disconnected ──start/tick──> connecting ──> handshake (HELLO, SELECT) ──> up
@@ -27,10 +30,10 @@ namespace dualbus::backend {
 class connection final : public base::io_handler {
  public:
   /// All outlive the connection. `settings` and `target` may change between calls, as reloads do. `database`
-  /// counts from the target's. If it is `quiet`, only its failures are news for the log.
+  /// counts from the target's. `logged`: see link_environment.
   connection(boost::asio::io_context& io, base::poller& poller, const config::backend_settings& settings,
              const config::bus_settings& target, std::string bus_name, resp::protocol version, int database,
-             pipeline& requests, metrics::bus_metrics& metrics, bool quiet = false);
+             pipeline& requests, metrics::bus_metrics& metrics, log_of logged = log_of::everything);
   ~connection() override;
 
   /// Begins to connect; from then on it reconnects by itself, as long as tick() is called.
@@ -67,6 +70,10 @@ class connection final : public base::io_handler {
   const server_identity& identity() const { return identity_; }
   /// What CLIENT ID answers on the present connection; 0 while there is none.
   std::int64_t client_id() const { return state_ == phase::up ? client_id_ : 0; }
+  /// What HELLO said on the last connection: "master", "replica"; empty until a handshake succeeded.
+  const std::string& role() const { return role_; }
+  /// When bytes were last received.
+  base::time_point last_received() const { return last_received_; }
 
   void on_readable() override;
   void on_writable() override;
@@ -103,7 +110,7 @@ class connection final : public base::io_handler {
   const int database_;
   pipeline& requests_;
   metrics::bus_metrics& metrics_;
-  const bool quiet_;
+  const log_of logged_;
 
   phase state_ = phase::disconnected;
   bool stopped_ = true, write_armed_ = false, read_armed_ = false, held_ = false;
@@ -112,6 +119,7 @@ class connection final : public base::io_handler {
   int handshake_replies_ = 0;
   resp::reply_scanner handshake_scanner_;
   server_identity identity_;
+  std::string role_;
   std::int64_t client_id_ = 0;
   int failures_ = 0;  // since the last connection that lasted
   base::time_point next_attempt_{}, deadline_{}, next_mark_{}, last_received_{}, up_since_{};

@@ -41,7 +41,7 @@ class dedicated_pool {
 
   void stop(base::time_point now);
   bool delivered() const;  ///< see bus
-  /// No connection made before serves another request: the bus has another login.
+  /// No connection made before serves another request: the bus has another login, or is another server.
   void renew(base::time_point now);
   void flush(base::time_point now);
   void tick(base::time_point now);

@@ -19,8 +19,7 @@ struct link_environment {
   const pipeline_settings& requests;
   const std::string name;
   metrics::bus_metrics& metrics;
-  /// For links that come and go: their connections are no news, and only their failures are logged.
-  bool quiet = false;
+  log_of logged = log_of::everything;
 };
 
 /// A pipeline and the connection that serves it.
@@ -31,7 +30,7 @@ struct link {
         database(in_database),
         requests(with.pool, with.requests, with.metrics, observer),
         socket(with.io, with.poller, with.settings, with.target, with.name, speaks, in_database, requests,
-               with.metrics, with.quiet) {}
+               with.metrics, with.logged) {}
 
   const resp::protocol version;
   const int database;  ///< as clients count: 0 is the bus's

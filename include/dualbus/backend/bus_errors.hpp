@@ -1,0 +1,28 @@
+#pragma once
+
+#include <dualbus/metrics/bus_state.hpp>
+
+#include <span>
+#include <string_view>
+
+namespace dualbus::backend {
+
+/// An error by which a Redis says that it cannot do its job now, for reasons that are not the client's. This
+/// table is the one place that says what each of them means; Redis gives them in server.c, processCommand,
+/// and cluster.c, clusterRedirectClient.
+///
+/// Whatever the row says besides, the bus counts as down for the `XREADGROUP >` that is answered with it: the
+/// other buses answer, and a reader that waits goes on waiting.
+struct bus_error {
+  std::string_view code;     ///< the first word, without '-'
+  metrics::bus_state state;  ///< what the bus then is, to all clients; up: the error is about one request
+  bool stops_reads;          ///< such a bus answers nothing
+  bool stops_group_reads;    ///< such a bus answers no XREADGROUP, which writes
+  bool needs_other_server;   ///< a new connection may lead to one that does the job: look for it
+};
+
+std::span<const bus_error> bus_error_table();
+/// The row of an error reply, as received; null for all other errors and replies.
+const bus_error* find_bus_error(std::string_view reply);
+
+}  // namespace dualbus::backend
