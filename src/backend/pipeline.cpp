@@ -150,8 +150,11 @@ std::optional<std::uint64_t> pipeline::written_behind_expired(base::time_point n
 }
 
 void pipeline::tick(base::time_point now) {
+  const auto limit = settings_.request_timeout;
   if (!connected_) {
-    while (!slots_.empty() && now - slots_.front().queued >= settings_.reconnect_wait) {
+    const auto wait =
+        limit.count() == 0 ? settings_.reconnect_wait : std::min(limit, settings_.reconnect_wait);
+    while (!slots_.empty() && now - slots_.front().queued >= wait) {
       drop_front_bytes(slots_.front().end);
       const slot front = pop();
       front.sink->on_failure(front.part, failure::bus_down);

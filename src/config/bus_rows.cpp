@@ -132,10 +132,10 @@ constexpr key_row rows[] = {
      .reload = true,
      .range = {0, hour, ms},
      .fallback = "5s",
-     .meaning =
-         "How long a request that was sent may stay without an answer before its client is told "
-         "`BUSTIMEOUT`. A connection that takes no more bytes for so long, with requests waiting, is given "
-         "up. `0` waits as long as the connection lasts.",
+     .meaning = "How long a request that was sent may stay without an answer before its client is told "
+                "`BUSTIMEOUT`; of a request that takes several commands, all of them together. A connection "
+                "that takes no more bytes for so long, with requests waiting, is given "
+                "up. `0` waits as long as the connection lasts.",
      .bind = in<&configuration::backend, &backend_settings::request_timeout>()},
     {.path = "backend.health_interval",
      .type = duration,

@@ -126,6 +126,7 @@ void blocking_operation::end_wait() {
 void blocking_operation::on_reply(std::uint32_t, const backend::reply_view& answer) {
   const bool ended = given_up_ && answer.bytes.starts_with("-UNBLOCKED ");
   release(true);
+  if (answer.is_error()) context_.bus(bus_).note_error(answer.bytes);
   if (takes_ && !answer.is_error() && !is_nil(answer.bytes) && (owner_ == nullptr || owner_->was_reset())) {
     ++context_.metrics.buses[bus_].elements_lost;
   }
@@ -202,10 +203,10 @@ bool start_blocking(worker_context& context, session& client, const request& wha
   client.enqueue(*op);
   resp::encoder(link->requests.begin()).request(what.args);
   link->requests.end(*op, 0, context.now);
-  if (script) return true;
   const auto answer_time = context.configuration().backend.request_timeout;
-  const auto block = block_time(command::command_table()[what.command], what.args);
-  if (block.count() > 0 && answer_time.count() > 0) {
+  const auto block =
+      script ? std::chrono::milliseconds(0) : block_time(command::command_table()[what.command], what.args);
+  if ((script || block.count() > 0) && answer_time.count() > 0) {
     op->give_up_at(base::later(base::later(context.now, block), answer_time));
   }
   return true;

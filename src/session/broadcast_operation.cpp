@@ -21,9 +21,6 @@ namespace {
 
 constexpr std::string_view ping = "*1\r\n$4\r\nPING\r\n";
 
-// Redis hears nothing while a script runs, until busy-reply-threshold, 5 s by default.
-constexpr std::chrono::seconds deaf_time{5};
-
 bool kills(const command::command_spec& spec) {
   return spec.route == command::route::scripting;
 }
@@ -227,8 +224,9 @@ bool start_broadcast(worker_context& context, session& client, const request& wh
   client.enqueue(*op);
   op->send(what);
   const auto answer_time = context.configuration().backend.request_timeout;
-  const auto own_time = kills(spec) ? deaf_time : wait_time(what.args);
-  if (own_time.count() > 0 && answer_time.count() > 0)
+  // Redis hears nothing while a script runs, until busy-reply-threshold; who asks again later is heard.
+  const auto own_time = kills(spec) ? std::chrono::milliseconds(0) : wait_time(what.args);
+  if ((kills(spec) || own_time.count() > 0) && answer_time.count() > 0)
     op->give_up_at(base::later(base::later(context.now, own_time), answer_time));
   return true;
 }

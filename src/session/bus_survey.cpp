@@ -3,6 +3,7 @@
 #include <dualbus/session/bus_survey.hpp>
 #include <dualbus/session/worker_context.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <string>
 #include <utility>
@@ -10,7 +11,7 @@
 namespace dualbus::session {
 namespace {
 
-constexpr std::chrono::seconds patience{1};
+constexpr std::chrono::milliseconds patience{1000};
 
 }  // namespace
 
@@ -34,7 +35,9 @@ void bus_survey::start_info(worker_context& context, std::string_view section, i
 
 // A bus that hangs must not keep INFO waiting, which is what health checks ask for.
 void bus_survey::ask(std::span<const std::string_view> request) {
-  timer_ = context_.timers.add(context_.now + patience, [this] {
+  const auto limit = context_.configuration().backend.request_timeout;
+  const auto wait = limit.count() == 0 ? patience : std::min<std::chrono::milliseconds>(patience, limit);
+  timer_ = context_.timers.add(context_.now + wait, [this] {
     timer_.reset();
     tell();
   });

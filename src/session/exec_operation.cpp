@@ -263,6 +263,7 @@ void exec_operation::block::on_reply(std::uint32_t part, const backend::reply_vi
   if (part >= before_exec()) return exec_.executed(*this, reply);
   if (reply.is_error() && problem_.empty()) {
     problem_ = resp::reply_reader(reply.bytes).next().text;
+    exec_.context_.bus(bus_).note_error(reply.bytes);
   }
   if (exec_.executing_ || part + 1 < before_exec()) return;
   connection_ = link_ != nullptr ? link_->requests.connection_number() : 0;
@@ -415,14 +416,13 @@ void exec_operation::give_back(block& of, bool answered) {
       context_.configuration().buses[of.bus_].database, context_.now);
 }
 
-// On a connection of its own nothing else looks at the time. What is not answered then is closed, which ends
-// it as a failure.
+// On a connection of its own nothing else looks at the time, which is that of all steps together. What is not
+// answered then is closed, which ends it as a failure.
 void exec_operation::set_deadline() {
   stop_clock();
   const auto limit = context_.configuration().backend.request_timeout;
   for (const auto& b : blocks_) b->answered_ = false;
   if (limit.count() == 0) return;
-  // What it waited for before counts.
   timer_ = context_.timers.add(arrived() + limit, [this] {
     timer_.reset();
     if (waiting_) return give_up_waiting();

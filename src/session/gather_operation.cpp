@@ -7,12 +7,26 @@
 #include <utility>
 
 namespace dualbus::session {
+namespace {
+
+// Pipelines look at the time in every tick. What was sent at the beginning they end by themselves, and they
+// know whether it was sent.
+constexpr std::chrono::milliseconds tick{50};
+
+}  // namespace
 
 gather_operation::gather_operation(worker_context& context, session& owner, std::uint16_t command, bool holds)
     : operation(context, owner, command),
       version_(owner.protocol()),
       one_round_(context.transactions.playing()),
-      holds_(holds && !one_round_) {}
+      holds_(holds && !one_round_) {
+  restart_clock();
+}
+
+void gather_operation::restart_clock() {
+  const auto limit = context_.configuration().backend.request_timeout;
+  if (limit.count() > 0 && !one_round_) deadline_ = context_.now + limit;
+}
 
 void gather_operation::start() {
   owner_->enqueue(*this);
@@ -42,11 +56,37 @@ void gather_operation::after_step() {
 
 gather_operation::round_awaiter gather_operation::round() {
   if (owner_ != nullptr) owner_->forget_kept(*this);
+  const auto limit = context_.configuration().backend.request_timeout;
+  if (outstanding_ > 0 && deadline_ != base::time_point::max() && context_.now + limit > deadline_ + tick) {
+    clock_ = context_.timers.add(deadline_, [this] {
+      clock_.reset();
+      expire();
+    });
+  }
   return {*this};
+}
+
+gather_operation::parts gather_operation::take_parts() {
+  stop_clock();
+  first_ += static_cast<std::uint32_t>(parts_.size());
+  return std::exchange(parts_, {});
+}
+
+void gather_operation::stop_clock() {
+  if (clock_) context_.timers.cancel(*std::exchange(clock_, std::nullopt));
+}
+
+void gather_operation::expire() {
+  for (part& p : parts_) {
+    if (!p.answered) p.failed = backend::failure::bus_timeout;
+  }
+  missed_ += std::exchange(outstanding_, 0);
+  resume();
 }
 
 void gather_operation::pause_awaiter::await_suspend(std::coroutine_handle<> waiting) {
   op.waiting_ = waiting;
+  if (op.deadline_ != base::time_point::max()) op.deadline_ += delay;
   op.timer_ = op.context_.timers.add(op.context_.now + delay, [&op = op] {
     op.timer_.reset();
     op.resume();
@@ -54,12 +94,18 @@ void gather_operation::pause_awaiter::await_suspend(std::coroutine_handle<> wait
 }
 
 void gather_operation::send(command::bus_index bus, resp::arguments args) {
-  const auto index = static_cast<std::uint32_t>(parts_.size());
+  const auto index = first_ + static_cast<std::uint32_t>(parts_.size());
   parts_.push_back({bus, {}, {}});
+  if (context_.now >= deadline_) {
+    parts_.back().failed = backend::failure::bus_down;
+    parts_.back().late = parts_.back().answered = true;
+    return;
+  }
   backend::bus& target = context_.bus(bus);
   backend::pipeline& requests = target.requests(version_, database_, context_.now);
   if (!requests.accepts()) {
     parts_.back().failed = backend::failure::bus_down;
+    parts_.back().answered = true;
     return;
   }
   ++outstanding_;
@@ -68,31 +114,56 @@ void gather_operation::send(command::bus_index bus, resp::arguments args) {
   if (requests.congested() && owner_ != nullptr) owner_->await_drain(target);
 }
 
+gather_operation::part* gather_operation::find_part(std::uint32_t index) {
+  if (index >= first_) {
+    part& found = parts_[index - first_];
+    found.answered = true;
+    return &found;
+  }
+  --missed_;
+  if (freed_ && missed_ == 0) delete this;
+  return nullptr;
+}
+
 void gather_operation::on_reply(std::uint32_t index, const backend::reply_view& answer) {
+  part* const to = find_part(index);
+  if (to == nullptr) return;
   if (owner_ != nullptr) {
     owner_->engine().bus_time += answer.bus_time;
     owner_->note_kept(*this, answer.bytes.size());
   }
+  if (answer.is_error()) context_.bus(to->bus).note_error(answer.bytes);
   if (owner_ == nullptr && !holds_) {
-    parts_[index].failed = backend::failure::bus_lost;
+    to->failed = backend::failure::bus_lost;
   } else {
-    keep(index, answer);
+    keep(*to, index - first_, answer);
   }
   if (--outstanding_ == 0) resume();
 }
 
-void gather_operation::keep(std::uint32_t index, const backend::reply_view& answer) {
+void gather_operation::keep(part& to, std::uint32_t index, const backend::reply_view& answer) {
   try {
-    if (answer.is_error() || !take_reply(index, answer.bytes)) parts_[index].reply.assign(answer.bytes);
+    if (answer.is_error() || !take_reply(index, answer.bytes)) to.reply.assign(answer.bytes);
   } catch (const std::bad_alloc&) {
     if (owner_ != nullptr) owner_->close(metrics::close_reason::memory);
-    parts_[index].failed = backend::failure::bus_lost;
+    to.failed = backend::failure::bus_lost;
   }
 }
 
 void gather_operation::on_failure(std::uint32_t index, backend::failure why) {
-  parts_[index].failed = why;
+  part* const to = find_part(index);
+  if (to == nullptr) return;
+  to->failed = why;
   if (--outstanding_ == 0) resume();
+}
+
+void gather_operation::destroy() {
+  if (missed_ == 0) {
+    delete this;
+    return;
+  }
+  owner_ = nullptr;
+  freed_ = true;
 }
 
 void gather_operation::answer_nonsense(command::bus_index bus) {
@@ -102,7 +173,10 @@ void gather_operation::answer_nonsense(command::bus_index bus) {
 void gather_operation::answer_error(const part& bad) {
   const metrics::outcome outcome = bad.failed ? outcome_of(*bad.failed) : metrics::outcome::redis_error;
   answer(outcome, [&](resp::encoder& out, base::chunk_queue& raw) {
-    if (bad.failed) {
+    if (bad.late) {
+      out.error("BUSDOWN bus '" + context_.bus_name(bad.bus) +
+                "' was not asked any more: backend.request_timeout was over, command not sent");
+    } else if (bad.failed) {
       out.error(failure_text(context_, bad.bus, *bad.failed));
     } else {
       raw.append(bad.reply);
@@ -124,9 +198,13 @@ bool gather_operation::answer_error(const parts& all) {
 bool gather_operation::detach() {
   // Nobody needs what is kept of a single round; courses of several steps go on.
   if (!holds_) {
-    for (part& p : parts_) p = {p.bus, {}, backend::failure::bus_lost};
+    for (part& p : parts_) {
+      p.reply.clear();
+      p.failed = backend::failure::bus_lost;
+    }
   }
   if (running_ || outstanding_ > 0) return false;
+  stop_clock();
   if (timer_) context_.timers.cancel(*std::exchange(timer_, std::nullopt));
   on_abandoned();
   return true;

@@ -43,7 +43,11 @@ class subscription_operation final : public operation, private subscription_hub:
     owner_->hold();
     waiting_ = true;
     hub_.await(*this);
-    timer_ = context_.timers.add(context_.now + context_.configuration().backend.reconnect_wait, [this] {
+    const config::backend_settings& backend = context_.configuration().backend;
+    const bool limited = backend.request_timeout.count() > 0;
+    const auto wait =
+        limited ? std::min(backend.reconnect_wait, backend.request_timeout) : backend.reconnect_wait;
+    timer_ = context_.timers.add(context_.now + wait, [this] {
       timer_.reset();
       conclude();
     });

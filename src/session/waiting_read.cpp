@@ -123,6 +123,7 @@ void waiting_read::on_wake(const std::vector<parking_lot::target>& targets, cons
   taking_ = true;
   targets_ = targets;
   why_ = why;
+  restart_clock();
   resume();
 }
 

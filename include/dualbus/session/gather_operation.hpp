@@ -26,6 +26,10 @@ namespace dualbus::session {
 ///
 /// Not the hot path: replies are kept as copies until they are merged. If the client goes while commands are
 /// out, run() goes on, so that what has several steps is not left half done; a pause is not waited out.
+///
+/// However many rounds there are, together they take backend.request_timeout at most, counted from the
+/// request's arrival or from restart_clock(). A round that is out then ends: its missing parts fail as
+/// bus_timeout. What run() sends later fails at once, as `late`. Pauses do not count.
 class gather_operation : public operation {
  public:
   /// `holds`: whether the client's later requests are held back until this one is answered. They must be
@@ -37,7 +41,8 @@ class gather_operation : public operation {
 
   void on_reply(std::uint32_t part, const backend::reply_view& reply) final;
   void on_failure(std::uint32_t part, backend::failure why) final;
-  void destroy() final { delete this; }
+  /// Replies may still be owed to a round that has ended without them: then the last of them frees it.
+  void destroy() final;
   bool detach() final;
 
  protected:
@@ -45,6 +50,8 @@ class gather_operation : public operation {
     command::bus_index bus;
     std::string reply;  // as received; empty if it failed
     std::optional<backend::failure> failed;
+    bool late = false;      // bus_down because the time was over: the bus was not asked
+    bool answered = false;  // in one way or the other
     bool is_error() const { return failed || reply[0] == '-' || reply[0] == '!'; }
   };
   using parts = std::vector<part>;
@@ -64,10 +71,12 @@ class gather_operation : public operation {
     gather_operation& op;
     bool await_ready() const noexcept { return op.outstanding_ == 0; }
     void await_suspend(std::coroutine_handle<> waiting) noexcept { op.waiting_ = waiting; }
-    parts await_resume() { return std::exchange(op.parts_, {}); }
+    parts await_resume() { return op.take_parts(); }
   };
   /// Waits for the answers to everything sent since the last round.
   round_awaiter round();
+  /// The request's time begins anew: it has waited for something that has a time of its own.
+  void restart_clock();
 
   struct pause_awaiter {
     gather_operation& op;
@@ -121,17 +130,27 @@ class gather_operation : public operation {
   const bool one_round_;
 
  private:
-  void keep(std::uint32_t index, const backend::reply_view& answer);
+  void keep(part& to, std::uint32_t index, const backend::reply_view& answer);
   void after_step();
   void conclude();
+  /// Ends the round that is out.
+  void expire();
+  void stop_clock();
+  parts take_parts();
+  /// The part of the present round that an answer belongs to; null if its round has ended without it.
+  part* find_part(std::uint32_t index);
 
   base::task<> script_;
   std::coroutine_handle<> waiting_;
   parts parts_;
   std::size_t outstanding_ = 0;
-  bool holds_, running_ = false;
+  std::uint32_t first_ = 0;  // what the present round's first part was sent as
+  std::size_t missed_ = 0;   // answers that rounds have ended without
+  base::time_point deadline_ = base::time_point::max();
+  bool holds_, running_ = false, freed_ = false;
   metrics::outcome outcome_ = metrics::outcome::ok;
-  std::optional<timer_queue::id> timer_;
+  std::optional<timer_queue::id> timer_;  // of a pause
+  std::optional<timer_queue::id> clock_;  // of a round that began late
 };
 
 /// The common case: one round of commands, one merge.
