@@ -28,6 +28,14 @@ void gather_operation::restart_clock() {
   if (limit.count() > 0 && !one_round_) deadline_ = context_.now + limit;
 }
 
+bool gather_operation::time_is_over() const {
+  return context_.now >= deadline_;
+}
+
+void gather_operation::extend_clock() {
+  deadline_ = context_.now + base::duration(context_.configuration().backend.request_timeout) / 20;
+}
+
 void gather_operation::start() {
   owner_->enqueue(*this);
   if (holds_) owner_->hold();

@@ -37,7 +37,7 @@ class group_read_operation final : public waiting_read, private spared_poll {
     std::uint64_t taken = 0;
     bool answered = false;      // by any bus
     std::optional<part> error;  // the first
-    std::optional<part> down;   // the first bus that could not be asked
+    std::optional<part> down;   // the answer of the first bus that counts as down
   };
 
   base::task<> answer_fault();
@@ -83,6 +83,9 @@ class group_read_operation final : public waiting_read, private spared_poll {
   std::vector<std::string_view> read_words(const std::string& count) const;
   void send_read(std::size_t key, command::bus_index bus, std::string_view id, std::uint64_t count);
   void judge(const ask& asked, const part& answer);
+  bool counts_as_down(const part& answer, std::size_t key) const;
+  void note_down(std::size_t key, command::bus_index bus, const part& answer);
+  void note_unmade(std::size_t key, const part& problem);
   void note_error(std::size_t key, const part& answer);
   void note_absence(std::size_t key);
   void keep_absence(std::size_t key);
@@ -101,7 +104,7 @@ class group_read_operation final : public waiting_read, private spared_poll {
   std::optional<std::size_t> absent_;       // the key of which it is known that there is no such group
   std::vector<poll_absorber::view> views_;  // by key, from before it was asked; empty: no answer is kept
   std::vector<parking_lot::target> failed_;
-  bool together_ = false;
+  bool together_ = false, extended_ = false;
 };
 
 }  // namespace dualbus::session

@@ -29,11 +29,12 @@ void group_read_operation::order(std::vector<bus_index>& buses) const {
 
 base::task<> group_read_operation::sweep(const std::vector<ask>& where) {
   failed_.clear();
+  extended_ = false;
   sweeps_.assign(keys_.size(), {});
   for (const ask& a : spared_) sweeps_[a.key].answered = true;
   for (const ask& a : where) {
     if (!views_.empty()) views_[a.key] = context_.polls().look(keys_[a.key].name, keys_[a.key].only);
-    if (context_.parking().usable(a.bus)) {
+    if (context_.parking().serves_groups(a.bus)) {
       sweeps_[a.key].left.push_back(a.bus);
     } else {
       failed_.push_back({static_cast<std::uint32_t>(a.key), a.bus});
@@ -82,6 +83,13 @@ base::task<> group_read_operation::sweep_left() {
     if (asked_.empty()) co_return;
     const parts all = co_await round();
     for (std::size_t i = 0; i < all.size(); ++i) judge(asked_[i], all[i]);
+    // A bus that has used up the time must not keep from the client what the others have.
+    if (!time_is_over() || std::exchange(extended_, true)) continue;
+    extend_clock();
+    const auto is_silent = [&](bus_index bus) {
+      return std::any_of(all.begin(), all.end(), [bus](const part& p) { return p.bus == bus && p.failed; });
+    };
+    for (key_sweep& s : sweeps_) std::erase_if(s.left, is_silent);
   }
 }
 
@@ -159,6 +167,17 @@ bool group_read_operation::take_reply(std::uint32_t index, std::string_view repl
   return true;
 }
 
+// A bus that cannot be asked, or refuses for reasons of its own, is left to the next read. So is a look that
+// was lost where nothing was expected: otherwise entries may have been delivered with it, and are pending.
+bool group_read_operation::counts_as_down(const part& answer, std::size_t key) const {
+  if (!answer.failed) return is_unavailable(answer.reply);
+  if (answer.failed == backend::failure::bus_down) return true;
+  const auto& looked = targets();  // empty unless it has waited
+  return std::any_of(looked.begin(), looked.end(), [&](const parking_lot::target& t) {
+    return t.source == key && t.bus == answer.bus && !t.expected;
+  });
+}
+
 void group_read_operation::judge(const ask& asked, const part& answer) {
   key_sweep& s = sweeps_[asked.key];
   if (!answer.is_error()) {
@@ -166,14 +185,24 @@ void group_read_operation::judge(const ask& asked, const part& answer) {
     if (asked.found == 0 && !views_.empty()) {
       context_.polls().found_nothing(poll_of(asked.key), asked.bus, views_[asked.key]);
     }
-  } else if (answer.failed == backend::failure::bus_down || is_unavailable(answer.reply)) {
-    failed_.push_back({static_cast<std::uint32_t>(asked.key), asked.bus});
-    if (!s.down) s.down = part{asked.bus, {}, backend::failure::bus_down};
+  } else if (counts_as_down(answer, asked.key)) {
+    note_down(asked.key, asked.bus, answer);
   } else if (!is_no_group(answer.reply)) {
     note_error(asked.key, answer);
   } else if (!is_draining(asked.bus) || is_whole(keys_[asked.key])) {
     s.missing.push_back(asked.bus);
   }
+}
+
+void group_read_operation::note_down(std::size_t key, bus_index bus, const part& answer) {
+  failed_.push_back({static_cast<std::uint32_t>(key), bus});
+  if (!sweeps_[key].down) sweeps_[key].down = answer;
+}
+
+// The group cannot be made on the buses that lack it, or not be looked for: they are as good as down.
+void group_read_operation::note_unmade(std::size_t key, const part& problem) {
+  if (!counts_as_down(problem, key)) return note_error(key, problem);
+  for (const bus_index bus : sweeps_[key].missing) note_down(key, bus, problem);
 }
 
 void group_read_operation::note_error(std::size_t key, const part& answer) {
@@ -194,7 +223,7 @@ base::task<> group_read_operation::make_missing(std::size_t key) {
   if (!whole) {
     const healing healed = co_await heal(name, group_, s.missing);
     if (healed.problem || healed.exists) {
-      if (healed.problem) note_error(key, *healed.problem);
+      if (healed.problem) note_unmade(key, *healed.problem);
       if (healed.exists) s.left = s.missing;
       s.missing.clear();
       co_return;
@@ -209,11 +238,9 @@ base::task<> group_read_operation::make_missing(std::size_t key) {
   }
   const std::string start = rule.start;
   const std::optional<part> problem = co_await create_missing(name, group_, start, keys_[key].only);
+  if (problem) note_unmade(key, *problem);
   s.missing.clear();
-  if (problem) {
-    note_error(key, *problem);
-    co_return;
-  }
+  if (problem) co_return;
   for (const ask& a : all_of(key)) s.left.push_back(a.bus);
   order(s.left);
 }

@@ -70,7 +70,10 @@ void forward_operation::on_reply(std::uint32_t, const backend::reply_view& answe
   context_.observe(bus_, arrived(), answer.bus_time);
   owner_->engine().bus_time += answer.bus_time;
   if (counted_ != messages::none) count_messages(answer);
-  if (answer.is_error() && answer.bytes.starts_with("-NOSCRIPT")) context_.scripts.forget();
+  if (answer.is_error()) {
+    if (answer.bytes.starts_with("-NOSCRIPT")) context_.scripts.forget();
+    context_.bus(bus_).note_error(answer.bytes);
+  }
   finish(answer.is_error() ? metrics::outcome::redis_error : metrics::outcome::ok);
 }
 

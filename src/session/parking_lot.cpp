@@ -20,7 +20,7 @@ void parking_lot::add_bus(const backend::link_environment& environment) {
   const auto bus = static_cast<command::bus_index>(watchers_.size());
   watchers_.push_back(
       std::make_unique<backend::watcher>(environment, bus, static_cast<backend::watcher::listener&>(*this)));
-  up_.push_back(true);
+  buses_.emplace_back();
 }
 
 // Readers come back here while they are told; what that brings about is done in the same loop.
@@ -144,7 +144,7 @@ void parking_lot::on_watcher_up(command::bus_index bus) {
 void parking_lot::on_watcher_down(command::bus_index bus) {
   // Otherwise everybody who waits would ask a bus that does not answer.
   if (watchers_[bus]->hung()) {
-    up_[bus] = false;
+    buses_[bus].up = false;
     reads_.bus_down(bus);
   }
   reads_.watcher_down(bus, context_.now);
@@ -184,12 +184,24 @@ void parking_lot::tick(base::time_point now) {
   set_resting(context_.daemon.resting_buses.load(std::memory_order_relaxed));
   for (std::size_t i = 0; i < watchers_.size(); ++i) {
     const auto bus = static_cast<command::bus_index>(i);
+    bus_state& known = buses_[i];
+    // What the old server has announced counts no more.
+    if (const auto renewals = context_.bus(bus).renewals();
+        std::exchange(known.renewals, renewals) != renewals)
+      watchers_[i]->renew(now);
     watchers_[i]->tick(now);
     // Those who wait need not ask what cannot be watched for now; whoever comes does a little longer.
     const bool up = usable(bus) && !watchers_[i]->hung();
-    if (up != up_[i]) {
-      up_[i] = up;
+    // Another connection is as good as an outage that was too short to be seen.
+    const std::uint64_t connection = context_.bus(bus).connection_number();
+    const bool anew = std::exchange(known.connection, connection) != connection && up;
+    if (up != known.up || anew) {
+      known.up = up;
       up ? reads_.bus_up(bus, now) : reads_.bus_down(bus);
+    }
+    if (const bool groups = context_.bus(bus).health().serves_group_reads(); groups != known.groups) {
+      known.groups = groups;
+      reads_.serves_groups(bus, groups, now);
     }
   }
   if (readers_.empty()) {
@@ -203,7 +215,12 @@ void parking_lot::tick(base::time_point now) {
 bool parking_lot::usable(command::bus_index bus) const {
   const backend::watcher& watcher = *watchers_[bus];
   const bool hung = watcher.hung() && context_.now - watcher.hung_since() >= give_up_reading;
-  return context_.bus(bus).responsive(context_.now) && !hung;
+  const backend::bus& asked = context_.bus(bus);
+  return asked.responsive(context_.now) && asked.health().serves_reads() && !hung;
+}
+
+bool parking_lot::serves_groups(command::bus_index bus) const {
+  return usable(bus) && context_.bus(bus).health().serves_group_reads();
 }
 
 void parking_lot::stop(base::time_point now) {

@@ -78,7 +78,11 @@ base::task<> read_operation::run() {
     co_return;
   }
   const outcome first = co_await read();
-  if (first == outcome::failed) {
+  const bool lost = first == outcome::failed && error_->failed == backend::failure::bus_lost && may_wait();
+  if (lost) {
+    // Nothing was taken: it is read again when the bus is back.
+    co_await wait(std::vector<parking_lot::sightings>(keys_.size()));
+  } else if (first == outcome::failed) {
     answer_error(*error_);
   } else if (first == outcome::found || !may_wait()) {
     answer_entries();

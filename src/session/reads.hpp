@@ -1,5 +1,7 @@
 #pragma once
 
+#include <dualbus/backend/bus_errors.hpp>
+
 #include <algorithm>
 #include <string>
 #include <string_view>
@@ -19,9 +21,9 @@ inline std::string in_error(std::string_view name) {
   return text;
 }
 
-/// The error of a bus that is there, but serves nobody for now.
+/// The error of a bus that is there, but cannot do what was asked for reasons of its own.
 inline bool is_unavailable(std::string_view error) {
-  return error.starts_with("-LOADING") || error.starts_with("-MASTERDOWN") || error.starts_with("-BUSY ");
+  return backend::find_bus_error(error) != nullptr;
 }
 
 }  // namespace dualbus::session

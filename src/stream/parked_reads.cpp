@@ -14,6 +14,7 @@ struct parked_reads::key_state {
     watch state = watch::disarmed;
     cause why = cause::none;
     std::uint64_t mark = 0;  // of the last touch; unique
+    std::uint64_t news = 0;  // of the last one after which entries may be there
     base::time_point touched{};
   };
 
@@ -81,7 +82,7 @@ parked_reads::key_state& parked_reads::know(std::string_view key, base::time_poi
     made->name = key;
     made->number = ++last_key_;
     made->buses.resize(buses_.size());
-    for (auto& part : made->buses) part.mark = ++marks_;
+    for (auto& part : made->buses) part.news = part.mark = ++marks_;
     known = made.get();
     key_bytes_ += made->bytes();
     keys_by_number_.emplace(known->number, known);
@@ -106,7 +107,8 @@ parked_reads::sightings parked_reads::watch(const source& what, base::time_point
   sightings result = look(what.key, now);
   key_state& key = *find(what.key);
   for (std::size_t bus = 0; bus < buses_.size(); ++bus) {
-    if (what.only == command::no_bus || what.only == bus) arm(key, static_cast<bus_index>(bus));
+    const bool has_it = what.only == command::no_bus || what.only == bus;
+    if (has_it && buses_[bus].up) arm(key, static_cast<bus_index>(bus));
   }
   return result;
 }
@@ -233,24 +235,46 @@ void parked_reads::remove(reader& r, base::time_point now) {
 
 void parked_reads::bus_up(bus_index bus, base::time_point now) {
   buses_[bus].up = true;
-  for (auto& [name, key] : keys_) touch(*key, bus, cause::none, now);
-  evaluate_all(now);
+  look_again(bus, now);
 }
 
 void parked_reads::bus_down(bus_index bus) {
   buses_[bus].up = false;
 }
 
+void parked_reads::serves_groups(bus_index bus, bool serves, base::time_point now) {
+  buses_[bus].groups = serves;
+  if (serves) look_again(bus, now);
+}
+
+void parked_reads::forgive(bus_index bus) {
+  for (auto& [name, key] : keys_) {
+    for (auto& [group, q] : key->groups) q->buses[bus].not_before = {};
+    for (auto& q : key->singles) q->buses[bus].not_before = {};
+  }
+}
+
+void parked_reads::look_again(bus_index bus, base::time_point now) {
+  for (auto& [name, key] : keys_) touch(*key, bus, cause::none, now);
+  forgive(bus);
+  evaluate_all(now);
+}
+
 void parked_reads::watcher_up(bus_index bus, base::time_point now) {
   buses_[bus].watched = true;
+  buses_[bus].settled = {};
+  forgive(bus);
   evaluate_all(now);
 }
 
 void parked_reads::watcher_down(bus_index bus, base::time_point now) {
-  buses_[bus].watched = false;
+  if (std::exchange(buses_[bus].watched, false)) buses_[bus].settled = now + settling;
   for (auto& [name, key] : keys_) {
     touch(*key, bus, cause::none, now);
     key->buses[bus].state = key_state::watch::disarmed;
+    // Nobody looks at once: when the watcher is back, the key is armed first.
+    for (auto& [group, q] : key->groups) q->buses[bus].swept = key->buses[bus].mark;
+    for (auto& q : key->singles) q->buses[bus].swept = key->buses[bus].mark;
   }
   evaluate_all(now);
 }
@@ -288,13 +312,17 @@ void parked_reads::groups_changed(std::string_view name, base::time_point now) {
 }
 
 void parked_reads::recheck(bus_index bus, base::time_point now) {
-  for (auto& [name, key] : keys_) touch(*key, bus, cause::none, now);
+  for (auto& [name, key] : keys_) {
+    const std::uint64_t news = key->buses[bus].news;
+    touch(*key, bus, cause::none, now);
+    key->buses[bus].news = news;
+  }
   evaluate_all(now);
 }
 
 void parked_reads::touch(key_state& key, bus_index bus, cause why, base::time_point now) {
   key_state::bus_part& part = key.buses[bus];
-  part.mark = ++marks_;
+  part.news = part.mark = ++marks_;
   part.why = why;
   part.touched = now;
 }
@@ -337,13 +365,16 @@ void parked_reads::evaluate(reader& r, base::time_point now) {
     for (std::size_t b = 0; b < buses_.size(); ++b) {
       const auto bus = static_cast<bus_index>(b);
       if ((q.only != command::no_bus && q.only != bus) || !buses_[b].up || is_clean(q, bus)) continue;
+      if (q.group && !buses_[b].groups) continue;
       key_state::bus_part& key = q.key->buses[b];
       queue::bus_part& part = q.buses[b];
       arm(*q.key, bus);
       const bool announced = part.swept != key.mark;
       const bool settled = key.state == key_state::watch::armed;
-      if (part.not_before > now) {
-        wake_at(part.not_before, r);
+      const bool own = announced && key.why == cause::local;
+      const base::time_point not_before = std::max(part.not_before, own ? now : buses_[b].settled);
+      if (not_before > now) {
+        wake_at(not_before, r);
         continue;
       }
       if (!announced && !settled && buses_[b].watched) continue;
@@ -354,7 +385,7 @@ void parked_reads::evaluate(reader& r, base::time_point now) {
       }
       part.swept = key.mark;
       if (!buses_[b].watched) part.not_before = now + unwatched_interval;
-      sweep.targets.push_back({i, bus});
+      sweep.targets.push_back({i, bus, part.clean < key.news});
       r.sweep.push_back({{i, bus}, settled, key.mark});
     }
   }

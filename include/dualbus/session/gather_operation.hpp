@@ -77,6 +77,9 @@ class gather_operation : public operation {
   round_awaiter round();
   /// The request's time begins anew: it has waited for something that has a time of its own.
   void restart_clock();
+  bool time_is_over() const;
+  /// A twentieth of the request's time more, for what is answered at once or not at all.
+  void extend_clock();
 
   struct pause_awaiter {
     gather_operation& op;

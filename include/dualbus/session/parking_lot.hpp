@@ -62,8 +62,10 @@ class parking_lot final : private backend::watcher::listener {
   /// Asks the bus's watcher for a sign of life; the number that poll_absorber::on_pong() will be told, or a
   /// later one. 0 if the bus is not watched.
   std::uint64_t ping(command::bus_index bus);
-  /// False if a reader had better not ask the bus now, because it might not answer.
+  /// False if a reader had better not ask the bus now, because it might not answer, or refuses to.
   bool usable(command::bus_index bus) const;
+  /// The same for a reader of a group.
+  bool serves_groups(command::bus_index bus) const;
 
   // --- for writers
   // ---------------------------------------------------------------------------------------------
@@ -107,7 +109,11 @@ class parking_lot final : private backend::watcher::listener {
   worker_context& context_;
   stream::parked_reads reads_;
   std::vector<std::unique_ptr<backend::watcher>> watchers_;
-  std::vector<bool> up_;
+  struct bus_state {
+    bool up = true, groups = true;
+    std::uint64_t connection = 0, renewals = 0;
+  };
+  std::vector<bus_state> buses_;  // as reads_ knows them
   stream::bus_set resting_ = 0;
   std::unordered_map<reader_id, parked_reader*> readers_;
   std::optional<timer_queue::id> timer_;

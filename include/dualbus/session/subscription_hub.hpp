@@ -79,6 +79,8 @@ class subscription_hub final : private backend::subscriber::listener {
   worker_context& context_;
   subscription_table table_;
   std::vector<std::unique_ptr<backend::subscriber>> subscribers_;
+  std::vector<std::uint64_t>
+      renewals_;  // by bus: backend::bus::renewals() when its subscriber was last seen to
   std::vector<waiter*> waiting_;
 };
 

@@ -26,12 +26,19 @@ namespace dualbus::stream {
 /// themselves. A bus is *clean* for a queue if a read there found nothing, was sent while the bus watched the
 /// key (*armed*), and nothing has touched the key since: then nothing can be there, and nobody looks. A bus
 /// that watches announces the key's next change once; then it has to be armed again.
+///
+/// A bus that refuses group reads is looked at by readers without a group only. When a watcher is lost, its
+/// bus may be about to be lost as well: nobody looks there before `settling` is over or the watcher is back,
+/// but for an entry that goes through this worker.
 class parked_reads {
  public:
   /// What a bus that cannot be watched, or is not for the moment, is asked again after.
   static constexpr std::chrono::milliseconds unwatched_interval{5};
-  /// What a bus whose answer was an error is asked again after.
-  static constexpr std::chrono::milliseconds retry_interval{100};
+  /// What a bus whose answer was an error is asked again after, unless bus_up() or serves_groups() comes
+  /// first.
+  static constexpr std::chrono::milliseconds retry_interval{1000};
+  /// How long a bus is left alone whose watcher has been lost.
+  static constexpr std::chrono::milliseconds settling{150};
   /// How long a key that nobody waits for stays known, so that the next read need not arm it.
   static constexpr std::chrono::seconds keep_key{60};
   /// What known keys may take; beyond that, those that nobody waits for are forgotten at once.
@@ -54,6 +61,8 @@ class parked_reads {
   struct target {
     std::uint32_t source;  ///< index in the reader's sources
     command::bus_index bus;
+    /// In a sweep: an entry may be there. False if nothing was, and only groups may have changed since.
+    bool expected = true;
   };
 
   enum class cause : std::uint8_t {
@@ -110,6 +119,8 @@ class parked_reads {
 
   void bus_up(command::bus_index bus, base::time_point now);
   void bus_down(command::bus_index bus);
+  /// Whether the bus, while it is up, answers readers of groups; at first it does.
+  void serves_groups(command::bus_index bus, bool serves, base::time_point now);
   void watcher_up(command::bus_index bus, base::time_point now);
   void watcher_down(command::bus_index bus, base::time_point now);
   /// The bus watches the key now: everything that it answers from here on counts.
@@ -145,7 +156,8 @@ class parked_reads {
   struct queue;
   struct reader;
   struct bus_state {
-    bool up = true, watched = false;
+    bool up = true, watched = false, groups = true;
+    base::time_point settled{};  // when it is looked at again after its watcher was lost
   };
   struct string_hash {
     using is_transparent = void;
@@ -159,6 +171,10 @@ class parked_reads {
   void evaluate(reader& r, base::time_point now);
   void evaluate_heads(key_state& key, base::time_point now);
   void evaluate_all(base::time_point now);
+  /// Who had an error there need not wait.
+  void forgive(command::bus_index bus);
+  /// Everybody looks at the bus again, however it answered before.
+  void look_again(command::bus_index bus, base::time_point now);
   void remove(reader& r, base::time_point now);
   /// Forgets the keys that nobody waits for and nobody has asked for since.
   void forget(base::time_point since);

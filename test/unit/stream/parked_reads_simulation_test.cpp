@@ -51,7 +51,7 @@ class simulation {
       if (i == 0 || chance_.chance(50)) pick_weights();
       disturb(3 + chance_.below(30));
       // A bus that is not watched is asked every few milliseconds, so there may never be silence.
-      rest(milliseconds(300) + 150 * world_.slowest);
+      rest(parked_reads::retry_interval + milliseconds(300) + 150 * world_.slowest);
       check();
       if (chance_.chance(70)) restore();
     }
