@@ -29,6 +29,8 @@ void add(metrics::bus_metrics& sum, const metrics::bus_metrics& bus) {
   sum.daemon_duration.merge(bus.daemon_duration);
   sum.bus_duration.merge(bus.bus_duration);
   for (std::size_t i = 0; i < sum.connections.size(); ++i) sum.connections[i] += bus.connections[i];
+  for (std::size_t i = 0; i < sum.states.size(); ++i) sum.states[i] += bus.states[i];
+  sum.last_answer = std::max(sum.last_answer, bus.last_answer);
   sum.waiting += bus.waiting;
   sum.in_flight += bus.in_flight;
   sum.abandoned += bus.abandoned;
@@ -113,15 +115,25 @@ std::string_view drain_state_name(const drain_status& status) {
   return {};
 }
 
-std::vector<std::string> buses_not_ready(const daemon_state& state) {
-  constexpr auto up = static_cast<std::size_t>(metrics::connection_state::up);
-  std::vector<std::string> names;
-  for (std::size_t bus = 0; bus < state.bus_count(); ++bus) {
-    if (state.configuration->routing.buses[bus].draining || state.bus_totals(bus).connections[up] > 0)
-      continue;
-    names.push_back(state.bus_name(bus));
+metrics::bus_state state_of(const metrics::bus_metrics& totals) {
+  using metrics::bus_state;
+  for (auto i = static_cast<std::size_t>(bus_state::loading); i < metrics::bus_state_count; ++i) {
+    if (totals.states[i] > 0) return static_cast<bus_state>(i);
   }
-  return names;
+  for (const bus_state s : {bus_state::up, bus_state::silent}) {
+    if (totals.states[static_cast<std::size_t>(s)] > 0) return s;
+  }
+  return bus_state::disconnected;
+}
+
+std::vector<bus_fault> buses_not_ready(const daemon_state& state) {
+  std::vector<bus_fault> faults;
+  for (std::size_t bus = 0; bus < state.bus_count(); ++bus) {
+    const metrics::bus_state now = state_of(state.bus_totals(bus));
+    if (state.configuration->routing.buses[bus].draining || now == metrics::bus_state::up) continue;
+    faults.push_back({state.bus_name(bus), std::string(bus_state_text(now))});
+  }
+  return faults;
 }
 
 }  // namespace dualbus::admin

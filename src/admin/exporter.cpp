@@ -22,6 +22,12 @@ double number(std::uint64_t value) {
   return static_cast<double>(value);
 }
 
+// By the clock of the wall.
+double unix_seconds(base::time_point when) {
+  const auto age = base::clock::now() - when;
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch() - age).count();
+}
+
 void add_daemon(family_set& out, const daemon_state& state) {
   const metrics::worker_metrics& all = state.totals.metrics;
   out.add(metric::build_info, {base::version}, 1);
@@ -130,6 +136,13 @@ void add_bus(family_set& out, const daemon_state& state, std::size_t index) {
   out.add(metric::bus_requests, {bus}, number(counted.requests));
   out.add(metric::bus_sent_bytes, {bus}, number(counted.sent_bytes));
   out.add(metric::bus_received_bytes, {bus}, number(counted.received_bytes));
+  const metrics::bus_state now = state_of(counted);
+  for (std::size_t i = 0; i < metrics::bus_state_count; ++i) {
+    const auto each = static_cast<metrics::bus_state>(i);
+    out.add(metric::bus_state, {bus, metrics::bus_state_name(each)}, each == now ? 1 : 0);
+  }
+  if (counted.last_answer != base::time_point{})
+    out.add(metric::bus_last_answer_timestamp, {bus}, unix_seconds(counted.last_answer));
   for (std::size_t i = 0; i < metrics::connection_state_count; ++i) {
     const std::string_view name = metrics::connection_state_name(static_cast<metrics::connection_state>(i));
     out.add(metric::backend_connections, {bus, name}, number(counted.connections[i]));

@@ -20,6 +20,7 @@ constexpr figure_line figures[] = {
     {"used_memory", &redis_info::used_memory},
     {"used_memory_rss", &redis_info::used_memory_rss},
     {"maxmemory", &redis_info::maxmemory},
+    {"min_slaves_good_slaves", &redis_info::good_replicas},
     {"loading", &redis_info::loading},
     {"aof_enabled", &redis_info::aof_enabled},
     {"rdb_changes_since_last_save", &redis_info::rdb_changes_since_last_save},
@@ -174,6 +175,13 @@ double redis_info::keys() const {
   double sum = 0;
   for (const auto& [name, stats] : keyspace) sum += stats.keys;
   return sum;
+}
+
+bool redis_info::is_doubtful() const {
+  const bool full = maxmemory.value_or(0) > 0 && used_memory.value_or(0) >= *maxmemory;
+  return (!role.empty() && role != "master") || loading.value_or(0) > 0 ||
+         !aof_last_write_ok.value_or(true) || !rdb_last_save_ok.value_or(true) || full ||
+         good_replicas.has_value();
 }
 
 bool redis_info::evicts_streams() const {

@@ -34,9 +34,10 @@ class info_poller::bus_poller {
     bool operator==(const login&) const = default;
   };
 
-  bus_poller(std::string name, config::bus_settings bus, bool leaving, const settings& timing,
-             const stop_signal& stop)
-      : name_(std::move(name)),
+  bus_poller(std::size_t index, std::string name, config::bus_settings bus, bool leaving,
+             const settings& timing, const stop_signal& stop)
+      : index_(index),
+        name_(std::move(name)),
         leaving_(leaving),
         timing_(timing),
         stop_(stop),
@@ -139,8 +140,11 @@ class info_poller::bus_poller {
       note_failure("INFO: the answer is not Redis's");
       return false;
     }
+    // The name of a bus whose Redis is no master any more may lead to another one.
+    const bool replica = !info.role.empty() && info.role != "master";
+    if (timing_.doubt) timing_.doubt(index_, info.is_doubtful());
     note_answer(std::move(info), base::clock::now());
-    if (leaving_) connection.close();
+    if (leaving_ || replica) connection.close();
     return true;
   }
 
@@ -217,6 +221,7 @@ class info_poller::bus_poller {
     return used / elapsed;
   }
 
+  const std::size_t index_;
   const std::string name_;
   const bool leaving_;
   const settings& timing_;
@@ -245,7 +250,7 @@ info_poller::info_poller(std::vector<std::string> names, std::vector<config::bus
   state_->timing = timing;
   for (std::size_t i = 0; i < buses.size(); ++i) {
     state_->buses.push_back(std::make_unique<bus_poller>(
-        i < names.size() ? std::move(names[i]) : std::to_string(i), std::move(buses[i]),
+        i, i < names.size() ? std::move(names[i]) : std::to_string(i), std::move(buses[i]),
         i < leaving.size() && leaving[i], state_->timing, state_->stop));
   }
 }

@@ -53,6 +53,8 @@ constexpr metric_description table[] = {
     {metric::bus_requests, counter, "dualbus_bus_requests_total", "bus", "Requests handed to the bus."},
     {metric::bus_sent_bytes, counter, "dualbus_bus_sent_bytes_total", "bus", "Bytes sent to the bus."},
     {metric::bus_received_bytes, counter, "dualbus_bus_received_bytes_total", "bus", "Bytes received from the bus."},
+    {metric::bus_state, gauge, "dualbus_bus_state", "bus, state", "1 for the state that the bus is in, 0 for the others."},
+    {metric::bus_last_answer_timestamp, gauge, "dualbus_bus_last_answer_timestamp_seconds", "bus", "When the bus last answered anything, in Unix time."},
     {metric::backend_connections, gauge, "dualbus_backend_connections", "bus, state", "Connections to the bus now, by state."},
     {metric::backend_connects, counter, "dualbus_backend_connects_total", "bus", "Connections to the bus that came up."},
     {metric::backend_connect_failures, counter, "dualbus_backend_connect_failures_total", "bus", "Attempts to connect to the bus that failed."},

@@ -94,14 +94,12 @@ struct service::parts {
 
   http_reply ready_page() const {
     const daemon_state state = observe();
-    const std::vector<std::string> missing = buses_not_ready(state);
+    std::string reasons;
+    for (const bus_fault& f : buses_not_ready(state)) reasons += "bus " + f.bus + " " + f.text + "\n";
     for (const shared_redis& shared : find_shared_redis(state.buses, *state.configuration)) {
-      return plain(503, "not ready: " + describe(shared, *state.configuration) + "\n");
+      reasons += describe(shared, *state.configuration) + "\n";
     }
-    if (missing.empty()) return plain(200, "ready\n");
-    std::string body = "not ready: no connection to bus";
-    for (const std::string& name : missing) body += " " + name;
-    return plain(503, body + "\n");
+    return reasons.empty() ? plain(200, "ready\n") : plain(503, "not ready\n" + reasons);
   }
 
   void report_shared_redis() const {
@@ -140,6 +138,7 @@ void service::start() {
   // Poller and monitor stand before the first request can come, and run only once the address is ours.
   info_poller::settings polling = poll_settings(configuration);
   polling.on_other_redis = [parts = parts_.get()] { parts->report_shared_redis(); };
+  polling.doubt = parts_->view.doubt;
   parts_->poller = std::make_unique<info_poller>(bus_names(configuration), configuration.buses,
                                                  draining_buses(configuration), std::move(polling));
   parts_->drain = std::make_unique<drain_monitor>(parts_->configuration,

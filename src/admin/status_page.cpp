@@ -108,26 +108,33 @@ std::string connections_cell(const metrics::bus_metrics& totals) {
   return out.empty() ? "none" : out;
 }
 
+std::string state_cell(metrics::bus_state now) {
+  if (now == metrics::bus_state::up) return "up";
+  return "<b class=bad>" + escaped(bus_state_text(now)) + "</b>";
+}
+
 std::string bus_table(const daemon_state& state) {
-  std::string out = row("th", {"bus", "endpoint", "Redis", "CPU", "clients of Redis", "memory", "connections",
-                               "requests", "waiting", "in flight", "answered (99&nbsp;%)", "target missed"});
+  std::string out =
+      row("th", {"bus", "endpoint", "state", "Redis", "CPU", "clients of Redis", "memory", "connections",
+                 "requests", "waiting", "in flight", "answered (99&nbsp;%)", "target missed"});
   for (std::size_t bus = 0; bus < state.bus_count(); ++bus) {
     const metrics::bus_metrics& totals = state.bus_totals(bus);
     const bus_status& status = state.status_of(bus);
     const bool draining = state.configuration->routing.buses[bus].draining;
     const bool known = bus < state.configuration->buses.size();
     const auto target = known ? state.configuration->buses[bus].latency_target : config::microseconds(0);
-    out += row("td", {escaped(state.bus_name(bus)) + (draining ? " (draining)" : ""),
-                      known ? escaped(state.configuration->buses[bus].endpoint) : "-", redis_cell(status),
-                      status.cpu_ratio ? fmt::format("{:.1f} %", *status.cpu_ratio * 100) : "-",
-                      status.up && status.info ? count(status.info->connected_clients) : "-",
-                      memory_cell(status), connections_cell(totals), fmt::format("{}", totals.requests),
-                      fmt::format("{}", totals.waiting), fmt::format("{}", totals.in_flight),
-                      percentile_99(totals.bus_duration),
-                      target.count() > 0 ? fmt::format("{} of {} (target {})", totals.latency_target_missed,
-                                                       totals.bus_duration.total(),
-                                                       milliseconds(std::chrono::nanoseconds(target).count()))
-                                         : "-"});
+    out +=
+        row("td",
+            {escaped(state.bus_name(bus)) + (draining ? " (draining)" : ""),
+             known ? escaped(state.configuration->buses[bus].endpoint) : "-", state_cell(state_of(totals)),
+             redis_cell(status), status.cpu_ratio ? fmt::format("{:.1f} %", *status.cpu_ratio * 100) : "-",
+             status.up && status.info ? count(status.info->connected_clients) : "-", memory_cell(status),
+             connections_cell(totals), fmt::format("{}", totals.requests), fmt::format("{}", totals.waiting),
+             fmt::format("{}", totals.in_flight), percentile_99(totals.bus_duration),
+             target.count() > 0 ? fmt::format("{} of {} (target {})", totals.latency_target_missed,
+                                              totals.bus_duration.total(),
+                                              milliseconds(std::chrono::nanoseconds(target).count()))
+                                : "-"});
   }
   return "<h2>Buses</h2>\n<table>\n" + out + "</table>\n";
 }
@@ -226,9 +233,9 @@ std::string engine_table(const daemon_state& state) {
 std::string daemon_table(const daemon_state& state) {
   const metrics::worker_metrics& all = state.totals.metrics;
   const process_figures process = read_process_figures();
-  const std::vector<std::string> missing = buses_not_ready(state);
-  std::string ready = missing.empty() ? "yes" : "<b class=bad>no</b>, no connection to";
-  for (const std::string& name : missing) ready += " " + escaped(name);
+  const std::vector<bus_fault> faults = buses_not_ready(state);
+  std::string ready = faults.empty() ? "yes" : "<b class=bad>no</b>";
+  for (const bus_fault& f : faults) ready += "<br>bus " + escaped(f.bus) + " " + escaped(f.text);
   std::string out;
   out += row("td", {"ready", ready});
   out += row("td", {"workers", fmt::format("{}", state.totals.workers)});

@@ -98,11 +98,16 @@ void server::open_listeners() {
 
 void server::start() {
   admin_ = std::make_unique<admin::service>(
-      configuration_, admin::daemon_view{.snapshots = [this] { return snapshots(); },
-                                         .rest =
-                                             [this](std::uint32_t buses) {
-                                               daemon_.resting_buses.store(buses, std::memory_order_relaxed);
-                                             }});
+      configuration_,
+      admin::daemon_view{
+          .snapshots = [this] { return snapshots(); },
+          .rest =
+              [this](std::uint32_t buses) { daemon_.resting_buses.store(buses, std::memory_order_relaxed); },
+          .doubt =
+              [this](std::size_t bus, bool doubtful) {
+                const stream::bus_set bit = stream::bus_set{1} << bus;
+                doubtful ? daemon_.doubted_buses.fetch_or(bit) : daemon_.doubted_buses.fetch_and(~bit);
+              }});
   admin_->start();
   for (auto& w : workers_) threads_.emplace_back([&w] { w->run(); });
   const config::listen_settings& listen = configuration_->listen;

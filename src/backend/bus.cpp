@@ -121,18 +121,19 @@ void bus::go_to_the_master(base::time_point now) {
   if (now >= next_renewal_ + most_renewal_delay) renewal_delay_ = {};
   renewal_delay_ = std::clamp<std::chrono::milliseconds>(2 * renewal_delay_, patience, most_renewal_delay);
   next_renewal_ = now + renewal_delay_;
-  renew(now);
+  renew(renewed::server, now);
 }
 
 // ----------------------------------------------------------------------------------------------- renewals
 
 void bus::renew_login(base::time_point now) {
   spdlog::info("bus '{}': its login has changed: connections are renewed", name());
-  renew(now);
+  renew(renewed::login, now);
 }
 
-void bus::renew(base::time_point now) {
+void bus::renew(renewed because_of, base::time_point now) {
   renewals_.clear();
+  renewing_ = std::max(renewing_, because_of);
   each_link([&](link& l) {
     if (l.socket.state() == metrics::connection_state::up) {
       renewals_.push_back(std::make_unique<renewal>(environment_, l, now));
@@ -140,16 +141,14 @@ void bus::renew(base::time_point now) {
       l.socket.reconnect(now);
     }
   });
-  if (!renewals_.empty()) return;
-  dedicated_.renew(now);
-  renewed_ = true;
+  run_renewals(now);
 }
 
 void bus::run_renewals(base::time_point now) {
   std::erase_if(renewals_, [now](const auto& r) { return r->run(now); });
   if (!renewals_.empty()) return;
   dedicated_.renew(now);
-  renewed_ = true;
+  renewed_ = std::exchange(renewing_, renewed::no);
 }
 
 void bus::flush(base::time_point now) {

@@ -243,6 +243,7 @@ void connection::take_over(connection& fresh, base::time_point now) {
   poller_.remove(fresh.fd_.get(), fresh);
   fd_ = std::move(fresh.fd_);
   identity_ = fresh.identity_;
+  role_ = fresh.role_;
   client_id_ = fresh.client_id_;
   fresh.stopped_ = true;
   fresh.state_ = phase::disconnected;

@@ -185,10 +185,6 @@ void parking_lot::tick(base::time_point now) {
   for (std::size_t i = 0; i < watchers_.size(); ++i) {
     const auto bus = static_cast<command::bus_index>(i);
     bus_state& known = buses_[i];
-    // What the old server has announced counts no more.
-    if (const auto renewals = context_.bus(bus).renewals();
-        std::exchange(known.renewals, renewals) != renewals)
-      watchers_[i]->renew(now);
     watchers_[i]->tick(now);
     // Those who wait need not ask what cannot be watched for now; whoever comes does a little longer.
     const bool up = usable(bus) && !watchers_[i]->hung();

@@ -17,7 +17,6 @@ void subscription_hub::add_bus(const backend::link_environment& environment) {
   const auto bus = static_cast<bus_index>(subscribers_.size());
   subscribers_.push_back(std::make_unique<backend::subscriber>(
       environment, bus, static_cast<backend::subscriber::listener&>(*this)));
-  renewals_.push_back(0);
 }
 
 void subscription_hub::ask(kind k, std::string_view name) {
@@ -137,10 +136,6 @@ void subscription_hub::flush(base::time_point now) {
 
 void subscription_hub::tick(base::time_point now) {
   const bool needed = !table_.empty() || !waiting_.empty();
-  for (std::size_t i = 0; i < subscribers_.size(); ++i) {
-    const auto renewals = context_.bus(static_cast<bus_index>(i)).renewals();
-    if (std::exchange(renewals_[i], renewals) != renewals) subscribers_[i]->renew(now);
-  }
   for (auto& s : subscribers_) {
     // What is on its way to the bus is let through, so that it counts nobody who has gone.
     if (!needed && s->started() && (!s->up() || s->confirmed() >= s->target())) s->stop(now);

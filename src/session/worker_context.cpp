@@ -110,13 +110,14 @@ void worker_context::reload(std::shared_ptr<const config::configuration> c) {
   pass_on_renewals();
 }
 
-// Those that would notice a connection less follow once the new login is known to work.
+// Those that would notice a connection less follow once the new one is known to work.
 void worker_context::pass_on_renewals() {
   for (std::size_t i = 0; i < buses_.size(); ++i) {
-    if (!buses_[i]->take_renewed()) continue;
+    const auto because_of = buses_[i]->take_renewed();
+    if (because_of == backend::bus::renewed::no) continue;
     const auto bus = static_cast<command::bus_index>(i);
-    parking_.renew_login(bus, now);
-    subscriptions_.renew_login(bus, now);
+    parking_.renew(bus, now);
+    subscriptions_.renew(bus, because_of == backend::bus::renewed::server, now);
   }
 }
 
@@ -158,7 +159,11 @@ void worker_context::end_turn() {
 }
 
 void worker_context::tick() {
-  for (auto& b : buses_) b->tick(now);
+  const stream::bus_set doubted = daemon.doubted_buses.load(std::memory_order_relaxed);
+  for (std::size_t i = 0; i < buses_.size(); ++i) {
+    if ((doubted >> i & 1) != 0) buses_[i]->doubt();
+    buses_[i]->tick(now);
+  }
   pass_on_renewals();
   parking_.tick(now);
   subscriptions_.tick(now);
@@ -258,7 +263,10 @@ metrics::worker_snapshot worker_context::snapshot() const {
   result.metrics.pubsub_patterns = subscribed.names(backend::subscription::pattern);
   result.metrics.pubsub_shard_channels = subscribed.names(backend::subscription::shard);
   for (std::size_t i = 0; i < buses_.size(); ++i) {
-    buses_[i]->observe(result.metrics.buses[i]);
+    metrics::bus_metrics& seen = result.metrics.buses[i];
+    ++seen.states[static_cast<std::size_t>(buses_[i]->state(now))];
+    seen.last_answer = buses_[i]->last_answer();
+    buses_[i]->observe(seen);
     parking_.observe(static_cast<command::bus_index>(i), result.metrics.buses[i]);
     subscriptions_.observe(static_cast<command::bus_index>(i), result.metrics.buses[i]);
   }

@@ -192,7 +192,7 @@ class OneRedisTwiceTest(unittest.TestCase):
         daemon = Daemon(stack.directory, make_config({MARKETDATA: server.endpoint, ENGINE_LOGIC: server.unix_socket}), name="twice")
         self.addCleanup(daemon.kill)
         daemon.start("/healthz")
-        wait_for(lambda: daemon.fetch("/readyz") == (503, "not ready: buses 'marketdata' and 'engine_logic' are the same Redis\n"), "it is noticed")
+        wait_for(lambda: daemon.fetch("/readyz") == (503, "not ready\nbuses 'marketdata' and 'engine_logic' are the same Redis\n"), "it is noticed")
         self.assertEqual([daemon.metrics().value("dualbus_bus_shares_redis", bus=bus) for bus in BUSES], [1, 1])
         daemon.wait_for_log("error buses 'marketdata' and 'engine_logic' are the same Redis .*: every message there is delivered twice")
         self.assertEqual(stack.daemon.metrics().value("dualbus_bus_shares_redis"), 0)

@@ -52,8 +52,16 @@ struct daemon_state {
 /// For pages: "unchecked", "unknown", "draining" or "drained".
 std::string_view drain_state_name(const drain_status& status);
 
-/// The names of the active buses to which no worker has a connection; the daemon is ready when there is none.
-/// A draining bus may be gone already.
-std::vector<std::string> buses_not_ready(const daemon_state& state);
+/// Whether a bus does its job, all workers taken together: what its Redis says itself counts, whichever
+/// worker has heard it; else one worker that it does it for is enough. `disconnected` without workers.
+metrics::bus_state state_of(const metrics::bus_metrics& totals);
+
+struct bus_fault {
+  std::string bus;
+  std::string text;  ///< to be put behind the name: "has no connection"
+};
+/// The active buses that do not do their job; the daemon is ready when there is none. A draining bus may be
+/// gone already.
+std::vector<bus_fault> buses_not_ready(const daemon_state& state);
 
 }  // namespace dualbus::admin

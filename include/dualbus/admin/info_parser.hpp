@@ -29,6 +29,7 @@ struct redis_info {
   figure uptime_seconds;
   figure connected_clients, blocked_clients;
   figure used_memory, used_memory_rss, maxmemory;  ///< bytes
+  figure good_replicas;                            ///< only if min-replicas-to-write is set
   figure loading, aof_enabled, rdb_changes_since_last_save;
   std::optional<bool> aof_last_write_ok, rdb_last_save_ok;
   figure connections_received, rejected_connections, commands_processed;
@@ -48,6 +49,9 @@ struct redis_info {
   double keys() const;
   /// maxmemory is set and the policy is one of allkeys-*: Redis may drop a whole stream to make room.
   bool evicts_streams() const;
+  /// It may be that this Redis refuses reads or writes: it is no master, loads its data, could not save it,
+  /// has no memory left, or wants more replicas than it has. INFO alone does not tell.
+  bool is_doubtful() const;
 };
 
 /// Reads INFO's "name:value" lines, ended by CRLF or LF. Lines that make no sense are skipped.

@@ -5,6 +5,7 @@
 #include <dualbus/config/configuration.hpp>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -35,6 +36,8 @@ class info_poller {
     std::chrono::milliseconds backoff_min{50}, backoff_max{2000};
     /// Called on a thread of the poller when a bus has answered as another Redis process than before.
     std::function<void()> on_other_redis = {};
+    /// Told after each answer whether it looks as if the bus did not do its job. On the poller's threads.
+    std::function<void(std::size_t bus, bool doubtful)> doubt = {};
   };
 
   /// By bus: `names` for the log; `leaving`, to be left without a connection between two answers. Throws

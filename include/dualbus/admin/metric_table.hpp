@@ -48,6 +48,8 @@ enum class metric : std::uint8_t {
   bus_requests,
   bus_sent_bytes,
   bus_received_bytes,
+  bus_state,
+  bus_last_answer_timestamp,
   backend_connections,
   backend_connects,
   backend_connect_failures,

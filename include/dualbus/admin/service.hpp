@@ -3,6 +3,7 @@
 #include <dualbus/config/configuration.hpp>
 #include <dualbus/metrics/worker_metrics.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -19,6 +20,9 @@ struct daemon_view {
   /// Told after each check which buses are drained so that nobody need watch them, by bit. Called on the
   /// monitor's thread.
   std::function<void(std::uint32_t)> rest = {};
+  /// Told after each INFO whether it looks as if that bus did not do its job. Called on threads of the
+  /// poller.
+  std::function<void(std::size_t bus, bool doubtful)> doubt = {};
 };
 
 /// The HTTP listener with /, /drain, /metrics, /healthz and /readyz, and the INFO poller and the drain

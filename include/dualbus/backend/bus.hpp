@@ -62,8 +62,9 @@ class bus {
   dedicated_pool& dedicated() { return dedicated_; }
   /// The bus has another login: connections are exchanged for ones with it. No request fails of that.
   void renew_login(base::time_point now);
-  /// True once after Redis has accepted the new login.
-  bool take_renewed() { return std::exchange(renewed_, false); }
+  /// Says once that its own connections have been exchanged, and why: others to it follow.
+  enum class renewed : std::uint8_t { no, login, server };
+  renewed take_renewed() { return std::exchange(renewed_, renewed::no); }
   /// Writes what all pipelines hold; once per turn.
   void flush(base::time_point now);
   void tick(base::time_point now);
@@ -117,7 +118,7 @@ class bus {
   void on_probe(std::string_view reply);
   void watch_health(base::time_point now);
   void go_to_the_master(base::time_point now);
-  void renew(base::time_point now);
+  void renew(renewed because_of, base::time_point now);
   void run_renewals(base::time_point now);
   void open(std::unique_ptr<link>& made, resp::protocol version, base::time_point now);
   pipeline& of_database(resp::protocol version, int database, base::time_point now);
@@ -129,7 +130,7 @@ class bus {
   std::vector<database_link> databases_;  // others than 0
   diversion* diverted_ = nullptr;
   std::vector<std::unique_ptr<renewal>> renewals_;
-  bool renewed_ = false;
+  renewed renewing_ = renewed::no, renewed_ = renewed::no;
   dedicated_pool dedicated_;
   std::deque<drain_listener*> waiting_;
   bus_health health_;

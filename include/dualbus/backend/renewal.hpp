@@ -4,7 +4,8 @@
 
 namespace dualbus::backend {
 
-/// Exchanges a link's connection for one with the login that its bus has now. The new one is made beside the
+/// Exchanges a link's connection for a new one, since its bus has another login, or is another server by now.
+/// The new one is made beside the
 /// old one, which goes on until Redis has accepted it; so a wrong password ends none. Then requests are
 /// held for the moment in which the old connection gets the replies that it is owed, and go on over the new
 /// one.

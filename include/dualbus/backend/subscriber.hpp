@@ -45,15 +45,11 @@ class subscriber final : private pipeline_observer, private reply_sink {
   void start(base::time_point now);
   /// Closes the connection; nothing is told.
   void stop(base::time_point now);
-  /// Connects again if it is connected: the connection may lead to another server now.
-  void renew(base::time_point now) {
-    if (link_) link_->socket.drop("is made anew", now);
-  }
   bool started() const { return link_ != nullptr; }
-  /// The bus has another login: connects anew, if it is not connected. A connection that is there stays,
-  /// since what is published meanwhile would be missed.
-  void renew(base::time_point now) {
-    if (link_ && !up_) link_->socket.reconnect(now);
+  /// The bus has another login, or `other_server`: connects anew. To the same server only if it is not
+  /// connected, since what is published meanwhile would be missed.
+  void renew(bool other_server, base::time_point now) {
+    if (link_ && (other_server || !up_)) link_->socket.reconnect(now);
   }
   bool up() const { return up_; }
 

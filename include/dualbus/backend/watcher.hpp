@@ -48,12 +48,8 @@ class watcher final : private pipeline_observer, private reply_sink {
   void start(base::time_point now);
   /// Closes the connection; nothing is told.
   void stop(base::time_point now);
-  /// Connects again if it is connected: the connection may lead to another server now.
-  void renew(base::time_point now) {
-    if (link_) link_->socket.drop("is made anew", now);
-  }
   bool started() const { return link_ != nullptr; }
-  /// The bus has another login: connects anew.
+  /// The bus has another login, or is another server: connects anew.
   void renew(base::time_point now) {
     if (link_) link_->socket.reconnect(now);
   }

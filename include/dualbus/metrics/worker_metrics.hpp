@@ -1,7 +1,9 @@
 #pragma once
 
+#include <dualbus/base/clock.hpp>
 #include <dualbus/command/classifier.hpp>
 #include <dualbus/command/command_table.hpp>
+#include <dualbus/metrics/bus_state.hpp>
 #include <dualbus/metrics/engine_table.hpp>
 #include <dualbus/metrics/histogram.hpp>
 
@@ -51,7 +53,7 @@ enum class absorption : std::uint8_t {
 inline constexpr std::size_t absorption_count = 2;
 std::string_view absorption_name(absorption a);
 
-/// One worker's view of one bus. Counters count from the start; the last four are gauges, filled when a
+/// One worker's view of one bus. Counters count from the start; the last six are gauges, filled when a
 /// snapshot is taken.
 struct bus_metrics {
   std::uint64_t sent_bytes = 0, received_bytes = 0;
@@ -77,8 +79,10 @@ struct bus_metrics {
   std::uint64_t wakes = 0;  ///< times that a parked reader looked there again
 
   std::array<std::uint32_t, connection_state_count> connections{};
-  std::uint64_t waiting = 0;    ///< requests not sent yet
-  std::uint64_t in_flight = 0;  ///< sent, not answered
+  std::array<std::uint32_t, bus_state_count> states{};  ///< workers, by how they see it
+  base::time_point last_answer{};                       ///< the latest of anything; zero: none
+  std::uint64_t waiting = 0;                            ///< requests not sent yet
+  std::uint64_t in_flight = 0;                          ///< sent, not answered
   std::uint64_t abandoned = 0;  ///< of those in flight: nobody waits for the answer any more
 };
 

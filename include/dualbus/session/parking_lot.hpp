@@ -87,7 +87,7 @@ class parking_lot final : private backend::watcher::listener {
   void flush(base::time_point now);
   void tick(base::time_point now);
   void stop(base::time_point now);
-  void renew_login(command::bus_index bus, base::time_point now) { watchers_[bus]->renew(now); }
+  void renew(command::bus_index bus, base::time_point now) { watchers_[bus]->renew(now); }
   std::size_t readers() const { return reads_.readers(); }
   /// Adds the watcher's connection to the bus's.
   void observe(command::bus_index bus, metrics::bus_metrics& out) const { watchers_[bus]->observe(out); }
@@ -111,7 +111,7 @@ class parking_lot final : private backend::watcher::listener {
   std::vector<std::unique_ptr<backend::watcher>> watchers_;
   struct bus_state {
     bool up = true, groups = true;
-    std::uint64_t connection = 0, renewals = 0;
+    std::uint64_t connection = 0;
   };
   std::vector<bus_state> buses_;  // as reads_ knows them
   stream::bus_set resting_ = 0;

@@ -64,7 +64,9 @@ class subscription_hub final : private backend::subscriber::listener {
   void flush(base::time_point now);
   void tick(base::time_point now);
   void stop(base::time_point now);
-  void renew_login(command::bus_index bus, base::time_point now) { subscribers_[bus]->renew(now); }
+  void renew(command::bus_index bus, bool other_server, base::time_point now) {
+    subscribers_[bus]->renew(other_server, now);
+  }
   void observe(command::bus_index bus, metrics::bus_metrics& out) const { subscribers_[bus]->observe(out); }
 
  private:
@@ -79,8 +81,6 @@ class subscription_hub final : private backend::subscriber::listener {
   worker_context& context_;
   subscription_table table_;
   std::vector<std::unique_ptr<backend::subscriber>> subscribers_;
-  std::vector<std::uint64_t>
-      renewals_;  // by bus: backend::bus::renewals() when its subscriber was last seen to
   std::vector<waiter*> waiting_;
 };
 

@@ -51,6 +51,8 @@ struct daemon_state {
   /// Drained buses that need not be watched: nobody adds anything there, and who does is found out by the
   /// next check.
   std::atomic<stream::bus_set> resting_buses{0};
+  /// Buses whose INFO looks as if they did not do their job: each worker finds out.
+  std::atomic<stream::bus_set> doubted_buses{0};
   subscription_registry subscriptions;
   memory_budget memory;
   counting_start counted_from;  ///< of the counters in INFO

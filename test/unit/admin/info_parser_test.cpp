@@ -184,5 +184,18 @@ TEST(PrintableNameTest, CutsLongTextBetweenCharactersAndShowsIt) {
   EXPECT_EQ(printable_name(std::string(1 << 20, '\0')).size(), 127u);
 }
 
+TEST(InfoParserTest, DoubtsARedisThatMayRefuseToServe) {
+  const std::string well =
+      "redis_version:7.0.15\r\nrole:master\r\nloading:0\r\naof_last_write_status:ok\r\n"
+      "rdb_last_bgsave_status:ok\r\nmaxmemory:100\r\nused_memory:99\r\n";
+  EXPECT_FALSE(parse_info(well).is_doubtful());
+  EXPECT_FALSE(parse_info("redis_version:7.0.15\r\n").is_doubtful());
+  EXPECT_FALSE(parse_info(well + "maxmemory:0\r\n").is_doubtful());
+  for (const char* line : {"role:slave", "loading:1", "aof_last_write_status:err",
+                           "rdb_last_bgsave_status:err", "used_memory:100", "min_slaves_good_slaves:0"}) {
+    EXPECT_TRUE(parse_info(well + line + "\r\n").is_doubtful()) << line;
+  }
+}
+
 }  // namespace
 }  // namespace dualbus::admin

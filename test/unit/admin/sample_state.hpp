@@ -56,6 +56,8 @@ inline metrics::worker_snapshot sample_worker(std::uint64_t n, const std::string
   bus.entries_omitted = 4;
   bus.elements_lost = 2;
   bus.connections[static_cast<std::size_t>(metrics::connection_state::up)] = 1;
+  bus.states[static_cast<std::size_t>(metrics::bus_state::up)] = 1;
+  bus.last_answer = base::clock::now();
   bus.waiting = 7;
   bus.in_flight = 6;
   bus.abandoned = 5;

@@ -38,11 +38,21 @@ std::shared_ptr<config::configuration> configuration_for(std::uint16_t marketdat
   return configuration;
 }
 
+void set_state(metrics::worker_snapshot& worker, std::size_t bus, metrics::bus_state state) {
+  worker.metrics.buses[bus].states = {};
+  worker.metrics.buses[bus].states[static_cast<std::size_t>(state)] = 1;
+}
+
 metrics::worker_snapshot worker_with(bool first_up, bool second_up) {
   metrics::worker_snapshot worker = test::sample_worker(5, "price_update");
   constexpr auto up = static_cast<std::size_t>(metrics::connection_state::up);
   worker.metrics.buses[0].connections[up] = first_up;
   worker.metrics.buses[1].connections[up] = second_up;
+  for (std::size_t bus = 0; bus < 2; ++bus) {
+    const bool bus_up = bus == 0 ? first_up : second_up;
+    worker.metrics.buses[bus].states = {};
+    set_state(worker, bus, bus_up ? metrics::bus_state::up : metrics::bus_state::disconnected);
+  }
   return worker;
 }
 
@@ -61,7 +71,7 @@ TEST(ServiceTest, ServesMetricsOfWorkersAndRedis) {
       eventually([&] { return page().find("\nredis_up{bus=\"engine_logic\"} 1\n") != std::string::npos; }));
 }
 
-TEST(ServiceTest, IsReadyWhenEveryActiveBusHasAConnection) {
+TEST(ServiceTest, IsReadyWhenEveryActiveBusDoesItsJob) {
   auto configuration = configuration_for(1, 1);
   std::atomic<bool> first_up = false, second_up = false;
   service subject(configuration, {[&] {
@@ -70,9 +80,11 @@ TEST(ServiceTest, IsReadyWhenEveryActiveBusHasAConnection) {
   subject.start();
   const auto page = [&] { return http_get(subject.port(), "/readyz"); };
   EXPECT_THAT(page(), StartsWith("HTTP/1.1 503 "));
-  EXPECT_THAT(page(), EndsWith("\nnot ready: no connection to bus marketdata engine_logic\n"));
+  EXPECT_THAT(
+      page(),
+      EndsWith("\nnot ready\nbus marketdata has no connection\nbus engine_logic has no connection\n"));
   first_up = true;
-  EXPECT_THAT(page(), EndsWith("\nnot ready: no connection to bus engine_logic\n"));
+  EXPECT_THAT(page(), EndsWith("\nnot ready\nbus engine_logic has no connection\n"));
   second_up = true;
   EXPECT_THAT(page(), StartsWith("HTTP/1.1 200 "));
 
@@ -82,6 +94,34 @@ TEST(ServiceTest, IsReadyWhenEveryActiveBusHasAConnection) {
   subject.set_configuration(draining);
   EXPECT_THAT(page(), StartsWith("HTTP/1.1 200 ")) << "a draining bus may be gone";
   EXPECT_THAT(http_get(subject.port(), "/healthz"), EndsWith("\r\n\r\nok\n"));
+}
+
+TEST(ServiceTest, IsNotReadyWhenAnyWorkerHasHeardABusRefuse) {
+  using metrics::bus_state;
+  std::atomic<bus_state> first{bus_state::up}, second{bus_state::up};
+  service subject(configuration_for(1, 1), {[&] {
+                    std::vector workers = {worker_with(true, true), worker_with(true, true)};
+                    set_state(workers[0], 0, first);
+                    set_state(workers[1], 0, second);
+                    return workers;
+                  }});
+  subject.start();
+  const auto page = [&] { return http_get(subject.port(), "/readyz"); };
+  EXPECT_THAT(page(), StartsWith("HTTP/1.1 200 "));
+  // What is wrong with a connection is one worker's own trouble.
+  for (const bus_state own : {bus_state::disconnected, bus_state::silent}) {
+    second = own;
+    EXPECT_THAT(page(), StartsWith("HTTP/1.1 200 "));
+  }
+  first = bus_state::disconnected;
+  EXPECT_THAT(page(), EndsWith("\nbus marketdata does not answer\n"));
+  first = bus_state::up;
+  second = bus_state::replica;
+  EXPECT_THAT(page(), StartsWith("HTTP/1.1 503 "));
+  EXPECT_THAT(page(), EndsWith("\nbus marketdata is a replica and refuses writes (READONLY)\n"));
+  const std::string metrics = http_get(subject.port(), "/metrics");
+  EXPECT_THAT(metrics, HasSubstr("\ndualbus_bus_state{bus=\"marketdata\",state=\"replica\"} 1\n"));
+  EXPECT_THAT(metrics, HasSubstr("\ndualbus_bus_state{bus=\"marketdata\",state=\"up\"} 0\n"));
 }
 
 TEST(ServiceTest, IsHealthyButNotReadyWithoutWorkers) {
@@ -206,7 +246,7 @@ TEST(StatusPageTest, ShowsBusesMessagesAndDaemon) {
         "42 now", "can evict whole streams", "the last failed", "2 up", "&gt; 5000 ms"}) {
     EXPECT_THAT(page, HasSubstr(part));
   }
-  EXPECT_THAT(page, HasSubstr("no connection to engine_logic"));
+  EXPECT_THAT(page, HasSubstr("bus engine_logic has no connection"));
 }
 
 TEST(StatusPageTest, EscapesWhatClientsSent) {
