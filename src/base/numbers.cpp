@@ -1,5 +1,7 @@
 #include <dualbus/base/numbers.hpp>
 
+#include <algorithm>
+
 namespace dualbus::base {
 namespace {
 
@@ -25,6 +27,16 @@ std::optional<std::int64_t> parse_int64(std::string_view text) {
   const std::string_view digits = text.substr(negative ? 1 : 0);
   if (has_redundant_zero(digits) || (negative && !digits.empty() && digits[0] == '0')) return std::nullopt;
   return parse<std::int64_t>(text);
+}
+
+std::optional<std::uint64_t> parse_uint64_as_c(std::string_view text) {
+  text = text.substr(0, text.find('\0'));
+  text.remove_prefix(std::min(text.find_first_not_of(" \t\n\v\f\r"), text.size()));
+  const bool negative = text.starts_with('-');
+  if (negative || text.starts_with('+')) text.remove_prefix(1);
+  const auto value = parse<std::uint64_t>(text);
+  if (!value || !negative) return value;
+  return 0 - *value;
 }
 
 std::optional<std::uint64_t> parse_uint64(std::string_view text) {

@@ -52,9 +52,7 @@ class sum_operation final : public single_round_operation {
 
   void on_round(const parts& all) override {
     if (answer_error(all)) return;
-    std::int64_t sum = 0;
-    for (const part& p : all) sum += resp::as_integer(p.reply).value_or(0);
-    answer_integer(sum);
+    if (const auto sum = sum_of(all)) answer_integer(*sum);
   }
 
  private:
@@ -144,9 +142,7 @@ class split_operation final : public single_round_operation {
   void on_round(const parts& all) override {
     if (answer_error(all)) return;
     if (counted_) return answer_each(all);
-    std::int64_t sum = 0;
-    for (const part& p : all) sum += resp::as_integer(p.reply).value_or(0);
-    answer_integer(sum);
+    if (const auto sum = sum_of(all)) answer_integer(*sum);
   }
 
  private:
@@ -155,7 +151,9 @@ class split_operation final : public single_round_operation {
     std::vector<resp::reply_reader> readers(context_.bus_count(), resp::reply_reader({}));
     for (const part& p : all) {
       readers[p.bus] = resp::reply_reader(p.reply);
-      readers[p.bus].next();
+      const auto ids = static_cast<std::size_t>(std::count(buses_.begin(), buses_.end(), p.bus));
+      if (const resp::reply_value head = readers[p.bus].next(); head.type != '*' || head.elements != ids)
+        return answer_nonsense(p.bus);
     }
     answer(metrics::outcome::ok, [&](resp::encoder& out, base::chunk_queue&) {
       out.array(buses_.size());

@@ -1,3 +1,5 @@
+#include <dualbus/base/numbers.hpp>
+#include <dualbus/resp/reply_reader.hpp>
 #include <dualbus/session/gather_operation.hpp>
 #include <dualbus/session/session.hpp>
 #include <dualbus/session/worker_context.hpp>
@@ -172,6 +174,20 @@ void gather_operation::destroy() {
   }
   owner_ = nullptr;
   freed_ = true;
+}
+
+std::optional<std::int64_t> gather_operation::sum_of(const parts& all) {
+  std::int64_t sum = 0;
+  for (const part& p : all) {
+    if (p.is_error()) continue;
+    const auto value = resp::as_integer(p.reply);
+    if (!value) {
+      answer_nonsense(p.bus);
+      return std::nullopt;
+    }
+    sum = base::add_saturated(sum, *value);
+  }
+  return sum;
 }
 
 void gather_operation::answer_nonsense(command::bus_index bus) {

@@ -222,9 +222,7 @@ class group_command_operation final : public group_operation {
     const survey seen = look_over(all);
     if (seen.problem != nullptr) co_return answer_error(*seen.problem);
     if (!seen.group_exists) co_return answer_missing(seen.key_exists);
-    std::int64_t pending = 0;
-    for (const part& p : all) pending += resp::as_integer(p.reply).value_or(0);
-    answer_integer(pending);
+    if (const auto pending = sum_of(all)) answer_integer(*pending);
   }
 
   // --- common

@@ -1,5 +1,6 @@
 #include "everywhere_operation.hpp"
 
+#include <dualbus/base/numbers.hpp>
 #include <dualbus/resp/reply_reader.hpp>
 #include <dualbus/session/gather_operation.hpp>
 #include <dualbus/session/key_operations.hpp>
@@ -260,7 +261,7 @@ class memory_operation final : public ask_operation {
     for (const part& p : all) {
       const auto bytes = resp::as_integer(p.reply);
       found |= bytes.has_value();
-      sum += bytes.value_or(0);
+      sum = base::add_saturated(sum, bytes.value_or(0));
     }
     if (found) return answer_integer(sum);
     answer(metrics::outcome::ok, [](resp::encoder& out, base::chunk_queue&) { out.null(); });

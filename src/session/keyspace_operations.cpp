@@ -47,9 +47,7 @@ class dbsize_operation final : public everywhere_operation {
   using everywhere_operation::everywhere_operation;
   void on_round(const parts& all) override {
     if (answer_error(all)) return;
-    std::int64_t sum = 0;
-    for (const part& p : all) sum += resp::as_integer(p.reply).value_or(0);
-    answer_integer(sum);
+    if (const auto sum = sum_of(all)) answer_integer(*sum);
   }
 };
 
@@ -100,7 +98,7 @@ class scan_operation final : public gather_operation {
 
  protected:
   base::task<> run() override {
-    const auto cursor = base::parse_uint64(args_[1]);
+    const auto cursor = scan_cursor::parse(args_[1]);
     if (!cursor) {
       answer(metrics::outcome::redis_error,
              [](resp::encoder& out, base::chunk_queue&) { out.error("ERR invalid cursor"); });

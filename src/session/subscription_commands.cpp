@@ -213,9 +213,8 @@ class pubsub_operation final : public single_round_operation {
   void on_round(const parts& all) override {
     if (answer_error(all)) return;
     if (args_[1] == "numpat") {
-      std::int64_t sum = 0;
-      for (const part& p : all) sum += resp::as_integer(p.reply).value_or(0);
-      return answer_integer(context_.daemon.subscriptions.patterns(sum));
+      if (const auto sum = sum_of(all)) answer_integer(context_.daemon.subscriptions.patterns(*sum));
+      return;
     }
     if (args_[1] == "channels" || args_[1] == "shardchannels") return answer_names(all);
     answer_counts(all, args_[1] == "shardnumsub" ? kind::shard : kind::channel);
@@ -241,7 +240,7 @@ class pubsub_operation final : public single_round_operation {
       reader.next();
       for (std::int64_t& sum : sums) {
         reader.next();
-        sum += reader.next().number;
+        sum = base::add_saturated(sum, reader.next().number);
       }
     }
     answer(metrics::outcome::ok, [&](resp::encoder& out, base::chunk_queue&) {

@@ -1,10 +1,19 @@
 #include <dualbus/base/glob.hpp>
+#include <dualbus/base/numbers.hpp>
 #include <dualbus/session/subscription_registry.hpp>
 
 #include <algorithm>
 #include <numeric>
 
 namespace dualbus::session {
+namespace {
+
+// What buses counted, with the daemon's own subscriptions there replaced by what stands behind them.
+std::int64_t corrected(std::int64_t counted, std::int64_t on_buses, std::int64_t own) {
+  return base::add_saturated(std::max<std::int64_t>(std::max<std::int64_t>(counted, 0) - on_buses, 0), own);
+}
+
+}  // namespace
 
 std::int64_t subscription_registry::entry::all_connections() const {
   return std::accumulate(connections.begin(), connections.end(), std::int64_t{0});
@@ -58,7 +67,7 @@ std::int64_t subscription_registry::receivers(bool shard, std::string_view chann
       if (base::glob_match(pattern, channel)) add(e);
     }
   }
-  return std::max<std::int64_t>(counted - connections, 0) + clients;
+  return corrected(counted, connections, clients);
 }
 
 std::int64_t subscription_registry::subscribers(kind k, std::string_view name, std::int64_t counted) const {
@@ -66,7 +75,7 @@ std::int64_t subscription_registry::subscribers(kind k, std::string_view name, s
   const entries& named = entries_[static_cast<std::size_t>(k)];
   const auto found = named.find(name);
   if (found == named.end()) return counted;
-  return std::max<std::int64_t>(counted - found->second.all_connections(), 0) + found->second.clients;
+  return corrected(counted, found->second.all_connections(), found->second.clients);
 }
 
 // A bus counts a pattern once, whoever is subscribed to it.
@@ -77,7 +86,7 @@ std::int64_t subscription_registry::patterns(std::int64_t counted) const {
     own += e.clients > 0 ? 1 : 0;
     on_buses += std::count_if(e.connections.begin(), e.connections.end(), [](auto n) { return n > 0; });
   }
-  return std::max<std::int64_t>(counted - on_buses, 0) + own;
+  return corrected(counted, on_buses, own);
 }
 
 std::size_t subscription_registry::names(kind k) const {

@@ -62,6 +62,9 @@ class KeyspaceTest(StackTest):
 
     def test_mistakes_in_scan_are_refused_in_redis_words(self):
         client, bare = self.connect(), self.connect(to=self.stack.marketdata)
+        for cursor in ("", "00", "+0", b"0\0x", b"\0", " 0", "0 ", "-", "0x0", "18446744073709551616"):
+            self.assertEqual(client.call_raw("SCAN", cursor, "MATCH", "none"), bare.call_raw("SCAN", cursor, "MATCH", "none").replace(
+                b"$1\r\n0\r\n", b"$1\r\n%d\r\n" % SLOT[ENGINE_LOGIC]), cursor)
         for request in ("SCAN x", "SCAN 0 COUNT 0", "SCAN 0 COUNT x", "SCAN 0 MATCH", "SCAN 0 NOSUCH 1", "SCAN 99999999999999999999",
                         "SCAN 0 TYPE", "KEYS", "DBSIZE x", "FLUSHALL NOSUCH", "FLUSHDB SYNC ASYNC", "COPY a b NOSUCH", "COPY a a", "RENAME a b",
                         "RENAMENX a b", "COPY a b", "RENAME a a", "RANDOMKEY", "DUMP a"):

@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string_view>
 
@@ -14,6 +15,11 @@ std::optional<std::int64_t> parse_int64(std::string_view text);
 /// The same for an unsigned 64-bit number (util.c, string2ull, without its fallbacks).
 std::optional<std::uint64_t> parse_uint64(std::string_view text);
 
+/// The same as C's strtoull() reads it, where Redis does so: blanks and a sign may stand in front of it, as
+/// may zeros, '-' counts down from 2^64, and what stands behind a zero byte does not matter. Nothing if there
+/// are no digits, if something stands behind them, or if they are too many.
+std::optional<std::uint64_t> parse_uint64_as_c(std::string_view text);
+
 /// The most characters that a 64-bit integer takes in decimal, sign included.
 inline constexpr std::size_t max_int_chars = 20;
 
@@ -21,6 +27,13 @@ inline constexpr std::size_t max_int_chars = 20;
 template <typename Integer>
 char* write_int(char* out, Integer value) {
   return std::to_chars(out, out + max_int_chars, value).ptr;
+}
+
+/// The sum, or the number next to it that an integer can hold: what peers send may add up to more.
+inline std::int64_t add_saturated(std::int64_t a, std::int64_t b) {
+  std::int64_t sum;
+  if (!__builtin_add_overflow(a, b, &sum)) return sum;
+  return b > 0 ? std::numeric_limits<std::int64_t>::max() : std::numeric_limits<std::int64_t>::min();
 }
 
 /// ASCII only, as command names are.

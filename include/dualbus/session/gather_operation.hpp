@@ -121,6 +121,9 @@ class gather_operation : public operation {
   void answer_refusal(std::string_view text) {
     answer(metrics::outcome::refused, [text](resp::encoder& out, base::chunk_queue&) { out.error(text); });
   }
+  /// The sum of the integers that buses answered, errors left out, or the largest one there is if it is more.
+  /// Nothing if one of the replies is no integer; then that has been answered.
+  std::optional<std::int64_t> sum_of(const parts& all);
   /// A bus's reply is none that Redis gives to the request: it cannot be merged.
   void answer_nonsense(command::bus_index bus);
   /// Answers with what went wrong with `bad`.

@@ -1,8 +1,11 @@
 #pragma once
 
+#include <dualbus/base/numbers.hpp>
+
 #include <cstdint>
 #include <limits>
 #include <optional>
+#include <string_view>
 
 namespace dualbus::session {
 
@@ -13,6 +16,16 @@ struct scan_cursor {
 
   std::uint64_t own = 0;  ///< the bus's cursor
   int slot = 0;           ///< of the bus, 0 to 127
+
+  /// Reads SCAN's argument as Redis 7.0 does (db.c, parseScanCursorOrReply): an empty one is 0, and only a
+  /// blank in front of the number is wrong. Later versions refuse some of that; whoever passes it on now need
+  /// not notice.
+  static std::optional<std::uint64_t> parse(std::string_view text) {
+    if (text.substr(0, text.find('\0')).empty()) return 0;
+    constexpr std::string_view blanks = " \t\n\v\f\r";
+    if (blanks.find(text[0]) != std::string_view::npos) return std::nullopt;
+    return base::parse_uint64_as_c(text);
+  }
 
   /// Every number is some bus's cursor, whether there is such a bus or not.
   static constexpr scan_cursor of_client(std::uint64_t number) {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <limits>
 #include <set>
+#include <string_view>
 
 #include <gtest/gtest.h>
 
@@ -22,6 +23,20 @@ TEST(ScanCursorTest, ABussCursorAndItsSlotComeBack) {
       EXPECT_EQ(again.slot, slot) << own;
     }
   }
+}
+
+// What Redis 7.0.15 was seen to accept.
+TEST(ScanCursorTest, ReadsWhatRedisTakesForACursor) {
+  using namespace std::string_view_literals;
+  EXPECT_EQ(scan_cursor::parse(""), 0U);
+  EXPECT_EQ(scan_cursor::parse("\0x"sv), 0U);
+  for (const std::string_view same : {"42"sv, "042"sv, "+42"sv, "42\0x"sv})
+    EXPECT_EQ(scan_cursor::parse(same), 42U);
+  EXPECT_EQ(scan_cursor::parse("-1"), largest);
+  EXPECT_EQ(scan_cursor::parse("18446744073709551615"), largest);
+  for (const std::string_view bad :
+       {" 42", "42 ", "x", "-", "+", "4x", "18446744073709551616", "\t", "--1", "0x1"})
+    EXPECT_EQ(scan_cursor::parse(bad), std::nullopt) << bad;
 }
 
 TEST(ScanCursorTest, ZeroIsTheBeginningOfSlotZeroOnly) {
