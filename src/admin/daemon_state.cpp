@@ -61,6 +61,10 @@ void add(metrics::worker_metrics& sum, const metrics::worker_metrics& worker) {
   sum.authentication_failures += worker.authentication_failures;
   sum.permission_denials += worker.permission_denials;
   sum.unknown_slot_ids += worker.unknown_slot_ids;
+  for (std::size_t i = 0; i < sum.refused_json.size(); ++i) {
+    for (std::size_t found = 0; found < 2; ++found)
+      sum.refused_json[i][found] += worker.refused_json[i][found];
+  }
   for (std::size_t i = 0; i < std::min(sum.commands.size(), worker.commands.size()); ++i) {
     for (std::size_t o = 0; o < metrics::outcome_count; ++o) sum.commands[i][o] += worker.commands[i][o];
   }

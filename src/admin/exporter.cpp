@@ -46,6 +46,11 @@ void add_daemon(family_set& out, const daemon_state& state) {
   out.add(metric::client_sent_bytes, {}, number(all.sent_bytes));
   out.add(metric::authentication_failures, {}, number(all.authentication_failures));
   out.add(metric::permission_denials, {}, number(all.permission_denials));
+  for (std::size_t i = 0; i < command::json_fault_count; ++i) {
+    const std::string_view reason = command::json_fault_name(static_cast<command::json_fault>(i));
+    out.add(metric::json_refused, {reason, "missing"}, number(all.refused_json[i][0]));
+    out.add(metric::json_refused, {reason, "found"}, number(all.refused_json[i][1]));
+  }
   out.add(metric::unknown_slot_ids, {}, number(all.unknown_slot_ids));
   out.add(metric::parked_readers, {}, number(all.parked_readers));
   out.add(metric::wake, {"local"}, all.local_wakes);

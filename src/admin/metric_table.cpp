@@ -37,6 +37,7 @@ constexpr metric_description table[] = {
     {metric::pubsub_published, counter, "dualbus_pubsub_published_total", "bus, rule", "Messages (PUBLISH, SPUBLISH) routed, by bus and by the rule that decided."},
     {metric::pubsub_interruptions, counter, "dualbus_pubsub_interruptions_total", "bus", "Lost connections for Pub/Sub; subscribers miss what is published on the bus until the next one is up."},
     {metric::pubsub_unconfirmed, counter, "dualbus_pubsub_unconfirmed_total", "bus", "SUBSCRIBE and its kin answered without the bus having carried them out."},
+    {metric::json_refused, counter, "dualbus_json_refused_total", "reason, type", "JSON texts that the parser refused and that were searched for the message type byte by byte, by reason and by whether the type was found."},
     {metric::unknown_slot_ids, counter, "dualbus_unknown_slot_ids_total", "", "Entry IDs in requests that name a slot no bus has."},
     {metric::parked_readers, gauge, "dualbus_parked_readers", "", "Readers that wait for entries of a stream."},
     {metric::wake, histogram, "dualbus_wake_seconds", "by", "Time from knowing of an entry to its delivery to a parked reader, by who told: local (an XADD through the same worker) or notified (the bus)."},

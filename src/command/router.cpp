@@ -135,7 +135,7 @@ void router::make_plan(const command_spec& spec, resp::arguments args, plan& out
     case route::blocking:
       return plan_blocking(spec, args, out);
     case route::publish: {
-      const classification where = classifier_.classify_publish(args[1], args[2]);
+      const classification where = classifier_.classify_publish(args[1], args[2], counting_);
       out.rule = where.rule;
       return forward(where.bus, out);
     }

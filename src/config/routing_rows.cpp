@@ -31,7 +31,9 @@ constexpr key_row rows[] = {
      .fallback_note = "`[]`",
      .meaning =
          "Fields that may hold JSON with the type inside; they are looked into, in this order, only when "
-         "`routing.field` is absent. What is not valid JSON is passed over.",
+         "`routing.field` is absent. In what is not valid JSON, such as Python's NaN, the type is searched "
+         "for, and "
+         "`dualbus_json_refused_total` counts it.",
      .bind = in<&configuration::routing, &routing_rules::json_fields>()},
     {.path = "routing.json_pointer",
      .type = pointer,

@@ -257,6 +257,7 @@ metrics::worker_snapshot worker_context::snapshot() const {
   result.metrics.memory_bytes = memory.used_bytes();
   result.metrics.memory_limit_bytes = daemon.memory.limit();
   result.metrics.parked_readers = parking_.readers();
+  result.metrics.refused_json = messages_.refused_json;
   const subscription_table& subscribed = subscriptions_.table();
   result.metrics.pubsub_clients = subscribed.clients();
   result.metrics.pubsub_channels = subscribed.names(backend::subscription::channel);

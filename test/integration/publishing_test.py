@@ -153,10 +153,33 @@ class ClassificationTest(StackTest):
         self.assertEqual(self.where("payload", '{"x":1}', "data", envelope), MARKETDATA)
 
     def test_what_is_not_json_is_no_error_and_no_match(self):
-        for text in ('{"message_type": "market_data"', '{"message_type": market_data}', "{", "[", "", " ", "null", "\x00",
+        for text in ('{"message_type": "market_data', '{"message_type": market_data}',"{'message_type': 'market_data'}", "{", "[", "", " ", "null", "\x00",
                      '{"message_type": 7}', '["market_data"]', "[" * 100000, '{"a":' * 2000, b"\xff\xfe{", "{}",
-                     '{"message_type":"\\ud800"}', '\ufeff{"message_type":"market_data"}x'):
+                     '{"message_type":"\\ud800"}', "[NaN]", '{"x":"\\"message_type\\":\\"market_data\\"","y":NaN}'):
             self.assertEqual(self.where("payload", text), ENGINE_LOGIC, text[:60])
+
+    def test_a_type_in_json_that_parsers_refuse_is_found(self):
+        def text(value):
+            return '{"before":%s,"message_type":"market_data","behind":%s}' % (value, value)
+
+        found = {"number": ("20000000000000000000", "-1e400", "[1e999]"), "string": ('"\\ud800"', '"\n"', b'"\xff"'), "size": ('"%s"' % ("x" * (3 << 20)),),
+                 "depth": ("[" * 1500 + "]" * 1500,), "syntax": (json.dumps({"x": [float("nan"), float("inf"), -float("inf")]}), "nul", "[1,]")}
+        for reason, values in found.items():
+            labels = {"reason": reason, "type": "found"}
+            with self.counted("dualbus_json_refused_total", **labels) as counted, self.connect() as client:
+                for value in values:
+                    whole = text(value) if isinstance(value, str) else text("!").encode().replace(b"!", value)
+                    self.assertEqual(self.where("payload", whole), MARKETDATA, (reason, whole[:60]))
+                    # On which bus it was published, the counter says.
+                    with self.counted("dualbus_pubsub_published_total", bus=MARKETDATA, rule="json") as published:
+                        client.call("PUBLISH", "channel", whole)
+                        self.assertEqual(published.value, 1, (reason, whole[:60]))
+                self.assertEqual(counted.value, 2 * len(values), reason)
+        for unfinished, where in (('{"message_type":"market_data"', MARKETDATA), ('{"x":{"message_type":"market_data"}', ENGINE_LOGIC)):
+            self.assertEqual(self.where("payload", unfinished), where)
+        lines = [line for line in self.daemon.log().splitlines() if "searched for the message type" in line]
+        self.assertLessEqual(len(lines), 5 * self.stack.config["workers"], lines)
+        self.assertGreaterEqual(len(lines), 5)
 
     def test_unknown_types_are_counted_by_name_up_to_the_cap(self):
         with self.connect() as connection:

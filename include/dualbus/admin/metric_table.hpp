@@ -34,6 +34,7 @@ enum class metric : std::uint8_t {
   pubsub_published,
   pubsub_interruptions,
   pubsub_unconfirmed,
+  json_refused,
   unknown_slot_ids,
   parked_readers,
   wake,

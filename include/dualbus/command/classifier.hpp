@@ -26,6 +26,20 @@ enum class rule : std::uint8_t {
 inline constexpr std::size_t rule_count = 6;
 std::string_view rule_name(rule r);
 
+/// Why the parser refused a JSON text in which it was to find a type.
+enum class json_fault : std::uint8_t {
+  number,  ///< one that no 64-bit integer or double holds, or malformed
+  string,  ///< a lone surrogate, no UTF-8, a raw control character, not closed
+  size,    ///< more than 4 MiB
+  depth,   ///< more than 1024 levels
+  syntax  ///< something else that JSON does not have, such as NaN, or nothing where there should be something
+};
+inline constexpr std::size_t json_fault_count = 5;
+std::string_view json_fault_name(json_fault f);
+/// JSON texts that the parser refused: by why, and by whether a type was found in them all the same (1) or
+/// not (0).
+using json_fault_counts = std::array<std::array<std::uint64_t, 2>, json_fault_count>;
+
 /// Messages by type: per bus, by rule.
 using message_row = std::vector<std::array<std::uint64_t, rule_count>>;
 
@@ -34,6 +48,8 @@ class message_counters final : public base::name_table<message_row> {
  public:
   using row = message_row;
   message_counters(std::size_t buses, std::size_t max_names) : name_table(max_names, row(buses)) {}
+
+  json_fault_counts refused_json{};  ///< also of what is published
 };
 
 struct classification {
@@ -59,17 +75,18 @@ class classifier {
   /// The same without counting.
   classification explain(resp::arguments args, const xadd_arguments& where);
   /// The type that the message names, in its field or else in JSON; a null view if it names none. Valid until
-  /// the next call.
+  /// the next call. In JSON that the parser refuses it is found by json_search.
   std::string_view type_of(resp::arguments args, const xadd_arguments& where);
   /// The same for a message that is one JSON text.
   std::string_view type_of_json(std::string_view text);
-  /// As those, but a null view if a field or member that decides stands there twice: readers may take the
-  /// other one. For permissions.
+  /// As those, but a null view if a field or member that decides stands there twice, or if the text is such
+  /// that readers may not agree about it: they may take another one. For permissions.
   std::string_view sole_type_of(resp::arguments args, const xadd_arguments& where);
   std::string_view sole_type_of_json(std::string_view text);
-  /// Of PUBLISH and SPUBLISH, not counted: by the type in a JSON payload, else by the first channel rule that
-  /// matches, else the default bus. As many bytes behind `payload` must be readable.
-  classification classify_publish(std::string_view channel, std::string_view payload);
+  /// Of PUBLISH and SPUBLISH: by the type in a JSON payload, else by the first channel rule that matches,
+  /// else the default bus. Nothing is counted but, unless `count` says no, JSON that the parser refuses. As
+  /// many bytes behind `payload` must be readable.
+  classification classify_publish(std::string_view channel, std::string_view payload, bool count = true);
 
  private:
   struct known_type {
@@ -83,7 +100,9 @@ class classifier {
   };
   struct json_reader;
 
-  std::string_view type_in_fields(resp::arguments args, const xadd_arguments& where);
+  std::string_view type_in_fields(resp::arguments args, const xadd_arguments& where, bool count);
+  std::string_view read_json(std::string_view text, bool count);
+  void note_refused(bool found);
   known_type look_up(std::string_view type, bool remember);
   classification decide(resp::arguments args, const xadd_arguments& where, bool count);
 

@@ -106,7 +106,8 @@ struct worker_metrics {
   /// from the bus's notification.
   histogram local_wakes, notified_wakes;
   std::uint64_t unstable_reads = 0;  ///< reads answered although entries may still turn up below the last one
-  std::uint64_t unknown_slot_ids = 0;  ///< entry IDs of clients that name a slot no bus has
+  std::uint64_t unknown_slot_ids = 0;         ///< entry IDs of clients that name a slot no bus has
+  command::json_fault_counts refused_json{};  ///< filled when a snapshot is taken
   /// By index in command_table().
   std::vector<std::array<std::uint64_t, outcome_count>> commands =
       std::vector<std::array<std::uint64_t, outcome_count>>(command::command_table().size());

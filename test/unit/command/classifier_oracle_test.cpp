@@ -105,7 +105,8 @@ TEST(ClassifierOracleTest, AgreesWithTheSimpleOne) {
             f.text = R"({"type":"market_data"})";
             break;
           case 2:
-            f.text = R"({"message_type":"market_data")";
+            f.type_inside = "market_data";
+            f.text = R"({"x":NaN,"message_type":"market_data")";  // which is no JSON, but has a type
             break;
           default:
             break;

@@ -129,25 +129,65 @@ TEST_F(ClassifierTest, JsonFieldsAreTriedInTheConfiguredOrderAndTheFirstTypeWins
   expect({"unlisted", market}, 1, rule::default_bus);
 }
 
-TEST_F(ClassifierTest, InvalidJsonIsNoMatchAndNoError) {
-  for (const char* json :
-       {"", " ", "{", "[", "}", "null", "\"market_data\"", "market_data", "{\"message_type\":\"market_data\"",
-        "{\"message_type\":\"market_data\"}}", "{\"message_type\":\"market_data\",}",
-        "{'message_type':'market_data'}", "{\"message_type\":\"market_data}",
-        "{\"message_type\":\"market_\xff\"}", "[\"message_type\",\"market_data\"]",
-        "{\"message_type\":market_data}", "\xef\xbb\xbf{\"message_type\":\"market_data\"}",
-        "{\"message_type\" \"market_data\"}"}) {
+TEST_F(ClassifierTest, WhatIsNoJsonIsNoMatchAndNoError) {
+  for (const char* json : {"", " ", "{", "[", "}", "null", "\"market_data\"", "market_data",
+                           "{'message_type':'market_data'}", "{\"message_type\":\"market_data}",
+                           "{\"message_type\":\"market_\xff\"}", "[\"message_type\",\"market_data\"]",
+                           "{\"message_type\":market_data}", "{\"message_type\" \"market_data\"}"}) {
     expect_json(json, 1, rule::default_bus);
   }
   // And the parser is as good as new behind each.
   expect_json(R"({"message_type":"market_data"})", 0, rule::json);
 }
 
-TEST_F(ClassifierTest, EveryTruncationOfJsonIsNoMatch) {
+TEST_F(ClassifierTest, AMemberThatIsThereIsFoundWhateverElseIsWrong) {
+  for (const char* json :
+       {"{\"message_type\":\"market_data\"}}", "{\"message_type\":\"market_data\",}",
+        "\xef\xbb\xbf{\"message_type\":\"market_data\"}", "{\"message_type\":\"market_data\"",
+        "{\"x\":NaN,\"message_type\":\"market_data\"}",
+        "{\"x\":[-Infinity,1],\"message_type\":\"market_data\"}",
+        "{\"x\":20000000000000000000,\"message_type\":\"market_data\"}",
+        "{\"x\":1e400,\"message_type\":\"market_data\"}",
+        "{\"x\":\"\\ud800\",\"message_type\":\"market_data\"}",
+        "{\"x\":\"\xff\",\"message_type\":\"market_data\"}",
+        "{\"x\":\"\n\",\"message_type\":\"market_data\"}",
+        "{\"x\":\"\\\"message_type\\\":\\\"order_request\\\"\",\"y\":NaN,\"message_type\":\"market_data\"}",
+        "{\"x\":{\"message_type\":\"order_request\"},\"y\":NaN,\"message_type\":\"market_data\"}",
+        "{\"y\":NaN,\"message\\u005ftype\":\"market\\u005fdata\",\"message_type\":\"order_request\"}"}) {
+    expect_json(json, 0, rule::json);
+  }
+}
+
+TEST_F(ClassifierTest, RefusedJsonIsCountedByWhatIsWrongAndByWhetherTheTypeWasFound) {
+  const auto deep = std::string(2000, '[') + std::string(2000, ']');
+  classify({"payload", R"({"message_type":"market_data","x":1e400})"});
+  classify({"payload", R"({"x":"\udc00"})"});
+  classify({"payload", R"({"message_type":"market_data","x":)" + deep + "}"});
+  classify({"payload", R"({"message_type":"market_data","x":")" + std::string(5 << 20, 'x') + "\"}"});
+  classify({"payload", "{", "data", R"({"message_type":"market_data","x":NaN})"});
+  classify({"payload", R"({"message_type":"market_data"})", "data", "{"});
+  classify({"payload", "text"});
+  const test::owned_arguments publish = {"PUBLISH", "c", R"({"message_type":"market_data","x":NaN})"};
+  EXPECT_EQ(classifier_->classify_publish(publish.view()[1], publish.view()[2]).rule, rule::json);
+  classifier_->classify_publish(publish.view()[1], publish.view()[2], false);
+  const auto refused = [this](json_fault f) { return counters_->refused_json[static_cast<std::size_t>(f)]; };
+  using counts = std::array<std::uint64_t, 2>;
+  EXPECT_EQ(refused(json_fault::number), (counts{0, 1}));
+  EXPECT_EQ(refused(json_fault::string), (counts{1, 0}));
+  EXPECT_EQ(refused(json_fault::depth), (counts{0, 1}));
+  EXPECT_EQ(refused(json_fault::size), (counts{0, 1}));
+  EXPECT_EQ(refused(json_fault::syntax), (counts{1, 2}));
+}
+
+TEST_F(ClassifierTest, ATruncatedTextHasTheTypeThatIsWholeInIt) {
   const std::string json =
       R"({"source":"x","nested":{"a":[1,2.5,null,true]},"message_type":"market_data","z":"\u00e4"})";
   expect_json(json, 0, rule::json);
-  for (std::size_t end = 0; end < json.size(); ++end) expect_json(json.substr(0, end), 1, rule::default_bus);
+  const std::size_t whole = json.find(",\"z\"");
+  for (std::size_t end = 0; end < json.size(); ++end) {
+    const bool there = end >= whole;
+    expect_json(json.substr(0, end), there ? 0 : 1, there ? rule::json : rule::default_bus);
+  }
 }
 
 TEST_F(ClassifierTest, EscapesInJsonAreUndone) {
@@ -187,17 +227,17 @@ TEST_F(ClassifierTest, AFieldNameWithSlashesAndTildesIsFoundInJson) {
   expect_json(R"({"a/b~c~1":"market_data"})", 0, rule::json);
 }
 
-TEST_F(ClassifierTest, JsonTooDeepOrTooLargeIsNoMatch) {
+TEST_F(ClassifierTest, JsonTooDeepOrTooLargeForTheParserIsSearched) {
   expect_json(std::string(100'000, '['), 1, rule::default_bus);
   expect_json(R"({"message_type":"market_data","x":)" + std::string(5000, '[') + std::string(5000, ']') + "}",
-              1, rule::default_bus);
+              0, rule::json);
   expect_json(R"({"message_type":"market_data","x":)" + std::string(900, '[') + std::string(900, ']') + "}",
               0, rule::json);
   // The parser would keep many times the size of what it has read: 4 MiB are the most.
   expect_json("{\"x\":\"" + std::string(4'000'000, 'x') + "\",\"message_type\":\"market_data\"}", 0,
               rule::json);
-  expect_json("{\"x\":\"" + std::string(5'000'000, 'x') + "\",\"message_type\":\"market_data\"}", 1,
-              rule::default_bus);
+  expect_json("{\"x\":\"" + std::string(5'000'000, 'x') + "\",\"message_type\":\"market_data\"}", 0,
+              rule::json);
   expect_json(R"({"message_type":"market_data"})", 0, rule::json);
 }
 
@@ -303,12 +343,29 @@ TEST_F(ClassifierTest, TypesThatStandTwiceCountForNoPermission) {
   EXPECT_EQ(sole({"payload", R"({"message_type": "a"})", "payload", R"({"message_type": "b"})"}), "");
   EXPECT_EQ(sole({"payload", R"({"message_type": "a"})", "data", R"({"message_type": "b"})"}), "");
   EXPECT_EQ(sole({"payload", "no JSON", "x", "y"}), "");
+  // What only the daemon's own search reads must be read alike by everybody.
+  EXPECT_EQ(sole({"payload", R"({"x": [NaN, 1e400, "\ud800"], "message_type": "a"})"}), "a");
+  EXPECT_EQ(sole({"payload", R"({"x": NaN, "message_type": "a", "message_type": "b"})"}), "");
+  EXPECT_EQ(sole({"payload", R"({"x": NaN, "message_type": "a", "message\u005ftype": "b"})"}), "");
+  EXPECT_EQ(sole({"payload", R"({"x": NaN, "message_type": "a", "message\_type": "b"})"}), "");
+  EXPECT_EQ(sole({"payload", R"({"x": NaN, "message_type": "a", 'message_type': "b"})"}), "");
+  EXPECT_EQ(sole({"payload",
+                  R"({"x": NaN, "message_type": "a", "y": [/*"*/], "message_type": "b", "z": [/*"*/]})"}),
+            "");
+  EXPECT_EQ(sole({"payload", "{\"message_type\": \"a\", \"message_\xfftype\": \"b\"}"}), "");
+  EXPECT_EQ(sole({"payload", R"({"x": NaN, "message_type": "a")"}), "");
+  EXPECT_EQ(sole({"payload", R"({"x": NaN, "message_type": "a", "y": {})"}), "");
+  EXPECT_EQ(sole({"payload", R"({"x": NaN, "message_type": "a"} {"message_type": "b"})"}), "");
+  EXPECT_EQ(sole({"payload", R"({"x": NaN, "message_type": "a" "b"})"}), "");
   routing_rules nested = fleet_rules();
   nested.json_pointer = "/meta/0/the~1type";
   use(nested);
   EXPECT_EQ(sole({"payload", R"({"meta": [{"the/type": "a"}]})"}), "a");
   EXPECT_EQ(sole({"payload", R"({"meta": [{"the/type": "a", "the/type": "b"}]})"}), "");
   EXPECT_EQ(sole({"payload", R"({"meta": [{"the/type": "a"}], "meta": [{"the/type": "b"}]})"}), "");
+  EXPECT_EQ(sole({"payload", R"({"meta": [{"x": NaN, "the/type": "a"}, 1], "x": {}})"}), "a");
+  EXPECT_EQ(sole({"payload", R"({"meta": [{"x": NaN, "the/type": "a"}], "meta": [{"the/type": "b"}]})"}), "");
+  EXPECT_EQ(sole({"payload", R"({"meta": [{"x": NaN, "the/type": "a", "the\/type": "b"}]})"}), "");
 }
 
 }  // namespace
