@@ -149,18 +149,20 @@ class dump_operation final : public single_round_operation {
  protected:
   void on_start() override {
     const std::string_view type[] = {"TYPE", args_[1]};
+    const bus_index bus = context_.router().table().rules().default_key_bus;
     for (std::size_t i = 0; i < context_.bus_count(); ++i) send(static_cast<bus_index>(i), type);
-    send(context_.router().table().rules().default_key_bus, args_);
+    send(bus, args_);
+    send(bus, type);  // what was nothing may have become a stream before the dump
     args_ = {};
   }
   void on_round(const parts& all) override {
     if (answer_error(all)) return;
-    if (std::any_of(all.begin(), all.end() - 1, [](const part& p) { return p.reply == "+stream\r\n"; })) {
+    if (std::any_of(all.begin(), all.end(), [](const part& p) { return p.reply == "+stream\r\n"; })) {
       return answer_refusal(
           "NOTSUPPORTED command 'DUMP' needs a stream that is pinned to one bus: pin it with routing.keys");
     }
     answer(metrics::outcome::ok,
-           [&all](resp::encoder&, base::chunk_queue& raw) { raw.append(all.back().reply); });
+           [&all](resp::encoder&, base::chunk_queue& raw) { raw.append(all[all.size() - 2].reply); });
   }
 
  private:
