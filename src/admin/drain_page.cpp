@@ -2,6 +2,7 @@
 
 #include <dualbus/admin/drain_page.hpp>
 
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -88,13 +89,14 @@ class drain_page {
     out_.text(printable_name(group.name));
     out_.name("undelivered").boolean(group.next.has_value());
     out_.name("next_id");
-    group.next ? out_.text(shown(*group.next)) : out_.null();
+    write_entry(group.next);
     out_.name("lag");
     group.lag ? out_.number(*group.lag) : out_.null();
     out_.name("pending").number(group.pending);
     out_.name("first_pending");
     if (const auto& first = group.first_pending) {
-      out_.object().name("id").text(shown(first->id));
+      out_.object().name("id");
+      write_entry(first->id);
       write_name("consumer", first->consumer);
       out_.name("idle_ms").number(first->idle.count());
       out_.name("deliveries").number(first->deliveries).end();
@@ -122,7 +124,11 @@ class drain_page {
     unix_seconds > 0 ? out_.seconds(unix_seconds) : out_.null();
   }
 
-  std::string shown(stream::bus_id id) const { return stream::to_string(stream::to_client(id, slot_)); }
+  // Null if the entry has no ID that clients could use.
+  void write_entry(std::optional<stream::bus_id> id) {
+    const auto shown = id ? stream::entry_to_client(*id, slot_) : std::nullopt;
+    shown ? out_.text(stream::to_string(*shown)) : out_.null();
+  }
 
   const daemon_state& state_;
   json_writer out_;

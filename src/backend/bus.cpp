@@ -127,7 +127,7 @@ void bus::go_to_the_master(base::time_point now) {
 // ----------------------------------------------------------------------------------------------- renewals
 
 void bus::renew_login(base::time_point now) {
-  spdlog::info("bus '{}': its login has changed: connections are renewed", name());
+  base::info_limited(name(), "bus '{}': its login has changed: connections are renewed", name());
   renew(renewed::login, now);
 }
 

@@ -151,10 +151,10 @@ void classifier::note_refused(bool found) {
   const auto fault = static_cast<std::size_t>(fault_of(json_->refused));
   std::array<std::uint64_t, 2>& counts = counters_.refused_json[fault];
   if (counts[0] + counts[1] == 0) {
-    spdlog::warn(
-        "JSON with {} was searched for the message type byte by byte, and it was {}; "
-        "dualbus_json_refused_total counts such texts from now on",
-        json_fault_texts[fault], found ? "found" : "not found");
+    base::warn_limited(json_fault_texts[fault],
+                       "JSON with {} was searched for the message type byte by byte, and it was {}; "
+                       "dualbus_json_refused_total counts such texts from now on",
+                       json_fault_texts[fault], found ? "found" : "not found");
   }
   ++counts[found ? 1 : 0];
 }

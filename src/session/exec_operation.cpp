@@ -323,10 +323,14 @@ void exec_operation::answer_plain(std::string_view reply_bytes, base::duration b
   for (const transaction::plain_request& p : plain_->plain()) {
     const std::string_view element = reader.skip();
     const bool failed = element[0] == '-' || element[0] == '!';
+    metrics::outcome result = failed ? metrics::outcome::redis_error : metrics::outcome::ok;
     if (p.adds && element[0] == '$' && element[1] != '-') ++engine.messages_published;
-    if (translated && (!p.translates || !append_client_id(out, element, context_.slot_of(bus))))
+    if (translated && p.translates) {
+      result = append_added(context_, bus, element, out);
+    } else if (translated) {
       out.append(element);
-    owner_->count(p.command, failed ? metrics::outcome::redis_error : metrics::outcome::ok);
+    }
+    owner_->count(p.command, result);
   }
   finish(metrics::outcome::ok);
 }

@@ -18,46 +18,70 @@ base::task<> group_read_operation::read_history(std::size_t key) {
   std::vector<std::uint64_t> counts(buses.size(), 0);  // 0 here: not to be asked
   std::optional<stream::client_id> last;
   if (request_.count != 0 && !is_whole(read) && buses.size() > 1) {
-    // Which entries will be read is known before any is, so that each read counts as one delivery.
-    asked_.clear();
-    const stream::bound<stream::client_id> from{after, true};
-    const std::string count = std::to_string(request_.count);
-    std::vector<std::size_t> asked;
-    for (std::size_t i = 0; i < buses.size(); ++i) {
-      const auto start = stream::start_on(context_.slot_of(buses[i].bus), from);
-      if (!start) continue;
-      const std::string first = stream::to_string(*start);
-      const std::string_view pending[] = {"XPENDING", read.name, group_, first, "+", count, consumer_};
-      send(buses[i].bus, pending);
-      asked.push_back(i);
-    }
-    const parts all = co_await round();
-    std::vector<std::pair<stream::client_id, std::size_t>> candidates;
-    for (std::size_t j = 0; j < all.size(); ++j) {
-      const bus_index bus = buses[asked[j]].bus;
-      const bool absent = is_no_group(all[j].reply);
-      if (all[j].is_error() && !(absent && bus != anchor())) {
-        // Nobody but the anchor can say that there is no group; it does so below, in the words of a read.
-        if (!absent) {
-          note_error(key, all[j]);
-          co_return;
-        }
-        continue;
+    // Which entries will be read is known before any is, so that each read counts as one delivery. What will
+    // be left out, because its ID has no form for clients, is counted by its bus: it is asked for as many
+    // more.
+    struct candidate {
+      stream::client_id id;
+      std::size_t bus;
+      bool shown;
+    };
+    std::vector<candidate> candidates;
+    std::uint64_t more = 0, most_left_out = 0;
+    do {
+      more = most_left_out;
+      candidates.clear();
+      asked_.clear();
+      const stream::bound<stream::client_id> from{after, true};
+      const std::string count = std::to_string(request_.count + more);
+      std::vector<std::size_t> asked;
+      for (std::size_t i = 0; i < buses.size(); ++i) {
+        const auto start = stream::start_on(context_.slot_of(buses[i].bus), from);
+        if (!start) continue;
+        const std::string first = stream::to_string(*start);
+        const std::string_view pending[] = {"XPENDING", read.name, group_, first, "+", count, consumer_};
+        send(buses[i].bus, pending);
+        asked.push_back(i);
       }
-      if (absent) continue;
-      resp::reply_reader reader(all[j].reply);
-      for (std::size_t left = reader.next().elements; left > 0; --left) {
-        resp::reply_reader entry(reader.skip());
-        entry.next();
-        if (const auto id = stream::parse_id(entry.next().text, 0)) {
-          candidates.push_back({stream::to_client({id->ms, id->seq}, context_.slot_of(bus)), asked[j]});
+      const parts all = co_await round();
+      for (std::size_t j = 0; j < all.size(); ++j) {
+        const bus_index bus = buses[asked[j]].bus;
+        const bool absent = is_no_group(all[j].reply);
+        if (all[j].is_error() && !(absent && bus != anchor())) {
+          // Nobody but the anchor can say that there is no group; it does so below, in the words of a read.
+          if (!absent) {
+            note_error(key, all[j]);
+            co_return;
+          }
+          continue;
         }
+        if (absent) continue;
+        std::uint64_t left_out = 0;
+        resp::reply_reader reader(all[j].reply);
+        for (std::size_t left = reader.next().elements; left > 0; --left) {
+          resp::reply_reader entry(reader.skip());
+          entry.next();
+          const auto id = stream::parse_id(entry.next().text, 0);
+          if (!id) continue;
+          const stream::bus_id there{id->ms, id->seq};
+          const int slot = context_.slot_of(bus);
+          const bool shown = stream::entry_to_client(there, slot).has_value();
+          left_out += shown ? 0 : 1;
+          candidates.push_back({stream::position_to_client(there, slot), asked[j], shown});
+        }
+        most_left_out = std::max(most_left_out, left_out);
       }
+    } while (most_left_out > more);
+    std::stable_sort(candidates.begin(), candidates.end(),
+                     [](const candidate& a, const candidate& b) { return a.id < b.id; });
+    std::uint64_t chosen = 0;
+    for (const candidate& c : candidates) {
+      if (chosen == request_.count) break;
+      ++counts[c.bus];
+      if (!c.shown) continue;
+      last = c.id;
+      ++chosen;
     }
-    std::sort(candidates.begin(), candidates.end());
-    if (candidates.size() > request_.count) candidates.resize(request_.count);
-    for (const auto& [id, bus] : candidates) ++counts[bus];
-    if (!candidates.empty()) last = candidates.back().first;
   } else {
     std::fill(counts.begin(), counts.end(), std::max<std::uint64_t>(request_.count, 1));
   }

@@ -29,6 +29,7 @@ class group_read_operation final : public waiting_read, private spared_poll {
     std::size_t key;
     command::bus_index bus;
     std::uint64_t found = 0;
+    std::uint64_t omitted = 0;  // of these, without a client form
   };
   /// One key's part of a sweep.
   struct key_sweep {

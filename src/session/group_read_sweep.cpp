@@ -162,8 +162,11 @@ bool group_read_operation::take_reply(std::uint32_t index, std::string_view repl
     return true;
   }
   ask& asked = asked_[index];
+  stream::entry_merge& found = keys_[asked.key].found;
+  const std::size_t omitted = found.omitted();
   asked.found = add_entries(keys_[asked.key], asked.bus, reply);
-  sweeps_[asked.key].taken += asked.found;
+  asked.omitted = found.omitted() - omitted;
+  sweeps_[asked.key].taken += asked.found - asked.omitted;
   return true;
 }
 
@@ -185,6 +188,8 @@ void group_read_operation::judge(const ask& asked, const part& answer) {
     if (asked.found == 0 && !views_.empty()) {
       context_.polls().found_nothing(poll_of(asked.key), asked.bus, views_[asked.key]);
     }
+    // There may be more behind what is left out of the reply.
+    if (asked.omitted > 0) failed_.push_back({static_cast<std::uint32_t>(asked.key), asked.bus});
   } else if (counts_as_down(answer, asked.key)) {
     note_down(asked.key, asked.bus, answer);
   } else if (!is_no_group(answer.reply)) {

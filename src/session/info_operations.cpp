@@ -31,7 +31,7 @@ class info_operation : public group_operation {
     const parts all = co_await round();
     const survey seen = look_over(all);
     if (seen.problem != nullptr) co_return answer_error(*seen.problem);
-    if (!seen.key_exists) co_return answer_redis_error("ERR no such key");
+    if (!seen.key_exists) co_return answer_no_key();
     merge(all, seen);
   }
 
@@ -45,8 +45,13 @@ class info_operation : public group_operation {
       if (i != anchor()) send(static_cast<bus_index>(i), args);
     }
   }
-  bool decides(const part& p) const { return p.bus == anchor() || is_draining(p.bus); }
+  bool decides(command::bus_index bus) const { return bus == anchor() || is_draining(bus); }
+  stream::bus_role role_of(const part& p) const {
+    if (is_draining(p.bus)) return stream::bus_role::draining;
+    return p.bus == anchor() ? stream::bus_role::anchor : stream::bus_role::other;
+  }
   int slot_of(const part& p) const { return context_.slot_of(p.bus); }
+  void answer_no_key() { answer_redis_error("ERR no such key"); }
 
   resp::arguments args_;  // until the round is sent
   std::string key_;
@@ -64,13 +69,19 @@ class info_stream_operation final : public info_operation {
       if (count >= 0) count_ = static_cast<std::uint64_t>(count);
     }
     send_anchor_first(args_);
-    // How many groups exist, the anchor knows, unless a draining bus has some that it lacks.
-    if (full_) return;
+    // How many groups exist, the anchor says along with the rest. A draining bus may have some that it lacks.
+    if (full_ || deciding_buses() == 1) return;
     const std::string_view groups[] = {"XINFO", "GROUPS", key_};
     for (std::size_t i = 0; i < context_.bus_count(); ++i) {
-      const auto bus = static_cast<bus_index>(i);
-      if (bus == anchor() || is_draining(bus)) send(bus, groups);
+      if (const auto bus = static_cast<bus_index>(i); decides(bus)) send(bus, groups);
     }
+  }
+
+  std::size_t deciding_buses() const {
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < context_.bus_count(); ++i)
+      count += decides(static_cast<bus_index>(i)) ? 1 : 0;
+    return count;
   }
 
   void merge(const parts& all, const survey&) override {
@@ -78,12 +89,12 @@ class info_stream_operation final : public info_operation {
     for (std::size_t i = 0; i < all.size(); ++i) {
       const part& p = all[i];
       if (p.is_error()) continue;
-      if (i < context_.bus_count()) {
-        merged.add_stream(p.reply, slot_of(p), decides(p));
-      } else {
-        merged.add_groups(p.reply, slot_of(p), decides(p));
-      }
+      const bool understood = i < context_.bus_count() ? merged.add_stream(p.reply, slot_of(p), role_of(p))
+                                                       : merged.add_groups(p.reply, slot_of(p), role_of(p));
+      if (!understood) return answer_nonsense(p.bus);
     }
+    // The groups were asked for later: the key may have come in between.
+    if (merged.no_stream()) return answer_no_key();
     answer(metrics::outcome::ok, [&](resp::encoder& out, base::chunk_queue& raw) {
       full_ ? merged.write_full(count_, out, raw) : merged.write_stream(out, raw);
     });
@@ -107,8 +118,9 @@ class info_groups_operation final : public info_operation {
   void merge(const parts& all, const survey&) override {
     stream::info_merge merged;
     for (const part& p : all) {
-      if (!p.is_error()) merged.add_stream(p.reply, slot_of(p), decides(p));
+      if (!p.is_error() && !merged.add_stream(p.reply, slot_of(p), role_of(p))) return answer_nonsense(p.bus);
     }
+    if (merged.no_stream()) return answer_no_key();
     answer(metrics::outcome::ok, [&](resp::encoder& out, base::chunk_queue&) { merged.write_groups(out); });
   }
 };
@@ -126,7 +138,7 @@ class info_consumers_operation final : public info_operation {
     if (!seen.group_exists) return answer_no_group_of_key(key_, group_);
     stream::info_merge merged;
     for (const part& p : all) {
-      if (!p.is_error()) merged.add_consumers(p.reply, slot_of(p));
+      if (!p.is_error() && !merged.add_consumers(p.reply, slot_of(p))) return answer_nonsense(p.bus);
     }
     answer(metrics::outcome::ok,
            [&](resp::encoder& out, base::chunk_queue& raw) { merged.write_consumers(out, raw); });

@@ -1,3 +1,4 @@
+#include <dualbus/base/log.hpp>
 #include <dualbus/resp/encoder.hpp>
 #include <dualbus/resp/reply_reader.hpp>
 #include <dualbus/session/operation.hpp>
@@ -12,6 +13,24 @@
 #include <utility>
 
 namespace dualbus::session {
+namespace {
+
+// XADD's answer when its ID is none that clients could use. It must not read as if nothing were stored.
+void append_without_form(worker_context& context, command::bus_index bus, std::string_view id,
+                         base::chunk_queue& out) {
+  const std::string name = "bus '" + context.bus_name(bus) + "'";
+  if (!stream::parse_id(id, 0)) return resp::encoder(out).error(nonsense_text(name));
+  ++context.metrics.buses[bus].entries_omitted;
+  base::error_limited(context.bus_name(bus),
+                      "{} stored an entry as {}: its sequence is too large to have a form for clients", name,
+                      id);
+  resp::encoder(out).error(
+      "ERR dualbus: the entry is stored, do not repeat it, but its ID on " + name + ", " + std::string(id) +
+      ", has no form for clients, who cannot read it: delete it on that bus and use '*' as "
+      "ID, or pin the stream with routing.keys");
+}
+
+}  // namespace
 
 operation::operation(worker_context& context, session& owner, std::uint16_t command)
     : context_(context),
@@ -35,17 +54,23 @@ void operation::finish(metrics::outcome outcome) {
   owner_->finish(*this, outcome);
 }
 
-// XADD's answer is a bulk string with the ID; anything else, an error or nil, is passed on.
-bool append_client_id(base::chunk_queue& out, std::string_view answer, int slot) {
+metrics::outcome append_added(worker_context& context, command::bus_index bus, std::string_view answer,
+                              base::chunk_queue& out) {
   const std::size_t line_end = answer.find('\n');
-  if (answer[0] != '$' || answer[1] == '-' || line_end == std::string_view::npos) return false;
+  if (answer[0] != '$' || answer[1] == '-' || line_end == std::string_view::npos) {
+    out.append(answer);
+    const bool failed = answer[0] == '-' || answer[0] == '!';
+    return failed ? metrics::outcome::redis_error : metrics::outcome::ok;
+  }
   const std::string_view id = answer.substr(line_end + 1, answer.size() - line_end - 3);
+  const bool is_id = id.size() <= stream::max_id_chars;
   char text[stream::max_id_chars];
-  const char* const end =
-      id.size() > stream::max_id_chars ? nullptr : stream::write_client_id(text, id, slot);
-  if (end == nullptr) return false;
-  resp::encoder(out).bulk({text, end});
-  return true;
+  if (const char* const end = is_id ? stream::write_client_id(text, id, context.slot_of(bus)) : nullptr) {
+    resp::encoder(out).bulk({text, end});
+    return metrics::outcome::ok;
+  }
+  append_without_form(context, bus, is_id ? id : std::string_view(), out);
+  return metrics::outcome::refused;
 }
 
 void forward_operation::count_messages(const backend::reply_view& answer) const {
@@ -60,9 +85,13 @@ void forward_operation::count_messages(const backend::reply_view& answer) const 
 void forward_operation::on_reply(std::uint32_t, const backend::reply_view& answer) {
   if (owner_ == nullptr) return destroy();
   base::chunk_queue& out = reply();
+  metrics::outcome result = answer.is_error() ? metrics::outcome::redis_error : metrics::outcome::ok;
   try {
-    if (!translate_id_ || !append_client_id(out, answer.bytes, context_.slot_of(bus_)))
+    if (translate_id_) {
+      result = append_added(context_, bus_, answer.bytes, out);
+    } else {
       out.append(answer.bytes);
+    }
   } catch (const std::bad_alloc&) {
     owner_->close(metrics::close_reason::memory);  // it has a part of the reply
     return destroy();
@@ -74,7 +103,7 @@ void forward_operation::on_reply(std::uint32_t, const backend::reply_view& answe
     if (answer.bytes.starts_with("-NOSCRIPT")) context_.scripts.forget();
     context_.bus(bus_).note_error(answer.bytes);
   }
-  finish(answer.is_error() ? metrics::outcome::redis_error : metrics::outcome::ok);
+  finish(result);
 }
 
 void forward_operation::on_failure(std::uint32_t, backend::failure why) {

@@ -37,7 +37,7 @@ class pending_summary_operation final : public group_operation {
     if (!seen.group_exists) co_return answer_no_group(key_, group_);
     stream::pending_summary merged;
     for (const part& p : all) {
-      if (!p.is_error()) merged.add(p.reply, context_.slot_of(p.bus));
+      if (!p.is_error() && !merged.add(p.reply, context_.slot_of(p.bus))) co_return answer_nonsense(p.bus);
     }
     answer(metrics::outcome::ok, [&merged](resp::encoder& out, base::chunk_queue&) { merged.write(out); });
   }
@@ -70,7 +70,9 @@ class pending_range_operation final : public group_operation {
       stream::pending_merge merged;
       std::vector<std::size_t> left_out;
       for (const part& p : all) {
-        left_out.push_back(p.is_error() ? 0 : merged.add(p.reply, context_.slot_of(p.bus)));
+        const auto omitted = p.is_error() ? 0 : merged.add(p.reply, context_.slot_of(p.bus));
+        if (!omitted) co_return answer_nonsense(p.bus);
+        left_out.push_back(*omitted);
       }
       // What is left out was counted by its bus: it is asked for as many more.
       const std::size_t most = *std::max_element(left_out.begin(), left_out.end());

@@ -59,7 +59,8 @@ class range_operation final : public gather_operation {
         horizon = std::min(horizon, clock);
         newest = std::max(newest, clock);
         omitted_on_[asked_[i]] = merged.omitted();
-        merged.add(all[2 * i + 1].reply, context_.slot_of(asked_[i]));
+        if (!merged.add(all[2 * i + 1].reply, context_.slot_of(asked_[i])))
+          co_return answer_nonsense(asked_[i]);
         omitted_on_[asked_[i]] = merged.omitted() - omitted_on_[asked_[i]];
       }
       merged.merge();

@@ -51,7 +51,7 @@ class read_operation final : public waiting_read {
   base::task<outcome> read();
   base::task<outcome> read_once(stream::stable_read& stable);
   base::task<> wait(const std::vector<parking_lot::sightings>& seen);
-  void set_cursor(std::size_t key, const part& answer);
+  bool set_cursor(std::size_t key, const part& answer);
   void send_asks();
   void drop_found();
 
@@ -158,7 +158,11 @@ base::task<bool> read_operation::set_cursors() {
       error_ = all[j];
       co_return false;
     }
-    set_cursor(asked[j], all[j]);
+    if (!set_cursor(asked[j], all[j])) {
+      error_ = all[j];
+      error_->reply = "-" + nonsense_text("bus '" + context_.bus_name(all[j].bus) + "'") + "\r\n";
+      co_return false;
+    }
   }
   // `+` is the last entry of all buses: there everything behind the one before it, elsewhere nothing.
   for (std::size_t i = 0; i < keys_.size(); ++i) {
@@ -171,7 +175,7 @@ base::task<bool> read_operation::set_cursors() {
       const stream::client_id shown =
           is_whole(keys_[i])
               ? stream::client_id{id->ms, id->seq}
-              : stream::to_client({id->ms, id->seq}, context_.slot_of(static_cast<bus_index>(b)));
+              : stream::position_to_client({id->ms, id->seq}, context_.slot_of(static_cast<bus_index>(b)));
       if (last && shown < *last) continue;
       last = shown;
       owner = b;
@@ -188,24 +192,29 @@ base::task<bool> read_operation::set_cursors() {
   co_return true;
 }
 
-void read_operation::set_cursor(std::size_t key, const part& answer) {
+// False if the reply is none that Redis gives.
+bool read_operation::set_cursor(std::size_t key, const part& answer) {
   std::string& cursor = cursors_[key][answer.bus];
   resp::reply_reader reader(answer.reply);
   const resp::reply_value head = reader.next();
   if (request_.keys[key].from == position::last) {
-    if (answer.is_error() || head.elements == 0) return;
+    if (answer.is_error() || head.elements == 0) return answer.is_error() || head.type == '*';
     reader.next();
     cursor = reader.next().text;
-    return;
+    return stream::parse_id(cursor, 0).has_value();
   }
   cursor = "0-0";
-  if (answer.is_error()) return;
+  if (answer.is_error()) return true;
+  bool found = false;
   const std::size_t values = head.type == '%' ? 2 * head.elements : head.elements;
   for (std::size_t i = 0; i + 1 < values; i += 2) {
     const std::string_view name = reader.next().text;
     resp::reply_reader value(reader.skip());
-    if (name == "last-generated-id") cursor = value.next().text;
+    if (name != "last-generated-id") continue;
+    cursor = value.next().text;
+    found = stream::parse_id(cursor, 0).has_value();
   }
+  return found;
 }
 
 // -------------------------------------------------------------------------------------------------- reading

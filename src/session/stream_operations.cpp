@@ -67,13 +67,10 @@ class careful_add_operation final : public gather_operation {
   }
 
   void answer_id(const part& p) {
-    const resp::reply_value id = resp::reply_reader(p.reply).next();
-    const auto stored = stream::parse_id(id.text, 0);
-    if (owner_ != nullptr && !id.null) ++owner_->engine().messages_published;
-    answer(metrics::outcome::ok, [&](resp::encoder& out, base::chunk_queue&) {
-      if (id.null || !stored) return out.null();
-      out.bulk(stream::to_string(stream::to_client({stored->ms, stored->seq}, context_.slot_of(bus_))));
-    });
+    if (owner_ == nullptr) return;
+    if (!is_null(p)) ++owner_->engine().messages_published;
+    const metrics::outcome result = append_added(context_, bus_, p.reply, reply());
+    answer(result, [](resp::encoder&, base::chunk_queue&) {});
   }
 
   bus_index bus_;

@@ -20,12 +20,12 @@ std::size_t read_claims(resp::reply_reader& reader, int slot, std::vector<claime
     resp::reply_reader element(reader.skip());
     resp::reply_value value = element.next();
     const bool only_id = !value.is_aggregate();
-    if (!only_id && value.elements != 2) continue;  // no entry
+    if (!only_id && (value.type != '*' || value.elements != 2)) continue;  // no entry
     if (!only_id) value = element.next();
     const auto id = bus_id_of(value.text);
     if (!id) continue;
-    if (is_representable(*id)) {
-      out.push_back({to_client(*id, slot), only_id, element.rest()});
+    if (const auto shown = entry_to_client(*id, slot)) {
+      out.push_back({*shown, only_id, element.rest()});
     } else {
       ++omitted;
     }
@@ -108,11 +108,11 @@ std::size_t autoclaim_walk::take(std::string reply) {
   for (const claimed& d : deleted) deleted_.push_back(d.id);
   left_ -= std::min<std::uint64_t>(left_, claims_.size() + deleted_.size() - before + omitted);
   if (next_ || !cursor || *cursor == bus_id{}) return omitted;
-  if (is_representable(*cursor)) {
-    next_ = to_client(*cursor, slot);
+  if (const auto shown = entry_to_client(*cursor, slot)) {
+    next_ = shown;
   } else if (cursor->ms != std::numeric_limits<std::uint64_t>::max()) {
     // Nothing more of that millisecond has a client form; to begin in it again might never get past it.
-    next_ = to_client({cursor->ms + 1, 0}, slot);
+    next_ = entry_to_client({cursor->ms + 1, 0}, slot);
   }
   return omitted;
 }

@@ -7,25 +7,33 @@
 namespace dualbus::stream {
 namespace {
 
-constexpr std::size_t slot_digits = 12;  // of slot_span - 1
+constexpr std::size_t longest_argument = 127;  // Redis's buffer for an ID
+constexpr std::size_t slot_digits = 12;        // of slot_span - 1
 
-// Decimal digits only; leading zeros are fine, as they are in Redis.
+// Redis's string2ull (util.c): digits, else what strtoull takes that is no negative number.
 std::optional<std::uint64_t> parse_part(std::string_view text) {
   std::uint64_t value = 0;
   const char* end = text.data() + text.size();
   const auto [ptr, error] = std::from_chars(text.data(), end, value);
-  if (text.empty() || error != std::errc{} || ptr != end) return std::nullopt;
-  return value;
+  if (error == std::errc{} && ptr == end) return value;
+  if (base::parse_int64(text)) return std::nullopt;
+  return base::parse_uint64_as_c(text);
 }
 
 }  // namespace
 
-client_id to_client(bus_id id, int slot) {
+std::optional<client_id> entry_to_client(bus_id id, int slot) {
+  if (id.seq >= slot_span) return std::nullopt;
+  return position_to_client(id, slot);
+}
+
+client_id position_to_client(bus_id id, int slot) {
   if (id == bus_id{}) return {};  // 0-0 means "none" in replies, on every bus
   return {id.ms, std::min(id.seq, slot_span - 1) + static_cast<std::uint64_t>(slot) * slot_span};
 }
 
 std::optional<parsed_id> parse_id(std::string_view text, std::uint64_t missing_seq) {
+  if (text.size() > longest_argument) return std::nullopt;
   const std::size_t dash = text.find('-');
   const auto ms = parse_part(text.substr(0, dash));
   if (!ms) return std::nullopt;
@@ -48,8 +56,8 @@ char* write_client_id(char* out, std::string_view id, int slot) {
       id == "0-0") {
     const auto parsed = parse_id(id, 0);
     if (!parsed) return nullptr;
-    const client_id shown = to_client({parsed->ms, parsed->seq}, slot);
-    return write_id(out, shown.ms, shown.seq);
+    const auto shown = entry_to_client({parsed->ms, parsed->seq}, slot);
+    return shown ? write_id(out, shown->ms, shown->seq) : nullptr;
   }
   out = std::copy_n(id.data(), dash + 1, out);
   out = base::write_int(out, slot);

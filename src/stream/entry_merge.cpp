@@ -38,17 +38,17 @@ std::size_t entry_merge::add(resp::reply_reader& reader, int slot) {
     const std::string_view fields = reader.skip();
     if (fields.empty()) break;
     const auto id = parse_id(text, 0);
-    if (!id || !is_representable({id->ms, id->seq})) {
+    const auto shown = id ? entry_to_client({id->ms, id->seq}, slot) : std::nullopt;
+    if (!shown) {
       ++omitted_;
       continue;
     }
-    const client_id shown = to_client({id->ms, id->seq}, slot);
     const std::size_t before = r.bytes.size();
     char name[max_id_chars];
     out.array(2);
-    out.bulk({name, write_id(name, shown.ms, shown.seq)});
+    out.bulk({name, write_id(name, shown->ms, shown->seq)});
     r.bytes.append(fields);
-    r.entries.push_back({shown, r.bytes.size() - before});
+    r.entries.push_back({*shown, r.bytes.size() - before});
   }
   if (r.entries.empty()) runs_.pop_back();
   return count;

@@ -1,3 +1,4 @@
+#include <dualbus/base/numbers.hpp>
 #include <dualbus/resp/reply_reader.hpp>
 #include <dualbus/stream/info_merge.hpp>
 #include <dualbus/stream/pending_merge.hpp>
@@ -6,6 +7,7 @@
 #include <algorithm>
 #include <limits>
 #include <string>
+#include <utility>
 
 namespace dualbus::stream {
 namespace {
@@ -20,7 +22,7 @@ std::string_view text_of(std::string_view encoded) {
 std::optional<client_id> position_of(std::string_view encoded, int slot) {
   const auto id = parse_id(text_of(encoded), 0);
   if (!id) return std::nullopt;
-  return to_client({id->ms, id->seq}, slot);
+  return position_to_client({id->ms, id->seq}, slot);
 }
 
 std::optional<std::int64_t> sum_or_null(const views& all, std::string_view field) {
@@ -28,19 +30,21 @@ std::optional<std::int64_t> sum_or_null(const views& all, std::string_view field
   for (const description& v : all) {
     const auto value = resp::as_integer(v.fields[field]);
     if (!value) return std::nullopt;
-    sum += *value;
+    sum = base::add_saturated(sum, *value);
   }
   return sum;
 }
 
 std::int64_t sum(const views& all, std::string_view field) {
   std::int64_t result = 0;
-  for (const description& v : all) result += resp::as_integer(v.fields[field]).value_or(0);
+  for (const description& v : all)
+    result = base::add_saturated(result, resp::as_integer(v.fields[field]).value_or(0));
   return result;
 }
 
+/// The largest value, -1 if none is larger.
 std::int64_t largest(const views& all, std::string_view field) {
-  std::int64_t result = std::numeric_limits<std::int64_t>::min();
+  std::int64_t result = -1;
   for (const description& v : all)
     result = std::max(result, resp::as_integer(v.fields[field]).value_or(result));
   return result;
@@ -73,6 +77,16 @@ client_id smallest_position(const views& all, std::string_view field) {
   return result;
 }
 
+std::int64_t length_of(const description& stream) {
+  return std::max<std::int64_t>(0, resp::as_integer(stream.fields["length"]).value_or(0));
+}
+
+/// Entries that a stream once had and that no new group will read.
+std::int64_t gone_from(const description& stream) {
+  return std::max<std::int64_t>(
+      0, resp::as_integer(stream.fields["entries-added"]).value_or(0) - length_of(stream));
+}
+
 /// Up to where a group has got everything: no bus that has something left is behind it.
 client_id delivered(const views& all) {
   std::optional<client_id> behind;
@@ -89,20 +103,6 @@ void write_number_or_null(std::optional<std::int64_t> value, resp::encoder& out)
   out.null();
 }
 
-// The fields of groups that are worked out in the same way wherever they are shown.
-bool write_progress(const views& all, std::string_view name, resp::encoder& out) {
-  if (name == "last-delivered-id") {
-    out.bulk(to_string(delivered(all)));
-  } else if (name == "entries-read" || name == "lag") {
-    write_number_or_null(sum_or_null(all, name), out);
-  } else if (name == "pel-count") {
-    out.integer(sum(all, name));
-  } else {
-    return false;
-  }
-  return true;
-}
-
 // The smallest or largest of the buses' first or last entries. One without a client form is none.
 void write_edge_entry(const views& all, std::string_view field, bool last, resp::encoder& out,
                       base::chunk_queue& raw) {
@@ -110,11 +110,11 @@ void write_edge_entry(const views& all, std::string_view field, bool last, resp:
   std::string_view fields;
   for (const description& v : all) {
     resp::reply_reader reader(v.fields[field]);
-    if (reader.done() || !reader.next().is_aggregate() || reader.done()) continue;
+    const resp::reply_value entry = reader.next();
+    if (entry.type != '*' || entry.elements != 2) continue;
     const auto id = parse_id(reader.next().text, 0);
-    if (!id || !is_representable({id->ms, id->seq})) continue;
-    const client_id shown = to_client({id->ms, id->seq}, v.slot);
-    if (best && (last ? shown < *best : *best < shown)) continue;
+    const auto shown = id ? entry_to_client({id->ms, id->seq}, v.slot) : std::nullopt;
+    if (!shown || (best && (last ? *shown < *best : *best < *shown))) continue;
     best = shown;
     fields = reader.rest();
   }
@@ -154,38 +154,51 @@ std::string_view field_list::operator[](std::string_view name) const {
 // --- taking replies in
 // ------------------------------------------------------------------------------------------------
 
-void info_merge::add_by_name(std::string_view array, int slot, named& out) {
+bool info_merge::add_by_name(std::string_view array, int slot, named& out) {
   resp::reply_reader reader(array);
-  for (std::size_t left = array.empty() ? 0 : reader.next().elements; left > 0; --left) {
+  const resp::reply_value header = reader.next();
+  if (header.type != '*' || header.null) return false;
+  for (std::size_t left = header.elements; left > 0; --left) {
     description v{slot, field_list(reader.skip())};
+    if (!v.fields.has("name")) return false;
     const std::string_view name = text_of(v.fields["name"]);
     out[name].push_back(std::move(v));
   }
+  return true;
 }
 
-void info_merge::add_group_list(std::string_view array, int slot, bool decides) {
+bool info_merge::add_group_list(std::string_view array, int slot, bus_role role) {
   named found;
-  add_by_name(array, slot, found);
+  if (!add_by_name(array, slot, found)) return false;
   for (auto& [name, on] : found) {
     group& g = groups_[name];
-    g.exists |= decides;
+    g.exists |= role != bus_role::other;
     for (description& v : on) g.on.push_back(std::move(v));
   }
+  return true;
 }
 
-void info_merge::add_stream(std::string_view reply, int slot, bool decides) {
-  streams_.push_back({slot, field_list(reply)});
-  const std::string_view groups = streams_.back().fields["groups"];
-  if (!groups.empty() && resp::reply_reader(groups).next().is_aggregate())
-    add_group_list(groups, slot, decides);
+bool info_merge::add_stream(std::string_view reply, int slot, bus_role role) {
+  description v{slot, field_list(reply)};
+  if (!v.fields.has("length")) return false;
+  const std::string_view groups = v.fields["groups"];
+  if (const auto count = resp::as_integer(groups)) {
+    if (role != bus_role::other && *count > 0)
+      groups_on_one_ = std::max(groups_on_one_, static_cast<std::size_t>(*count));
+  } else if (v.fields.has("groups") && !add_group_list(groups, slot, role)) {
+    return false;
+  }
+  streams_.push_back(std::move(v));
+  roles_.push_back(role);
+  return true;
 }
 
-void info_merge::add_groups(std::string_view reply, int slot, bool decides) {
-  add_group_list(reply, slot, decides);
+bool info_merge::add_groups(std::string_view reply, int slot, bus_role role) {
+  return add_group_list(reply, slot, role);
 }
 
-void info_merge::add_consumers(std::string_view reply, int slot) {
-  add_by_name(reply, slot, consumers_);
+bool info_merge::add_consumers(std::string_view reply, int slot) {
+  return add_by_name(reply, slot, consumers_);
 }
 
 info_merge::named info_merge::by_name(const views& owners, std::string_view field) {
@@ -199,8 +212,41 @@ std::size_t info_merge::existing_groups() const {
       std::count_if(groups_.begin(), groups_.end(), [](const auto& g) { return g.second.exists; }));
 }
 
+std::vector<const description*> info_merge::untouched_by(const group& g) const {
+  std::vector<const description*> result;
+  for (std::size_t i = 0; i < streams_.size(); ++i) {
+    const auto is_here = [&](const description& part) { return part.slot == streams_[i].slot; };
+    if (roles_[i] != bus_role::draining && std::none_of(g.on.begin(), g.on.end(), is_here))
+      result.push_back(&streams_[i]);
+  }
+  return result;
+}
+
 // --- writing
 // ----------------------------------------------------------------------------------------------------------
+
+// The fields of groups that are worked out in the same way wherever they are shown. Where the group is yet to
+// be created, all entries are undelivered, and it counts as Redis counts a group at the beginning of a
+// stream.
+bool info_merge::write_progress(const group& g, std::string_view name, resp::encoder& out) const {
+  const std::vector<const description*> untouched = untouched_by(g);
+  if (name == "last-delivered-id") {
+    const bool behind = std::any_of(untouched.begin(), untouched.end(),
+                                    [](const description* stream) { return length_of(*stream) > 0; });
+    out.bulk(to_string(behind ? client_id{} : delivered(g.on)));
+  } else if (name == "entries-read" || name == "lag") {
+    std::optional<std::int64_t> total = sum_or_null(g.on, name);
+    for (const description* stream : untouched) {
+      if (total) total = base::add_saturated(*total, name == "lag" ? length_of(*stream) : gone_from(*stream));
+    }
+    write_number_or_null(total, out);
+  } else if (name == "pel-count") {
+    out.integer(sum(g.on, name));
+  } else {
+    return false;
+  }
+  return true;
+}
 
 bool info_merge::write_common_field(std::string_view name, resp::encoder& out) const {
   if (name == "length" || name == "entries-added" || name.starts_with("radix-tree-")) {
@@ -216,12 +262,13 @@ bool info_merge::write_common_field(std::string_view name, resp::encoder& out) c
 }
 
 void info_merge::write_stream(resp::encoder& out, base::chunk_queue& raw) const {
+  if (no_stream()) return out.map(0);
   const field_list& shape = streams_.front().fields;
   out.map(shape.size());
   for (const auto& [name, value] : shape) {
     out.bulk(name);
     if (name == "groups") {
-      out.integer(static_cast<std::int64_t>(existing_groups()));
+      out.integer(static_cast<std::int64_t>(std::max(existing_groups(), groups_on_one_)));
     } else if (name == "first-entry" || name == "last-entry") {
       write_edge_entry(streams_, name, name == "last-entry", out, raw);
     } else if (!write_common_field(name, out)) {
@@ -231,6 +278,7 @@ void info_merge::write_stream(resp::encoder& out, base::chunk_queue& raw) const 
 }
 
 void info_merge::write_full(std::uint64_t count, resp::encoder& out, base::chunk_queue& raw) const {
+  if (no_stream()) return out.map(0);
   const field_list& shape = streams_.front().fields;
   out.map(shape.size());
   for (const auto& [name, value] : shape) {
@@ -243,7 +291,7 @@ void info_merge::write_full(std::uint64_t count, resp::encoder& out, base::chunk
     } else if (name == "groups") {
       out.array(existing_groups());
       for (const auto& [_, g] : groups_) {
-        if (g.exists) write_full_group(g.on, count, out, raw);
+        if (g.exists) write_full_group(g, count, out, raw);
       }
     } else if (!write_common_field(name, out)) {
       raw.append(value);
@@ -251,8 +299,9 @@ void info_merge::write_full(std::uint64_t count, resp::encoder& out, base::chunk
   }
 }
 
-void info_merge::write_full_group(const views& on, std::uint64_t count, resp::encoder& out,
-                                  base::chunk_queue& raw) {
+void info_merge::write_full_group(const group& g, std::uint64_t count, resp::encoder& out,
+                                  base::chunk_queue& raw) const {
+  const views& on = g.on;
   const field_list& shape = on.front().fields;
   out.map(shape.size());
   for (const auto& [name, value] : shape) {
@@ -263,7 +312,7 @@ void info_merge::write_full_group(const views& on, std::uint64_t count, resp::en
       const named consumers = by_name(on, name);
       out.array(consumers.size());
       for (const auto& [_, c] : consumers) write_full_consumer(c, count, out, raw);
-    } else if (!write_progress(on, name, out)) {
+    } else if (!write_progress(g, name, out)) {
       raw.append(value);
     }
   }
@@ -301,7 +350,7 @@ void info_merge::write_groups(resp::encoder& out) const {
     out.integer(sum(g.on, "pel-count"));
     for (const std::string_view field : progress) {
       out.bulk(field);
-      write_progress(g.on, field, out);
+      write_progress(g, field, out);
     }
   }
 }

@@ -7,22 +7,24 @@
 
 namespace dualbus::stream {
 
-void pending_summary::add(std::string_view reply, int slot) {
+bool pending_summary::add(std::string_view reply, int slot) {
   resp::reply_reader reader(reply);
-  if (reader.next().elements != 4) return;
-  total_ += reader.next().number;
+  if (reader.next().elements != 4) return false;
+  total_ = base::add_saturated(total_, reader.next().number);
   const auto first = parse_id(reader.next().text, 0), last = parse_id(reader.next().text, 0);
   if (first && last) {
-    const client_id low = to_client({first->ms, first->seq}, slot);
-    const client_id high = to_client({last->ms, last->seq}, slot);
+    const client_id low = position_to_client({first->ms, first->seq}, slot);
+    const client_id high = position_to_client({last->ms, last->seq}, slot);
     first_ = first_ ? std::min(*first_, low) : low;
     last_ = last_ ? std::max(*last_, high) : high;
   }
   for (std::size_t left = reader.next().elements; left > 0; --left) {
     reader.next();
     const std::string_view name = reader.next().text;
-    consumers_[name] += base::parse_int64(reader.next().text).value_or(0);
+    std::int64_t& count = consumers_[name];
+    count = base::add_saturated(count, base::parse_int64(reader.next().text).value_or(0));
   }
+  return true;
 }
 
 void pending_summary::write(resp::encoder& out) const {
@@ -43,17 +45,19 @@ void pending_summary::write(resp::encoder& out) const {
   }
 }
 
-std::size_t pending_merge::add(std::string_view reply, int slot) {
+std::optional<std::size_t> pending_merge::add(std::string_view reply, int slot) {
   std::size_t omitted = 0;
   resp::reply_reader reader(reply);
-  for (std::size_t left = reader.next().elements; left > 0; --left) {
+  const resp::reply_value header = reader.next();
+  if (header.type != '*' || header.null) return std::nullopt;
+  for (std::size_t left = header.elements; left > 0; --left) {
     resp::reply_reader values(reader.skip());
-    const std::size_t count = values.next().elements;
+    const resp::reply_value head = values.next();
+    const std::size_t count = head.elements;
     const auto id = parse_id(values.next().text, 0);
-    if (!id) continue;
-    const bus_id stored{id->ms, id->seq};
-    if (is_representable(stored)) {
-      elements_.push_back({to_client(stored, slot), count, values.rest()});
+    if (head.type != '*' || !id) continue;
+    if (const auto shown = entry_to_client({id->ms, id->seq}, slot)) {
+      elements_.push_back({*shown, count, values.rest()});
     } else {
       ++omitted;
     }

@@ -14,9 +14,8 @@ bool range_merge::add(std::string_view reply, int slot) {
     const auto id = parse_id(reader.next().text, 0);
     const std::string_view fields = reader.skip();
     if (!id || fields.empty()) return false;
-    const bus_id stored{id->ms, id->seq};
-    if (is_representable(stored)) {
-      entries_.push_back({to_client(stored, slot), fields});
+    if (const auto shown = entry_to_client({id->ms, id->seq}, slot)) {
+      entries_.push_back({*shown, fields});
     } else {
       ++omitted_;
     }

@@ -23,7 +23,8 @@ std::string_view parse_block(std::string_view text, read_request& out) {
 std::string_view parse_count(std::string_view text, read_request& out) {
   const auto value = base::parse_int64(text);
   if (!value) return "ERR value is not an integer or out of range";
-  out.count = static_cast<std::uint64_t>(std::max<std::int64_t>(*value, 0));
+  // More than any stream holds is no limit, and leaves room to ask for more than that.
+  out.count = static_cast<std::uint64_t>(std::clamp<std::int64_t>(*value, 0, std::int64_t{1} << 48));
   return {};
 }
 

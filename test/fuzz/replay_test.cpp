@@ -39,6 +39,7 @@ void run_all(std::string_view bytes) {
   requests(bytes);
   replies(bytes);
   routes(bytes);
+  merges(bytes);
 }
 
 TEST(ReplayTest, ThereAreTranscripts) {

@@ -14,6 +14,7 @@ void requests(std::string_view bytes);  ///< parsing as a whole and in pieces ag
 void replies(
     std::string_view bytes);  ///< scanning as a whole and in pieces agree, reading walks exactly a reply
 void routes(std::string_view bytes);  ///< every request gets a plan that makes sense
+void merges(std::string_view bytes);  ///< whatever buses answer, a merge of it is one whole reply
 
 inline void check(bool condition, const char* what) {
   if (condition) return;

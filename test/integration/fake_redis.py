@@ -14,13 +14,15 @@ CLOSE = None
 class FakeRedis:
     """Answers `GET key` with the bytes in `answers[key]`, or runs it with the socket if it is a function; everything else as Redis
     would, more or less. `greeting` takes the place of the answer to HELLO, `always` that of the answers to all but it, PING and
-    INFO. A command in `commands` is answered with what stands there, bytes or a function of the socket and the words."""
+    INFO. A command in `commands` is answered with what stands there, bytes or a function of the socket and the words. `script`,
+    given a request's words, may say what is answered instead."""
 
     def __init__(self):
         self.port = free_port()
         self.endpoint = f"127.0.0.1:{self.port}"
         self.answers = {}
         self.always = None
+        self.script = None
         self.greeting = HELLO
         self.info = b"# Server\r\nredis_version:7.0.15\r\nrole:master\r\n"
         self.commands = {}
@@ -71,6 +73,8 @@ class FakeRedis:
             return (lambda connection: answer(connection, words)) if callable(answer) else answer
         if self.always is not None and command not in (b"PING", b"INFO"):
             return self.always
+        if self.script is not None and (answer := self.script(words)) is not None:
+            return answer
         if command == b"GET":
             self.requests.append(words[1].decode())
             return self.answers.get(words[1].decode(), b"$5\r\nplain\r\n")

@@ -67,6 +67,27 @@ class InfoTest(GroupTest):
         group = self.ask(3, "GROUPS", "s")[0]
         self.assertEqual((group[b"last-delivered-id"], group[b"lag"], group[b"entries-read"]), (shown("5-7", MARKETDATA).encode(), None, None))
 
+    def test_where_a_group_is_missing_all_is_undelivered(self):
+        daemon = self.connect()
+        self.add("s", MARKETDATA, "3-0")
+        self.add("s", ENGINE_LOGIC, "4-0")
+        daemon.call("XGROUP", "CREATE", "s", "g", "0")
+        while daemon.call("XREADGROUP", "GROUP", "g", "c", "NOACK", "STREAMS", "s", ">"):
+            pass
+        self.direct[MARKETDATA].flushall()  # evicted, or restarted without its data
+        lost = self.add("s", MARKETDATA, "1-0", "2-0", "2-1")
+        for protocol in (2, 3):
+            group, = self.ask(protocol, "GROUPS", "s")
+            self.assertEqual((group[b"lag"], group[b"entries-read"], group[b"last-delivered-id"]), (3, 1, b"0-0"))
+            group, = self.ask(protocol, "STREAM", "s", "FULL")[b"groups"]
+            self.assertEqual((group[b"lag"], group[b"entries-read"], group[b"last-delivered-id"]), (3, 1, b"0-0"))
+        # Who trims to what the group has had loses nothing.
+        self.assertEqual(daemon.call("XTRIM", "s", "MINID", group[b"last-delivered-id"]), 0)
+        (_, entries), = daemon.call("XREADGROUP", "GROUP", "g", "c", "STREAMS", "s", ">")
+        self.assertEqual([entry.decode() for entry, _ in entries], lost)
+        group, = self.ask(2, "GROUPS", "s")
+        self.assertEqual((group[b"lag"], group[b"entries-read"], group[b"last-delivered-id"]), (0, 4, shown("4-0", ENGINE_LOGIC).encode()))
+
     def test_consumers_describes_consumers_over_all_buses(self):
         self.fill()
         for protocol in (2, 3):

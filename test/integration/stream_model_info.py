@@ -171,10 +171,16 @@ class InfoCommands:
         return Map(reply + [b"entries", entries[:count or None], b"groups", groups])
 
     def _progress(self, parts, name):
-        """last-delivered-id, entries-read and lag of a group over all buses."""
+        """last-delivered-id, entries-read and lag of a group over all buses. Where it is missing and will be made it is at the beginning."""
         ids, reads, lags = [], [], []
         for part in parts:
             group = part.group(name)
+            if not group:
+                if part.stream and not part.draining:
+                    ids.append(ZERO)
+                    reads.append(part.stream.added - len(part.stream.ids))
+                    lags.append(len(part.stream.ids))
+                continue
             ids.append(self._shown_position(part, group.last))
             reads.append(group.read)
             lags.append(part.stream.lag(group))
@@ -187,7 +193,7 @@ class InfoCommands:
 
     def _full_group(self, here, name, count):
         parts = [part for part in here if part.group(name)]
-        last, read, lag = self._progress(parts, name)
+        last, read, lag = self._progress(here, name)
         pending = self._pending(parts, name)
         consumers = []
         for consumer in self._consumers(parts, name):
@@ -208,7 +214,7 @@ class InfoCommands:
         reply = []
         for name in self.known(parts):
             having = [part for part in parts if part.group(name)]
-            last, read, lag = self._progress(having, name)
+            last, read, lag = self._progress(parts, name)
             reply.append(Map([b"name", name, b"consumers", len(self._consumers(having, name)),
                               b"pending", len(self._pending(having, name)), b"last-delivered-id", last,
                               b"entries-read", read, b"lag", lag]))

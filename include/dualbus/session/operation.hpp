@@ -116,9 +116,11 @@ class local_operation final : public operation {
   bool detach() override { return true; }
 };
 
-/// Appends XADD's answer with the ID in the client's form; false if it is none to be translated, an error or
-/// nil.
-bool append_client_id(base::chunk_queue& out, std::string_view answer, int slot);
+/// Appends what a bus answered to XADD, with the ID in the client's form, and says how the request ended.
+/// Errors and nil are passed on. If the ID has no form for clients the answer is an error, which says that
+/// the entry is stored: any ID would be another entry's.
+metrics::outcome append_added(worker_context& context, command::bus_index bus, std::string_view answer,
+                              base::chunk_queue& out);
 
 /// The error reply for a request without an answer, without '-', and how it counts.
 std::string failure_text(const worker_context& context, command::bus_index bus, backend::failure why);

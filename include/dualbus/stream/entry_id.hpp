@@ -26,13 +26,13 @@ struct client_id {
 inline constexpr std::uint64_t slot_span = 1'000'000'000'000;
 inline constexpr int slot_count = 128;
 
-/// The client's form of a bus's ID. A foreign sequence of slot_span or more has none: it is shown as the
-/// largest one of its millisecond, which is right for positions; entries with such IDs must be left out
-/// (is_representable).
-client_id to_client(bus_id id, int slot);
-inline bool is_representable(bus_id id) {
-  return id.seq < slot_span;
-}
+/// The client's form of an entry's ID on a bus. Nothing if it has none, because its sequence is slot_span or
+/// more: Redis made it neither from its clock nor behind an ID of the daemon's. Such an entry is left out;
+/// any ID in its place would be another entry's.
+std::optional<client_id> entry_to_client(bus_id id, int slot);
+/// The client's form of a position on a bus: a last ID, a cursor, an end of a range, but no entry that
+/// somebody might name. What has no form itself is shown as the largest ID of its millisecond that has one.
+client_id position_to_client(bus_id id, int slot);
 
 /// The slot that a client's ID names, configured or not, and the ID there.
 inline std::uint64_t slot_of(client_id id) {
@@ -45,7 +45,9 @@ inline bus_id to_bus(client_id id) {
 struct parsed_id {
   std::uint64_t ms, seq;
 };
-/// Reads `ms` or `ms-seq`; `missing_seq` stands for a sequence that is not given. Nothing for any other text.
+/// Reads `ms` or `ms-seq`, each number as Redis reads it (t_stream.c, streamGenericParseIDOrReply): leading
+/// zeros, blanks and a '+' in front are fine. `missing_seq` stands for a sequence that is not given. Nothing
+/// for any other text.
 std::optional<parsed_id> parse_id(std::string_view text, std::uint64_t missing_seq);
 
 /// The longest text of an ID: two 64-bit numbers and a '-'.
@@ -54,9 +56,9 @@ inline constexpr std::size_t max_id_chars = 41;
 char* write_id(char* out, std::uint64_t ms, std::uint64_t seq);
 
 /// Writes the client's form of a bus's ID that Redis wrote, `ms-seq`, at `out`, which has room for
-/// max_id_chars; returns the end, or null if `id` is no such text. The same as parsing, to_client() and
-/// write_id(), but for all IDs that Redis makes no number is converted: the slot's digits are put in front of
-/// the padded sequence.
+/// max_id_chars; returns the end, or null if `id` is no such text or has no form for clients. The same as
+/// parsing, entry_to_client() and write_id(), but for all IDs that Redis makes no number is converted: the
+/// slot's digits are put in front of the padded sequence.
 char* write_client_id(char* out, std::string_view id, int slot);
 
 template <typename Id>

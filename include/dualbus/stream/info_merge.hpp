@@ -19,6 +19,7 @@ class field_list {
 
   /// A field's encoded value; empty if there is none.
   std::string_view operator[](std::string_view name) const;
+  bool has(std::string_view name) const { return !(*this)[name].empty(); }
   auto begin() const { return fields_.begin(); }
   auto end() const { return fields_.end(); }
   std::size_t size() const { return fields_.size(); }
@@ -33,20 +34,32 @@ struct description {
   field_list fields;
 };
 
+/// What a bus says about groups by having one or not.
+enum class bus_role : std::uint8_t {
+  anchor,    ///< what it has exists; what it lacks will be created there, from the beginning
+  draining,  ///< what it has exists; what it lacks stays missing there
+  other      ///< what it has need not exist; what it lacks will be created there, from the beginning
+};
+
 /// Merges what several buses answered to XINFO. Fields that it does not know are those of the bus that was
 /// added first, and so is their order: that should be the anchor. The replies given to the add functions must
-/// stay where they are until the last write.
+/// stay where they are until the last write. Each of these returns false if the reply is none that Redis
+/// gives, and takes nothing from it. Nobody needs to add anything; several replies of one bus may be of
+/// different moments, so that one tells of what another one lacks.
 class info_merge {
  public:
-  /// What a bus answered to XINFO STREAM, with FULL or without. `decides`: a group that it has exists.
-  void add_stream(std::string_view reply, int slot, bool decides);
-  /// What a bus answered to XINFO GROUPS; for how many groups exist.
-  void add_groups(std::string_view reply, int slot, bool decides);
+  /// What a bus answered to XINFO STREAM, with FULL or without.
+  bool add_stream(std::string_view reply, int slot, bus_role role);
+  /// What a bus answered to XINFO GROUPS; for how many groups exist. Needed of buses that decide about them,
+  /// if these are several.
+  bool add_groups(std::string_view reply, int slot, bus_role role);
   /// What a bus answered to XINFO CONSUMERS.
-  void add_consumers(std::string_view reply, int slot);
+  bool add_consumers(std::string_view reply, int slot);
+  /// No bus has described the stream: there is none, and nothing to write of it.
+  bool no_stream() const { return streams_.empty(); }
 
-  /// XINFO STREAM without FULL, of what add_stream() was given without FULL. The number of groups is that of
-  /// add_groups().
+  /// XINFO STREAM without FULL, of what add_stream() was given without FULL. Groups are as many as
+  /// add_groups() was told of, and no fewer than one of the deciding buses says that it has.
   void write_stream(resp::encoder& out, base::chunk_queue& raw) const;
   /// XINFO STREAM FULL: `count` of the entries and of each list of pending ones, 0 for all.
   void write_full(std::uint64_t count, resp::encoder& out, base::chunk_queue& raw) const;
@@ -65,16 +78,22 @@ class info_merge {
   };
 
   static named by_name(const views& owners, std::string_view field);
-  static void add_by_name(std::string_view array, int slot, named& out);
-  void add_group_list(std::string_view array, int slot, bool decides);
+  static bool add_by_name(std::string_view array, int slot, named& out);
+  bool add_group_list(std::string_view array, int slot, bus_role role);
   std::size_t existing_groups() const;
+  /// The stream on the buses that have no part of `g` yet and will get one: nothing there was delivered to
+  /// it.
+  std::vector<const description*> untouched_by(const group& g) const;
   bool write_common_field(std::string_view name, resp::encoder& out) const;
-  static void write_full_group(const views& on, std::uint64_t count, resp::encoder& out,
-                               base::chunk_queue& raw);
+  bool write_progress(const group& g, std::string_view name, resp::encoder& out) const;
+  void write_full_group(const group& g, std::uint64_t count, resp::encoder& out,
+                        base::chunk_queue& raw) const;
   static void write_full_consumer(const views& on, std::uint64_t count, resp::encoder& out,
                                   base::chunk_queue& raw);
 
   views streams_;
+  std::vector<bus_role> roles_;    // by stream
+  std::size_t groups_on_one_ = 0;  // the most that one of the deciding buses counts
   std::map<std::string_view, group> groups_;
   named consumers_;
 };

@@ -15,7 +15,8 @@ namespace dualbus::stream {
 /// are until write() has returned.
 class pending_summary {
  public:
-  void add(std::string_view reply, int slot);
+  /// False if the reply is none that Redis gives.
+  bool add(std::string_view reply, int slot);
   void write(resp::encoder& out) const;
 
  private:
@@ -28,8 +29,9 @@ class pending_summary {
 /// to add() must stay where they are until write() has returned.
 class pending_merge {
  public:
-  /// Takes one bus's array. Returns how many elements are left out because their ID has no client form.
-  std::size_t add(std::string_view reply, int slot);
+  /// Takes one bus's array. Returns how many elements are left out because their ID has no client form;
+  /// nothing if the reply is no array.
+  std::optional<std::size_t> add(std::string_view reply, int slot);
   /// Sorts and keeps `count` elements at most; call once, after the last add().
   void merge(std::uint64_t count);
   /// Appends the array of what merge() left.

@@ -56,7 +56,7 @@ TEST(BoundsTest, I1_ConvertedRangesSelectExactlyWhatTheClientsBoundSelects) {
         const auto as_start = start_on(slot, b), to_the_end = end_on(slot, everything_after);
         const auto from_the_start = start_on(slot, everything_before), as_end = end_on(slot, b);
         for (const bus_id raw : raw_ids()) {
-          const client_id shown = to_client(raw, slot);
+          const client_id shown = position_to_client(raw, slot);
           ASSERT_EQ(in_range(raw, as_start, to_the_end), exclusive ? x < shown : x <= shown)
               << to_string(raw) << " from " << (exclusive ? "(" : "") << to_string(x) << " on " << slot;
           if (exclusive && x == client_id{0, 0}) continue;  // refused as a bound
@@ -73,7 +73,7 @@ TEST(BoundsTest, I1_ReadingAfterAnIdGivesExactlyWhatComesBehindIt) {
     for (const client_id x : interesting_bounds()) {
       const bus_id after = after_on(slot, x);
       for (const bus_id raw : raw_ids()) {
-        ASSERT_EQ(after < raw, x < to_client(raw, slot))
+        ASSERT_EQ(after < raw, x < position_to_client(raw, slot))
             << to_string(raw) << " after " << to_string(x) << " on " << slot;
       }
     }
@@ -86,7 +86,7 @@ TEST(BoundsTest, I1_MinIdKeepsExactlyWhatIsNotBelowIt) {
       const bus_id least = min_id_on(slot, x);
       for (const bus_id raw : raw_ids()) {
         // Nothing can be larger than MAX-MAX, so that nothing being left is the same as all below it going.
-        ASSERT_EQ(least <= raw, x <= to_client(raw, slot))
+        ASSERT_EQ(least <= raw, x <= position_to_client(raw, slot))
             << to_string(raw) << " from " << to_string(x) << " on " << slot;
       }
     }
@@ -101,7 +101,7 @@ TEST(BoundsTest, I1_RandomIdsAgreeWithTheDefinitions) {
     if (raw == bus_id{}) continue;
     const client_id near{raw.ms + random() % 3 - 1,
                          (random() % (slot_count + 2)) * slot_span + random() % slot_span};
-    const client_id shown = to_client(raw, slot);
+    const client_id shown = position_to_client(raw, slot);
     const auto floor = floor_on(slot, near);
     ASSERT_EQ(floor && raw <= *floor, shown <= near);
     const auto ceiling = ceiling_on(slot, near);

@@ -20,7 +20,7 @@ using namespace test;
 constexpr std::uint64_t most = ~std::uint64_t{0};
 
 client_id shown(std::uint64_t ms, std::uint64_t seq, int slot) {
-  return to_client({ms, seq}, slot);
+  return position_to_client({ms, seq}, slot);
 }
 
 std::string entry(const std::string& id, const std::string& value) {
@@ -244,7 +244,8 @@ TEST(AutoclaimWalkTest, I10_AFullWalkClaimsEachEntryOnceAndReportsEachDeletedIdO
     std::multiset<std::string> expected_claims, expected_deleted;
     for (std::size_t bus = 0; bus < world.buses.size(); ++bus) {
       for (const auto& [id, p] : world.buses[bus].entries) {
-        (p.deleted ? expected_deleted : expected_claims).insert(to_string(to_client(id, world.slots[bus])));
+        (p.deleted ? expected_deleted : expected_claims)
+            .insert(to_string(position_to_client(id, world.slots[bus])));
       }
     }
     std::multiset<std::string> claims, deleted;

@@ -39,7 +39,7 @@ std::string stream_of(const std::string& length, const std::string& last, const 
               {"max-deleted-entry-id", bulk(deleted)},
               {"entries-added", integer(10)},
               {"recorded-first-entry-id", bulk(first)},
-              {"groups", integer(99)},
+              {"groups", integer(1)},
               {"first-entry", first_entry},
               {"last-entry", last_entry},
               {"of-a-later-redis", bulk(last)}});
@@ -67,11 +67,11 @@ TEST(InfoMergeTest, StreamsAddUpAndUnknownFieldsAreTheFirstBuss) {
                     groups = array({map({{"name", bulk("g")}}), map({{"name", bulk("h")}})}),
                     stray = array({map({{"name", bulk("s")}})});
   info_merge merged;
-  merged.add_stream(two, 2, true);
-  merged.add_stream(none, 3, false);
-  merged.add_stream(one, 1, false);
-  merged.add_groups(groups, 2, true);
-  merged.add_groups(stray, 1, false);
+  merged.add_stream(two, 2, bus_role::anchor);
+  merged.add_stream(none, 3, bus_role::other);
+  merged.add_stream(one, 1, bus_role::other);
+  merged.add_groups(groups, 2, bus_role::anchor);
+  merged.add_groups(stray, 1, bus_role::other);
   const std::string written =
       encoded([&](resp::encoder& out, base::chunk_queue& raw) { merged.write_stream(out, raw); }, resp3);
   EXPECT_EQ(written, map({{"length", integer(7)},
@@ -91,8 +91,8 @@ TEST(InfoMergeTest, StreamsAddUpAndUnknownFieldsAreTheFirstBuss) {
 TEST(InfoMergeTest, AnEmptyStreamHasNullsAndZeroIds) {
   const std::string none = stream_of("0", "0-0", "0-0", "0-0", "$-1\r\n", "$-1\r\n");
   info_merge merged;
-  merged.add_stream(none, 2, true);
-  merged.add_stream(none, 1, false);
+  merged.add_stream(none, 2, bus_role::anchor);
+  merged.add_stream(none, 1, bus_role::other);
   const std::string written =
       encoded([&](resp::encoder& out, base::chunk_queue& raw) { merged.write_stream(out, raw); });
   const field_list list(written);
@@ -107,8 +107,8 @@ TEST(InfoMergeTest, PositionsWithoutClientFormAreTheLastOfTheirMillisecondAndEnt
   const std::string one = stream_of("1", foreign, foreign, foreign, entry(foreign), entry(foreign)),
                     two = stream_of("1", "4-0", "0-0", "4-0", entry("4-0"), entry("4-0"));
   info_merge merged;
-  merged.add_stream(one, 1, true);
-  merged.add_stream(two, 2, false);
+  merged.add_stream(one, 1, bus_role::anchor);
+  merged.add_stream(two, 2, bus_role::other);
   const std::string written =
       encoded([&](resp::encoder& out, base::chunk_queue& raw) { merged.write_stream(out, raw); });
   const field_list list(written);
@@ -158,7 +158,7 @@ std::string own(const std::string& id) {
 std::string groups_of(const std::vector<std::pair<std::string, int>>& replies) {
   info_merge merged;
   for (std::size_t i = 0; i < replies.size(); ++i) {
-    merged.add_stream(replies[i].first, replies[i].second, i == 0);
+    merged.add_stream(replies[i].first, replies[i].second, i == 0 ? bus_role::anchor : bus_role::other);
   }
   return encoded([&](resp::encoder& out, base::chunk_queue&) { merged.write_groups(out); });
 }
@@ -220,8 +220,8 @@ TEST(InfoMergeTest, FullMergesEntriesPendingAndConsumers) {
            {group("g", "6-0", integer(2), integer(0), {pending("5-0", "a"), pending("6-0", "B")},
                   {consumer("B", 30, {own("6-0")}), consumer("a", 20, {own("5-0")})})});
   info_merge merged;
-  merged.add_stream(two, 2, true);
-  merged.add_stream(one, 1, false);
+  merged.add_stream(two, 2, bus_role::anchor);
+  merged.add_stream(one, 1, bus_role::other);
   const auto expected = [](std::size_t count) {
     const auto cut = [count](std::vector<std::string> all) {
       if (all.size() > count) all.resize(count);

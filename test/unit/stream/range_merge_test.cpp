@@ -107,7 +107,7 @@ TEST(RangeMergeTest, I2_EqualsOneSortedListForRandomEntriesAndCounts) {
       for (const bus_id id : ids) {
         const std::string value = std::to_string(random());
         entries.push_back(entry(to_string(id), value));
-        all.emplace_back(to_client(id, slot), value);
+        all.emplace_back(position_to_client(id, slot), value);
       }
       replies.push_back(array(entries));
     }
