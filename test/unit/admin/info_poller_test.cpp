@@ -48,9 +48,11 @@ info_poller::settings fast() {
 
 struct started_poller {
   explicit started_poller(std::vector<config::bus_settings> buses, info_poller::settings timing = fast())
-      : poller({"marketdata", "engine_logic"}, std::move(buses), {}, timing) {
+      : poller({own_name(), "engine_logic"}, std::move(buses), {}, timing) {
     poller.start();
   }
+  // The log limits lines per bus, and each test is to see its own.
+  static std::string own_name() { return testing::UnitTest::GetInstance()->current_test_info()->name(); }
   bus_status of(std::size_t bus) const { return poller.status()[bus]; }
   bool becomes_up(std::size_t bus = 0) const {
     return eventually([&] { return of(bus).up; });

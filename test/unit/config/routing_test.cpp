@@ -159,7 +159,7 @@ TEST(TypesTest, PatternsThatAreNeverReachedAreWarnedAbout) {
                               "  types:\n"
                               "    a: [\"risk_*\", risk_metric]\n"
                               "    b: [risk_other, \"risk_new_*\", \"r*\"]\n"),
-      ElementsAre("f.yaml:8:20: routing.types.b[1]: 'risk_new_*' is never reached: 'risk_*' stands before it "
+      ElementsAre("f.yaml:8:21: routing.types.b[1]: 'risk_new_*' is never reached: 'risk_*' stands before it "
                   "and matches the same types"));
 }
 
