@@ -174,9 +174,9 @@ class ElementsTest(StackTest):
 
     def waiting(self, count):
         clients = [self.connect() for _ in range(count)]
-        for client in clients:
+        for number, client in enumerate(clients, 1):
             client.send("BLPOP", "md:l", 0)
-        self.await_waiting(count)
+            self.await_waiting(number)
         return clients
 
     def push_while(self, work):

@@ -59,8 +59,8 @@ class ReuseTest(StackTest):
                 before, log = self.connects(), self.daemon.log()
                 for _ in range(times):
                     self.use(requests)
-                wait_for(lambda: self.daemon.metrics().value("dualbus_clients") == 0, "all are gone")
-                # Some are made while others are still being tidied up.
+                    # Another one would be made while this one is being tidied up.
+                    wait_for(self.daemon.gauges_are_zero, "nothing is under way")
                 self.assertLess(self.connects() - before, times / 2)
                 self.assertEqual(self.daemon.log()[len(log):], "")
                 # A clean one: nothing is watched, queued or selected.
