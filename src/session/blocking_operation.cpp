@@ -186,9 +186,8 @@ bool start_blocking(worker_context& context, session& client, const request& wha
     return true;
   }
   const std::size_t limit = context.configuration().backend.dedicated_connections;
-  backend::link* const link =
-      context.bus(bus).dedicated().borrow(script ? backend::purpose::moment : backend::purpose::wait,
-                                          client.protocol(), client.database(), limit, context.now);
+  backend::link* const link = context.bus(bus).dedicated().borrow(backend::purpose::wait, client.protocol(),
+                                                                  client.database(), limit, context.now);
   if (link == nullptr && script) {
     forward(context, client, what, bus, false);
     return true;
