@@ -98,7 +98,7 @@ void add_requests(family_set& out, const daemon_state& state) {
   }
 }
 
-// What has come, and of types that the configuration names also what has not.
+// Types that have come; and, at 0, those that the configuration names and that have not.
 void add_messages(family_set& out, const daemon_state& state) {
   for (const auto& [type, row] : state.totals.messages) {
     for (std::size_t bus = 0; bus < std::min(row.size(), state.bus_count()); ++bus) {

@@ -42,8 +42,8 @@ constexpr note notes[] = {
     {"cluster", "Answered as by a Redis with cluster mode off."},
     {"command", "Answered by the daemon, but `GETKEYSANDFLAGS` and `HELP`, which any bus can answer."},
     {"config",
-     "`GET` answers the daemon's settings under Redis's names. `SET`, `REWRITE` and `RESETSTAT` are "
-     "refused."},
+     "`GET` answers the daemon's settings under Redis's names, and those of the buses about memory and disk. "
+     "`SET`, `REWRITE` and `RESETSTAT` are refused."},
     {"copy",
      "To the bus of both keys; or, if no rule pins them, part by part on every bus. With `DB`, both must "
      "have one bus."},
@@ -58,8 +58,7 @@ constexpr note notes[] = {
      "`routing.default_key_bus`. "
      "`KILL` to every bus."},
     {"info",
-     "Answered by the daemon, about itself; `keyspace`, `persistence` and `errorstats` are about all buses, "
-     "and each "
+     "Answered by the daemon: clients and traffic are its own, data and memory those of all buses, and each "
      "bus has a section of its own. With `server_commands: passed` what is about the data is the bus's."},
     {"latency", "Answered by the daemon, which watches no events; `HISTOGRAM` is refused."},
     {"lolwut", "To the default bus."},

@@ -53,7 +53,7 @@ struct bus_parameter {
   merging how;
 };
 
-// What clients ask a Redis about how it keeps their data.
+// Clients ask a Redis for these to learn how it keeps their data.
 constexpr bus_parameter bus_parameters[] = {
     {"appendfsync", merging::same},
     {"appendonly", merging::worst},
@@ -87,7 +87,7 @@ std::optional<std::string> merged(const bus_parameter& parameter, const std::vec
   return merge(parameter.how, values);
 }
 
-// What is asked of the buses is answered when they have answered.
+// Asks the buses, and answers the client when they have answered.
 void get_from_buses(worker_context& context, session& client, const request& what, pairs found,
                     std::vector<bus_parameter> wanted) {
   client.defer(what.command);
@@ -120,7 +120,7 @@ void get(worker_context& context, session& client, const request& what) {
   std::vector<bus_parameter> wanted;
   std::copy_if(std::begin(bus_parameters), std::end(bus_parameters), std::back_inserter(wanted),
                [&](const bus_parameter& one) { return asked_for(one.name); });
-  // What is sent while EXEC collects would become a part of the transaction.
+  // While EXEC collects, a request to a bus would become a part of the transaction.
   if (!wanted.empty() && !context.transactions.playing())
     return get_from_buses(context, client, what, std::move(found), std::move(wanted));
   client.answer(what.command, metrics::outcome::ok,

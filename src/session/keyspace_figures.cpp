@@ -8,7 +8,8 @@
 namespace dualbus::session {
 namespace {
 
-// What the average is over: the time to live over the keys that have one; of others we know no better.
+// The field that says over how many keys an average is: avg_ttl is over those that expire; others are taken
+// to be over all keys.
 std::string_view weight_of(std::string_view average) {
   return average == "avg_ttl" ? "expires" : "keys";
 }

@@ -8,8 +8,8 @@
 
 namespace dualbus::session {
 
-/// How what several buses say under one name becomes what one Redis would say. Of two truths the one that an
-/// operator must know is told.
+/// How the values that several buses have under one name become one. If they differ, the one is told that an
+/// operator must know.
 enum class merging : std::uint8_t {
   sum,
   largest,

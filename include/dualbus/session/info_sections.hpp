@@ -44,7 +44,7 @@ class error_totals {
   std::map<std::string, std::uint64_t, std::less<>> errors_;
 };
 
-/// Of all buses: sums, or the worst, or the oldest, as each field means. What no bus says is left out.
+/// Of all buses: sums, or the worst, or the oldest, as each field means. A field that no bus has is left out.
 std::string persistence_section(const std::vector<bus_info>& buses);
 
 /// What the buses' keys met, as lines to be added to the section Stats: sums.

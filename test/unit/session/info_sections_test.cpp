@@ -40,6 +40,32 @@ TEST(InfoSectionsTest, PersistenceIsThatOfTheWorstBus) {
             "# Persistence\r\nloading:1\r\n");
 }
 
+TEST(InfoSectionsTest, MemoryIsThatOfTheBusesAndTheDaemonHasNamesOfItsOwn) {
+  const daemon_memory own{.resident_bytes = 3 << 20, .peak_bytes = 4 << 20};
+  const std::string_view daemons =
+      "dualbus_memory_rss:3145728\r\ndualbus_memory_rss_human:3.00M\r\n"
+      "dualbus_memory_peak:4194304\r\ndualbus_memory_peak_human:4.00M\r\n";
+  const auto buses =
+      two_buses("# Memory\r\nused_memory:1024\r\nmaxmemory:2048\r\nmaxmemory_policy:noeviction\r\n",
+                "# Memory\r\nused_memory:512\r\nmaxmemory:1024\r\nmaxmemory_policy:allkeys-lru\r\n");
+  EXPECT_EQ(memory_section(own, buses),
+            "# Memory\r\nused_memory:1536\r\nused_memory_human:1.50K\r\nmaxmemory:3072\r\n"
+            "maxmemory_human:3.00K\r\nmaxmemory_policy:allkeys-lru\r\n" +
+                std::string(daemons));
+  EXPECT_EQ(memory_section(own, two_buses("", "")), "# Memory\r\n" + std::string(daemons));
+}
+
+TEST(InfoSectionsTest, ABusThatIsAReplicaMakesAllOfItOne) {
+  EXPECT_EQ(replication_section(two_buses("# Replication\r\nrole:master\r\nconnected_slaves:2\r\n",
+                                          "# Replication\r\nrole:master\r\nconnected_slaves:1\r\n")),
+            "# Replication\r\nrole:master\r\nconnected_slaves:1\r\n");
+  EXPECT_EQ(replication_section(two_buses(
+                "# Replication\r\nrole:master\r\nconnected_slaves:2\r\n",
+                "# Replication\r\nrole:slave\r\nmaster_link_status:down\r\nconnected_slaves:0\r\n")),
+            "# Replication\r\nrole:slave\r\nconnected_slaves:0\r\nmaster_link_status:down\r\n");
+  EXPECT_EQ(replication_section({}), "# Replication\r\nrole:master\r\n");
+}
+
 TEST(InfoSectionsTest, CallsAreTheDaemonsAndTheTimeThatOfAllBuses) {
   daemon_counts counts;
   count(counts, "get", metrics::outcome::ok, 8);
