@@ -160,9 +160,8 @@ class session final : public base::io_handler, public backend::drain_listener {
   bool subscriber_mode() const { return subscribed_ && protocol_ == resp::protocol::resp2; }
   /// Sends a message, given as a RESP3 push, between replies.
   void push(std::string_view message);
-  /// The request just dispatched may publish to its own client (EXEC, PUBLISH, a script): what
-  /// comes to be pushed before its reply stands in the output is pushed behind that, neither before nor
-  /// within it.
+  /// The request just dispatched may publish to its own client (EXEC, PUBLISH, a script). Messages that come
+  /// before its reply stands in the output are sent behind the reply, neither before nor within it.
   void hold_pushes_behind_newest();
   /// Where such a message is to be encoded, whole; null if it is closing.
   base::chunk_queue* push_target();
