@@ -21,12 +21,20 @@ void order_marker::write(base::chunk_queue& out) {
   under_way_ = expected_ = true;
 }
 
+void order_marker::forget_word() {
+  word_.clear();
+  expected_ = false;
+}
+
 bool order_marker::fits(std::string_view reply, bool own) {
   const bool mine = reply.size() > word_.size() && judge_echo(reply, word_) == echo::right;
   if (!own) return !mine;
   under_way_ = false;
   expected_ = !mine;  // an unclear reply may be another request's, and the word still to come
-  return mine || judge_echo(reply, word_) == echo::unclear;
+  if (mine) return true;
+  if (judge_echo(reply, word_) == echo::wrong) return false;
+  if (reply[0] == '+') forget_word();
+  return true;
 }
 
 }  // namespace dualbus::backend

@@ -25,7 +25,7 @@ void pipeline::end_block(reply_sink& sink, std::uint32_t replies, base::time_poi
 }
 
 void pipeline::mark(base::time_point now) {
-  if (marker_.marker.under_way()) return;
+  if (marker_.marker.under_way() || (marker_.marker.is_ignored() && !idle())) return;
   marker_.marker.write(out_);
   slots_.push_back({&marker_, 0, 0, written_ + out_.size(), now, {}});
 }

@@ -26,6 +26,9 @@ class order_marker {
  public:
   order_marker();
 
+  /// True if the server answered the last one without its word: in a stream whose order is lost such an
+  /// answer would be taken for another request's. It had better be sent only where nothing else is owed.
+  bool is_ignored() const { return count_ > 0 && word_.empty(); }
   /// Encodes the next marker, with a word of its own.
   void write(base::chunk_queue& out);
   /// The marker has a place among the requests whose replies are owed.
@@ -38,6 +41,8 @@ class order_marker {
   void forget() { under_way_ = expected_ = false; }
 
  private:
+  void forget_word();
+
   const std::string stem_;
   std::string word_;
   std::uint64_t count_ = 0;

@@ -133,6 +133,19 @@ TEST_F(OrderMarkerTest, ServersThatRefuseItAreTrusted) {
   EXPECT_EQ(sink.events, (events{"1 +a", "1 +a"}));
 }
 
+TEST_F(OrderMarkerTest, OfAServerThatDoesNotRepeatWordsNothingIsAskedBetweenRequests) {
+  mark();
+  EXPECT_EQ(receive("+PONG\r\n"), pipeline::verdict::ok);
+  request(1);
+  write();
+  requests.mark(now);
+  EXPECT_EQ(write(), "") << "its PONG might be taken for the answer to the request";
+  receive("+a\r\n");
+  EXPECT_EQ(receive(mark()), pipeline::verdict::ok) << "it has learnt it";
+  request(2);
+  EXPECT_NE(mark(), "");
+}
+
 TEST_F(OrderMarkerTest, OneIsUnderWayAtATimeAndEachHasItsOwnWord) {
   std::set<std::string> words;
   for (int i = 0; i < 3; ++i) {
