@@ -1,13 +1,14 @@
 """The network between daemons and buses: one link for each pair, in a process of its own, each of which can be disturbed.
 
-A link that is held behaves like a partition by dropped packets: nothing arrives, and when it heals, only that arrives whose
-sender has not given the connection up. The kernel goes on sending the bytes of a connection that was closed, and forgets those
-of one that was reset. So does a link: it looks at the end of the hold how the sender has left.
+A link that is held behaves like a partition by dropped packets. When it heals, the bytes of a connection that was reset never
+arrive: its sender's kernel has forgotten them. Those of one that was closed do, some seconds later, when the kernel tries the
+next time: by then others may have come by a new connection. So the link looks at the end how the sender has left.
 """
 import contextlib
 import multiprocessing
 import os
 import random
+import select
 import selectors
 import socket
 import struct
@@ -20,6 +21,7 @@ from servers import free_port
 
 MOST_BUFFERED = 1 << 20
 FEELS_EVERY = 0.05
+LAST_RETRY = 6.0
 RESET = struct.pack("ii", 1, 0)
 
 
@@ -101,6 +103,7 @@ class _Relay:
         self._listeners = listeners
         self._chance = random.Random(1)
         self._waiting = set()  # sides with something for later
+        self._retried = {}  # pairs that the daemon has closed within a partition -> when its kernel tries again
         self._stalls = []
 
     def run(self):
@@ -161,6 +164,8 @@ class _Relay:
             if any(side.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) for side in pair):
                 self._break(pair, reset=True)
                 given_up += 1
+            elif has_ended(pair[0].socket):
+                self._retried[pair] = time.monotonic() + self._chance.uniform(0, LAST_RETRY)
             else:
                 for side in pair:
                     self._interest(side)
@@ -223,7 +228,7 @@ class _Relay:
         if side.pair not in side.link.pairs:
             return
         events = 0
-        if not side.link.held:
+        if not side.link.held and side.pair not in self._retried:
             if not side.ended and len(side.other.out) + sum(len(data) for _, data in side.other.later) < MOST_BUFFERED:
                 events |= selectors.EVENT_READ
             if side.out:
@@ -283,6 +288,10 @@ class _Relay:
 
     def _send_what_is_due(self):
         now = time.monotonic()
+        for pair in [pair for pair, when in self._retried.items() if when <= now]:
+            del self._retried[pair]
+            for side in pair:
+                self._interest(side)
         for side in list(self._waiting):
             if side.pair not in side.link.pairs:
                 continue
@@ -304,6 +313,7 @@ class _Relay:
         if pair not in link.pairs:
             return
         link.pairs.discard(pair)
+        self._retried.pop(pair, None)
         for side in pair:
             self._waiting.discard(side)
             if side.socket.fileno() in self._selector.get_map():
@@ -323,6 +333,13 @@ class _Relay:
         lie = link.lies.pop(0)
         link.told += 1
         return data[ends[0]:] if lie == "omit" else lie + data
+
+
+def has_ended(connection):
+    """Whether the other side has closed it, though there may be bytes to be read before that."""
+    poll = select.poll()
+    poll.register(connection, select.POLLRDHUP)
+    return bool(poll.poll(0))
 
 
 def _ends_of_replies(data):
