@@ -2,7 +2,7 @@
 """A fault campaign: several daemons before two real Redis servers, all kinds of clients, and faults of all kinds at random.
 
     test/faults/campaign.py --daemon build/release/src/app/dualbusd [--seconds 60] [--seed N] [--workers 1,2]
-                            [--faults kill,stop,…] [--without lie,…] [--round N] [--keep] [--verbose] [--list] [--table]
+                            [--faults kill,stop,…] [--without lie,…] [--round N] [--keep] [--verbose] [--list] [--table] [--self-test]
 
 A campaign is a row of rounds. In each, clients publish, read in groups, follow, push and pop, lock, subscribe and ask for what
 is theirs, while faults come and go: a bus is killed, stopped, cut off, refuses, is full, lies; a daemon is killed, stopped,
@@ -22,7 +22,7 @@ DUALBUS_FAULT_SEED are the defaults of --daemon and --seed.
     client.py streams.py keys.py pubsub.py crowds.py   who uses them meanwhile
     ledger.py checker.py findings.py   what is allowed
     round.py world.py report.py        how it comes together
-    steady.py                          the table
+    steady.py sabotage.py              the table; whether the checker finds what it looks for
 """
 import argparse
 import os
@@ -43,6 +43,7 @@ def parse(arguments):
     parser.add_argument("--without", default="", help="all kinds but these")
     parser.add_argument("--list", action="store_true", help="the kinds of faults")
     parser.add_argument("--table", nargs="?", const="", metavar="STATE,…", help="only the table of steady states, or these states of it")
+    parser.add_argument("--self-test", action="store_true", help="whether the checker finds what it looks for")
     parser.add_argument("--round", type=int, help="only this one")
     parser.add_argument("--length", type=float, help="seconds of faults in a round")
     parser.add_argument("--most", type=int, default=3, help="faults at a time")
@@ -73,6 +74,7 @@ def main():
     from faults import KINDS  # pylint: disable=import-outside-toplevel
     from report import report  # pylint: disable=import-outside-toplevel
     from round import Round  # pylint: disable=import-outside-toplevel
+    from sabotage import Sabotage  # pylint: disable=import-outside-toplevel
     from servers import sanitized  # pylint: disable=import-outside-toplevel
     from steady import Table  # pylint: disable=import-outside-toplevel
     from world import World  # pylint: disable=import-outside-toplevel
@@ -92,6 +94,10 @@ def main():
             Table(world).run(list(filter(None, options.table.split(","))))
             world.stop()
             return 1 if world.findings.list else 0
+        if options.self_test:
+            sound = Sabotage(world, 1, [], 3).run()
+            world.findings.list.clear()
+            return 0 if sound else 1
         end = time.monotonic() + options.seconds
         number = options.round or 1
         while True:

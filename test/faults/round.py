@@ -46,11 +46,15 @@ class Round:
         calm = time.monotonic()
         time.sleep(CALM)
         self.finish(calm)
+        self.before_checking()
         Checker(world, self.clients, [*self.logical, *self.pinned, *self.careful_keys], GROUPS).run()
         self.check_leftovers()
         world.check_processes()
         print(f"round {self.number}: {len(world.findings.list)} findings", flush=True)
         return True
+
+    def before_checking(self):
+        """For a check of the checker."""
 
     # --- the beginning
 

@@ -29,7 +29,7 @@ class Schedule:
         checked = 0.0
         while self._due or time.monotonic() < end:
             now = time.monotonic()
-            if following <= now < end:
+            if following <= now < end and self._kinds:
                 if len(self._due) < self.most:
                     self._deal()
                 following = now + self._chance.uniform(0.05, 0.9)
