@@ -50,6 +50,7 @@ def parse(arguments):
     parser.add_argument("--slack", type=float, help="4, with a sanitizer in the daemon 8")
     parser.add_argument("--fsync", default="no", choices=("always", "everysec", "no"),
                         help="appendfsync of the buses: what a process has written before it is killed is there in any case")
+    parser.add_argument("--iptables", action="store_true", help="partitions by the kernel, as root, in a network namespace of its own")
     parser.add_argument("--keep", action="store_true", help="keep files and logs")
     parser.add_argument("--verbose", action="store_true", help="print every fault")
     options = parser.parse_args(arguments)

@@ -158,7 +158,7 @@ class Checker:
                 if popper.key != key:
                     continue
                 taken.update(value for value, _ in popper.taken)
-                self._check_order(popper)
+                self._check_order(popper, values)
             left = []
             for bus in self.world.buses.values():
                 left += bus.admin("LRANGE", key, 0, -1)
@@ -177,9 +177,12 @@ class Checker:
                 self.add("lost", f"{len(lost)} elements of {key} are gone, and only {maybe} BLPOP have an unknown outcome, e.g. {lost[:5]}")
             self.world.count("elements that went with a BLPOP of unknown outcome", len(lost))
 
-    def _check_order(self, popper):
+    def _check_order(self, popper, values):
+        """What a pusher was told is in the list comes out in its order; what has an unknown fate may have come later."""
         last = {}
         for value, answer in popper.taken:
+            if value not in values or values[value].fate != DONE:
+                continue
             name, _, number = value.decode().rpartition("-")
             if last.get(name, 0) >= int(number):
                 self.add("order", f"{popper} took {value!r} after {last[name]}", popper, answer)

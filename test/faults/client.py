@@ -81,7 +81,7 @@ class Client:
         try:
             self.connection.send_raw(b"".join(resp.encode(*request) for request in requests))
         except OSError as error:
-            self.lose(error, answers[0])
+            self.lose(error, answers)
             return answers
         return self.collect(answers, block)
 
@@ -92,7 +92,7 @@ class Client:
             except Stopped:
                 raise
             except (OSError, ValueError) as error:
-                self.lose(error, answer)
+                self.lose(error, answers[answers.index(answer):])
                 break
             answer.received, answer.lost = time.monotonic(), False
             self._judge(answer, block)
@@ -169,10 +169,12 @@ class Client:
             self.connection.close()
             self.connection = None
 
-    def lose(self, error, answer):
-        """The daemon has closed the connection, or sent something that is not RESP."""
+    def lose(self, error, answers):
+        """The daemon has closed the connection, or sent something that is not RESP, and owes these answers."""
         self.close()
-        answer.received = answer.received or time.monotonic()
+        for answer in answers:
+            answer.received = time.monotonic()
+        answer = answers[0]
         if isinstance(error, ValueError):
             self.finding("not RESP", f"{short(answer.request)}: {error}", answer)
         elif not self.world.ledger.found(("slay", "leave"), self.daemon.number, None, answer.sent, answer.received) and not self.leaves_by_itself:
@@ -196,4 +198,4 @@ class Client:
 
 def short(request):
     """A request for people."""
-    return " ".join((word.decode(errors="replace") if isinstance(word, bytes) else str(word))[:40] for word in request[:9])
+    return " ".join((word.decode(errors="replace") if isinstance(word, bytes) else str(word))[:40] for word in request[:14])

@@ -199,9 +199,15 @@ def reload_storm(world, chance, daemon):
 
 @fault("partition", "link")
 def partition(world, chance, link):
-    world.network.call("hold", link)
+    if world.options.iptables:
+        world.network.drop(link, True)
+    else:
+        world.network.call("hold", link)
     yield chance.choice((0.1, 0.4, 1.5, 3, 6, 12))
-    world.count("connections given up within a partition", world.network.call("release", link))
+    if world.options.iptables:
+        world.network.drop(link, False)
+    else:
+        world.count("connections reset within a partition", world.network.call("release", link))
 
 
 @fault("delay", "link")

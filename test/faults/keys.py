@@ -4,16 +4,19 @@ from resp import ReplyError
 
 
 class Write:
-    __slots__ = ("value", "answer")
+    """One SET. If its outcome is unknown it may still come into effect until a moment after the bus has answered something else."""
+
+    __slots__ = ("value", "answer", "settled")
 
     def __init__(self, value, answer):
         self.value, self.answer = value, answer
+        self.settled = None  # when an unknown one has happened or never will
 
 
 class Owner(Client):
     """Sets and gets keys of its own, and lets values be echoed, in pipelines: every reply names whom it is for."""
 
-    GHOST = 10.0  # how long after an unknown outcome a write may still come into effect
+    GHOST = 1.0  # that moment, docs/differences.md
 
     def __init__(self, world, name, daemon, chance, prefix):
         super().__init__(world, name, daemon, chance)
@@ -52,15 +55,23 @@ class Owner(Client):
             if answer.reply != "OK":
                 self.finding("wrong reply", f"{short(answer.request)} was answered {str(answer.reply)[:100]!r}", answer)
             # What came before counts no more, but a write of unknown outcome may still arrive.
-            self._keys[key] = [write for write in self._keys[key] if write.answer.fate == UNKNOWN and self._young(write, answer.sent)]
+            self._keys[key] = [write for write in self._keys[key]
+                               if write.answer.fate == UNKNOWN and (write.settled is None or write.settled > answer.sent)]
+            self._settle(key, answer)
         self._keys[key].append(Write(token, answer))
 
-    def _young(self, write, now):
-        return (write.answer.received or write.answer.sent) + self.GHOST > now
+    def _settle(self, key, answer):
+        """The bus of this key has answered."""
+        for other, writes in self._keys.items():
+            if other[:3] == key[:3]:
+                for write in writes:
+                    if write.settled is None and answer.sent >= write.answer.received:
+                        write.settled = answer.received + self.GHOST + self.world.ledger.slack / 2
 
     def _got(self, answer, key, _):
         if answer.fate != DONE:
             return
+        self._settle(key, answer)
         writes = self._keys[key]
         certain = any(write.answer.fate == DONE for write in writes)
         if answer.reply is None:

@@ -12,6 +12,7 @@ import select
 import selectors
 import socket
 import struct
+import subprocess
 import sys
 import threading
 import time
@@ -29,13 +30,14 @@ class Network:
     """Used by the campaign. Add all links, then start()."""
 
     def __init__(self):
-        self._targets, self._listeners = {}, {}
+        self._targets, self._listeners, self._ports = {}, {}, {}
+        self._dropped = set()
         self._lock = threading.Lock()
         self._pipe = self._process = None
 
     def add(self, name, address):
         """A new link to `address`; where it listens."""
-        port = free_port()
+        port = self._ports[name] = free_port()
         self._listeners[name] = socket.create_server(("127.0.0.1", port), backlog=128)
         self._targets[name] = address
         return f"127.0.0.1:{port}"
@@ -50,7 +52,16 @@ class Network:
         for listener in self._listeners.values():
             listener.close()
 
+    def drop(self, name, on):
+        """The kernel drops the packets between the daemon and this link: for a machine, or a network namespace, that is the campaign's."""
+        for way in ("--dport", "--sport"):
+            rule = ["INPUT", "-i", "lo", "-p", "tcp", way, str(self._ports[name]), "-j", "DROP"]
+            subprocess.run(["iptables", "-w", "-A" if on else "-D", *rule], check=True)
+        (self._dropped.add if on else self._dropped.discard)(name)
+
     def stop(self):
+        for name in list(self._dropped):
+            self.drop(name, False)
         if self._process:
             self._process.kill()
             self._process.join()

@@ -1,12 +1,9 @@
 """Publishers, and subscribers who get each message at most once, in the order of each publisher, and nothing else."""
 import json
-import re
 import time
 
 from client import DONE, Client, Stopped, short
-from streams import TYPES
-
-MESSAGE = re.compile(r'([\w.-]+)#(\d+)$')
+from streams import TYPE_BUS, TYPES
 
 
 class Announcer(Client):
@@ -15,7 +12,7 @@ class Announcer(Client):
     def __init__(self, world, name, daemon, chance, channels):
         super().__init__(world, name, daemon, chance)
         self._channels, self._count = channels, 0
-        self.certain = {}  # name#number -> (channel, when it was acknowledged)
+        self.certain = {}  # name#number -> (bus, the answer)
 
     def step(self):
         self.publish()
@@ -25,11 +22,12 @@ class Announcer(Client):
         self._count += 1
         text = f"{self.name}#{self._count}"
         channel = self.random.choice(self._channels)
-        answer, = self.ask(("PUBLISH", channel, json.dumps({"message_type": message_type or self.random.choice(TYPES), "text": text})))
+        message_type = message_type or self.random.choice(TYPES)
+        answer, = self.ask(("PUBLISH", channel, json.dumps({"message_type": message_type, "text": text})))
         if answer.fate == DONE:
             if not isinstance(answer.reply, int):
                 self.finding("wrong reply", f"{short(answer.request)} was answered {str(answer.reply)[:100]!r}", answer)
-            self.certain[text] = (channel, answer)
+            self.certain[text] = (TYPE_BUS[message_type], answer)
         self.world.count("PUBLISH")
         return text, channel, answer
 
@@ -98,9 +96,21 @@ def check_subscribers(announcers, subscribers, since):
     """Acknowledged messages came in order, per publisher and bus; those since a moment when all was well came to everybody."""
     for subscriber in subscribers:
         for announcer in announcers:
+            check_order(announcer, subscriber)
             late = [text for text, (_, answer) in announcer.certain.items() if answer.sent >= since and text not in subscriber.heard]
             if late and subscriber.since and subscriber.since < since:
                 subscriber.finding("lost", f"{len(late)} messages of {announcer.name} were not delivered though nothing was wrong, e.g. {late[:3]}")
+
+
+def check_order(announcer, subscriber):
+    last = {}
+    for text in subscriber.heard:
+        if text in announcer.certain:
+            bus, answer = announcer.certain[text]
+            number = int(text.rpartition("#")[2])
+            if number < last.get(bus, 0):
+                subscriber.finding("order", f"{text} came after number {last[bus]}, both by way of {bus}", answer)
+            last[bus] = number
 
 
 def await_hearing(world, announcer, subscribers, timeout=30):

@@ -67,7 +67,7 @@ class Sabotage(Round):
         consumer = next(client for client in self.clients["consumers"] if isinstance(client, Consumer))
         consumer._judge(self.answer(("XREADGROUP", "STREAMS", consumer.keys[0], ">"), ReplyError("READONLY")), 0)  # pylint: disable=protected-access
         owner._judge(self.answer(("GET", key), b"x", took=60), 0)  # pylint: disable=protected-access
-        owner.lose(ConnectionError("closed"), self.answer(("GET", key), None))
+        owner.lose(ConnectionError("closed"), [self.answer(("GET", key), None)])
 
     @staticmethod
     def answer(request, reply, took=0.001):
