@@ -16,6 +16,9 @@ DUALBUS_FAULT_SEED are the defaults of --daemon and --seed.
 
 `--table` measures steady states instead: CPU and log while a bus is away, refuses or hangs, and how soon all works afterwards.
 
+Partitions drop packets in a network namespace of the campaign's own, as root or with user namespaces; where there are none, the
+links only stop to read, which leaves the kernels out.
+
 `--slack` is how many seconds a machine may be slower than the documents promise. On a quiet machine say `--slack 0.5`.
 
     schedule.py faults.py network.py   what is done to daemons, buses, and what lies between
@@ -50,13 +53,21 @@ def parse(arguments):
     parser.add_argument("--slack", type=float, help="4, with a sanitizer in the daemon 8")
     parser.add_argument("--fsync", default="no", choices=("always", "everysec", "no"),
                         help="appendfsync of the buses: what a process has written before it is killed is there in any case")
-    parser.add_argument("--iptables", action="store_true", help="partitions by the kernel, as root, in a network namespace of its own")
+    parser.add_argument("--no-namespace", action="store_true", help="do not take a network of its own, in which packets can be dropped")
     parser.add_argument("--keep", action="store_true", help="keep files and logs")
     parser.add_argument("--verbose", action="store_true", help="print every fault")
     options = parser.parse_args(arguments)
     if options.daemon:
         os.environ["DUALBUSD"] = os.path.abspath(options.daemon)
     return options
+
+
+def enter_namespace():
+    """Starts this program again in a network of its own, if it can have one."""
+    from network import namespace  # pylint: disable=import-outside-toplevel
+    if words := namespace():
+        os.environ["DUALBUS_FAULTS_NETWORK"] = "own"
+        os.execvp(words[0], [*words, sys.executable, "-B", *sys.argv])
 
 
 def kinds_of(options, known):
@@ -84,10 +95,13 @@ def main():
             print(f"{kind:12} {at:8} {function.__doc__ or ''}")
         return 0
     kinds = kinds_of(options, KINDS)
+    if "DUALBUS_FAULTS_NETWORK" not in os.environ and not options.no_namespace:
+        enter_namespace()
     if options.slack is None:
         options.slack = 8 if sanitized() else 4
     length = options.length or min(30.0, max(8.0, options.seconds / 5))
-    print(f"seed {options.seed}, {options.seconds:.0f} s, faults: {', '.join(sorted(kinds))}", flush=True)
+    how = "dropped packets" if "DUALBUS_FAULTS_NETWORK" in os.environ else "links that do not read"
+    print(f"seed {options.seed}, {options.seconds:.0f} s, partitions by {how}, faults: {', '.join(sorted(kinds))}", flush=True)
     world = World(options)
     try:
         world.start()

@@ -199,12 +199,12 @@ def reload_storm(world, chance, daemon):
 
 @fault("partition", "link")
 def partition(world, chance, link):
-    if world.options.iptables:
+    if world.packets_can_be_dropped:
         world.network.drop(link, True)
     else:
         world.network.call("hold", link)
     yield chance.choice((0.1, 0.4, 1.5, 3, 6, 12))
-    if world.options.iptables:
+    if world.packets_can_be_dropped:
         world.network.drop(link, False)
     else:
         world.count("connections reset within a partition", world.network.call("release", link))

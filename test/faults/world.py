@@ -85,6 +85,7 @@ class World:
         self._lock = threading.Lock()
         self.counts = {}
         self.stopped = False
+        self.packets_can_be_dropped = "DUALBUS_FAULTS_NETWORK" in os.environ
         self.recoveries, self.memory = [], {}
 
     def start(self):
