@@ -6,6 +6,8 @@ import time
 
 # How long after a fault its traces may show: a bus is found again within backend.backoff_max and a handshake.
 RECOVERY = 2.5
+# A machine that had no time for so long within a request, or just before it, had none for buses either, in seconds.
+MOST_STALLED = 0.4
 # How long after one left-out or added reply wrong ones may follow.
 LIE_LASTS = 1.5
 
@@ -127,10 +129,14 @@ class Ledger:
             kinds = tuple(kind for kinds in EXPLAINS.values() for kind in kinds)
         else:
             kinds = EXPLAINS.get(code, ())
+        if code in ("BUSDOWN", "BUSLOST", "BUSTIMEOUT", "EXECABORT") and self.stalls.within(since - 2, until) > MOST_STALLED:
+            return True
         named = NAMED.search(error)
         return self.found(kinds, daemon, named.group(1) if named else None, since, until)
 
     def every_bus_disturbed(self, buses, daemon, since, until):
+        if self.stalls.within(since - 2, until) > MOST_STALLED:
+            return True
         kinds = tuple(kind for kinds in EXPLAINS.values() for kind in kinds)
         return all(self.found(kinds, daemon, bus, since, until) for bus in buses)
 

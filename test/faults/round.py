@@ -118,15 +118,17 @@ class Round:
     def recover(self):
         """Until every daemon works with every bus."""
         world = self.world
-        last, waiting = world.ledger.last_end(), list(world.daemons)
+        last, waiting, recovered = world.ledger.last_end(), list(world.daemons), []
         while waiting and time.monotonic() < last + 40:
             for daemon in [daemon for daemon in waiting if world.ready(daemon)]:
                 waiting.remove(daemon)
-                took = time.monotonic() - last
-                world.recoveries.append(took)
-                if took - 2 * world.ledger.stalls.within(last, time.monotonic()) > RECOVERY + world.options.slack:
-                    world.findings.add("recovery", f"{daemon.name} works only {took:.2f} s after the last fault", daemon.number)
+                recovered.append((daemon, time.monotonic()))
             time.sleep(0.02)
+        time.sleep(0.5)
+        for daemon, when in recovered:
+            world.recoveries.append(when - last)
+            if when - last - 2 * world.ledger.stalls.within(last, when) > RECOVERY + world.options.slack:
+                world.findings.add("recovery", f"{daemon.name} works only {when - last:.2f} s after the last fault", daemon.number)
         for daemon in waiting:
             world.findings.add("recovery", f"{daemon.name} does not work 40 s after the last fault\n{daemon.end_of_log()}", daemon.number)
         return not waiting

@@ -38,8 +38,6 @@ class Schedule:
             if now - checked > 0.5:
                 checked = now
                 self.world.check_processes()
-                for begin, stop in self.world.network.stalls():
-                    self.world.ledger.stalls.add(begin, stop)
             soonest = min([following if now < end else now + 1] + [when for when, _ in self._due[:1]])
             time.sleep(max(0.001, min(0.2, soonest - time.monotonic())))
 

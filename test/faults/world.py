@@ -97,10 +97,18 @@ class World:
         for number, workers in enumerate(self.options.workers):
             self._make_daemon(number, workers)
         self.network.start()
+        threading.Thread(target=self._note_stalls, daemon=True).start()
         for bus in self.buses.values():
             bus.start()
         for daemon in self.daemons:
             daemon.start()
+
+    def _note_stalls(self):
+        """When the links had no time, they make buses look slow."""
+        while not self.stopped:
+            time.sleep(0.2)
+            for begin, end in self.network.stalls():
+                self.ledger.stalls.add(begin, end)
 
     def _password_file(self, bus):
         return os.path.join(self.directory, bus + ".password")
