@@ -6,6 +6,8 @@
     torn        of a transaction one part on a bus is stored and another one on the same bus is not
     misrouted   on a bus where its type does not belong
     missed      an entry that a follower was not shown
+The clients themselves find what is wrong with a single answer: wrongly addressed, stale, in the wrong order, late, an error that no
+fault explains, held up by a bus that it does not need.
 A fate that is unknown by the documents may be stored once or not at all.
 """
 import collections

@@ -89,6 +89,36 @@ class Owner(Client):
             self.finding("wrongly addressed", f"{short(answer.request)} was answered {str(answer.reply)[:100]!r}", answer)
 
 
+class Bystander(Client):
+    """Uses one bus only: whatever befalls the other one is not to be felt."""
+
+    PROMPTLY = 1.0  # seconds
+    NO_EXCUSE = ("crowd", "reload")
+
+    def __init__(self, world, name, daemon, chance, bus, key):
+        super().__init__(world, name, daemon, chance)
+        self._bus, self._key = bus, key
+
+    def step(self):
+        answer, = self.ask(self.random.choice((("SET", self._key, "1"), ("GET", self._key), ("INCR", self._key))))
+        if not answer.lost:
+            self.check(answer)
+        self.world.count("bystanders' requests")
+        self.pause(self.random.uniform(0.02, 0.1))
+
+    def check(self, answer):
+        """A slow answer needs a fault of this bus or daemon."""
+        ledger = self.world.ledger
+
+        def excused():
+            took = answer.received - answer.sent - 2 * ledger.stalls.within(answer.sent, answer.received)
+            excuses = tuple(kind for kind in ledger.kinds if kind not in self.NO_EXCUSE)
+            return took < self.PROMPTLY + ledger.slack / 2 or ledger.found(excuses, self.daemon.number, self._bus, answer.sent, answer.received)
+
+        if not self.surely(excused):
+            self.finding("held up", f"{short(answer.request)} took {answer.received - answer.sent:.2f} s though nothing befell {self._bus}", answer)
+
+
 class Pairs(Client):
     """Writes two keys of one bus in one transaction, and reads both with one command: they are never apart."""
 

@@ -7,6 +7,7 @@ import pubsub
 import streams
 from checker import Checker, await_true, drained, pending
 from crowds import Leaver
+from harness import ENGINE_LOGIC, MARKETDATA
 from ledger import RECOVERY
 from resp import ReplyError
 from schedule import Schedule
@@ -92,7 +93,9 @@ class Round:
             self.make("heirs", streams.Heir, group, streams_)
         for key in (*self.logical, *self.pinned[:1], *self.careful_keys[:1]):
             self.make("followers", streams.Follower, key)
-        for _ in daemons:
+        for daemon in daemons:
+            for bus, pin in ((MARKETDATA, "md:"), (ENGINE_LOGIC, "el:")):
+                self.make("others", keys.Bystander, bus, f"{pin}{self.name}:bystander", daemon=daemon)
             self.make("others", keys.Owner, self.name)
             self.make("others", keys.Owner, self.name)
             self.make("others", keys.Pairs, self.name)

@@ -2,7 +2,7 @@
 import time
 
 from client import DONE, REFUSED, UNKNOWN, Answer
-from keys import Owner
+from keys import Bystander, Owner
 from resp import ReplyError
 from round import Round
 from streams import Consumer, TransactionProducer
@@ -22,7 +22,7 @@ class Sabotage(Round):
     """Does one thing for each kind of finding, and knows which kinds must be found."""
 
     expected = {"lost", "doubled", "refused", "torn", "misrouted", "missed", "foreign", "wrong reply", "wrongly addressed", "stale", "error", "late",
-                "order", "closed", "pending"}
+                "order", "closed", "pending", "held up"}
 
     def before_checking(self):
         world, publishers = self.world, self.clients["publishers"]
@@ -67,6 +67,8 @@ class Sabotage(Round):
         consumer = next(client for client in self.clients["consumers"] if isinstance(client, Consumer))
         consumer._judge(self.answer(("XREADGROUP", "STREAMS", consumer.keys[0], ">"), ReplyError("READONLY")), 0)  # pylint: disable=protected-access
         owner._judge(self.answer(("GET", key), b"x", took=60), 0)  # pylint: disable=protected-access
+        bystander = next(client for client in self.clients["others"] if isinstance(client, Bystander))
+        bystander.check(self.answer(("GET", key), b"x", took=60))
         owner.lose(ConnectionError("closed"), [self.answer(("GET", key), None)])
 
     @staticmethod

@@ -79,6 +79,8 @@ class World:
         self.findings = Findings(self)
         self.buses, self.daemons, self._links = {}, [], []
         self.network = Network()
+        self._ended = threading.Event()
+        self._noting = threading.Thread(target=self._note_stalls, daemon=True)
         self.round = 0
         self.started = time.monotonic()
         self.spare_rules = 0
@@ -97,7 +99,7 @@ class World:
         for number, workers in enumerate(self.options.workers):
             self._make_daemon(number, workers)
         self.network.start()
-        threading.Thread(target=self._note_stalls, daemon=True).start()
+        self._noting.start()
         for bus in self.buses.values():
             bus.start()
         for daemon in self.daemons:
@@ -105,8 +107,7 @@ class World:
 
     def _note_stalls(self):
         """When the links had no time, they make buses look slow."""
-        while not self.stopped:
-            time.sleep(0.2)
+        while not self._ended.wait(0.2):
             for begin, end in self.network.stalls():
                 self.ledger.stalls.add(begin, end)
 
@@ -192,6 +193,9 @@ class World:
                 self.count(f"{daemon.name}: milliseconds to leave", round(1000 * (time.monotonic() - started)))
 
     def end(self):
+        self._ended.set()
+        if self._noting.ident:
+            self._noting.join(10)
         for process in (*self.daemons, *self.buses.values()):
             process.kill()
         self.network.stop()
