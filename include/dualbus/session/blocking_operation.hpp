@@ -15,10 +15,10 @@ class unblocking;
 
 /// A request whose reply may take long (BLPOP and its kin; reads with BLOCK and scripts where
 /// `server_commands` are passed): it has a connection of its own while it waits, and the client's later
-/// requests wait behind it, as in Redis. Only the bus knows whether it has given the client something already.
-/// So it is asked to end the wait, by CLIENT UNBLOCK, when a client sends that, and when the client that waits
-/// goes: what it answers the blocked connection decides. If the client of a script goes, the connection is
-/// closed when all of it has been sent.
+/// requests wait behind it, as in Redis. Only the bus knows whether it has given the client something
+/// already. So it is asked to end the wait, by CLIENT UNBLOCK, when a client sends that, and when the client
+/// that waits goes: what it answers the blocked connection decides. If the client of a script goes, the
+/// connection is closed when all of it has been sent.
 class blocking_operation final : public operation {
  public:
   blocking_operation(worker_context& context, session& owner, const request& what, command::bus_index bus,
