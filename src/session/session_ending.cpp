@@ -100,7 +100,7 @@ void session::close_beyond_limits() {
 
 std::size_t session::memory() const {
   return owed_bytes() + (partial_ ? partial_->buffer.capacity() : 0) +
-         (transaction_ ? transaction_->bytes() : 0) + kept_pushes_.capacity();
+         (transaction_ ? transaction_->bytes() : 0);
 }
 
 bool session::hold_while_tight() {
