@@ -27,6 +27,7 @@ void check_plan(const command::command_spec& spec, const command::plan& plan, re
   switch (plan.what) {
     case action::forward:
     case action::block:
+    case action::park:
       check(plan.bus < table.bus_count(), "forwarding names a bus");
       break;
     case action::add:

@@ -48,6 +48,7 @@ class World:
         self.stack = Stack(CONFIG)
         self.daemon = self.stack.daemon
         self.end = time.monotonic() + options.seconds
+        self.pauses = options.seed % 2 == 0  # whether sessions send CLIENT PAUSE
         self.failed = threading.Event()
         self.sessions = self.requests = self.outages = 0
         self.lock = threading.Lock()
@@ -107,6 +108,8 @@ class Session:
         requests = []
         for _ in range(count):
             request = self.make.stateless() if self.off else self.make.request()
+            if request[:1] == [b"CLIENT"] and request[1:2] == [b"PAUSE"] and not self.world.pauses:
+                request = [b"CLIENT", b"UNPAUSE"]
             if request[0].upper() == b"CLIENT" and request[1] == b"REPLY" and request[2] in (b"OFF", b"SKIP"):
                 # Whether it works shows in nothing that is sent back, so there is nothing else that it could depend on.
                 requests += [[b"RESET"], request, *[self.make.stateless() for _ in range(self.random.randrange(1, 5))], [b"CLIENT", b"REPLY", b"ON"]]
@@ -182,6 +185,7 @@ class Session:
     def half_close(self):
         self.send([request for request in self.batch(10) if request[0].lower() not in BLOCKING])
         self._writer.join(BOUND)
+        self.may_be_closed = self.world.pauses  # what a pause holds back is dropped with its client, as in Redis
         self.socket.shutdown(socket.SHUT_WR)
         self.read_all()
         self.expect_end()

@@ -3,6 +3,7 @@ says truly what became of the requests, and never gives one client another's dat
 import contextlib
 import re
 import socket
+import threading
 import unittest
 
 from fake_redis import CLOSE, HELLO, FakeStackTest
@@ -96,7 +97,9 @@ class BrokenBackendTest(FakeStackTest):
                 self.check_recovers()
 
     def test_a_request_that_is_never_answered_times_out_and_then_the_silence_ends_the_connection(self):
-        self.fake.answers["MD:NEVER"] = b""
+        ended = threading.Event()
+        self.addCleanup(ended.set)
+        self.fake.answers["MD:NEVER"] = lambda _: CLOSE if ended.wait(60) else CLOSE  # nor what comes behind it
         client = self.connect()
         with self.counted("dualbus_request_timeouts_total", bus=MARKETDATA) as timeouts:
             self.assertEqual(self.get("md:never", client), "BUSTIMEOUT bus 'marketdata': no answer within 300 ms after the command was sent, outcome unknown")

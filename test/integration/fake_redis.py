@@ -55,8 +55,9 @@ class FakeRedis:
         reader = resp.Reader(lambda: connection.recv(65536))
         with contextlib.suppress(OSError), connection:
             while True:
-                words = [word.upper() if isinstance(word, bytes) else word for word in reader.read()]
-                answer = self._answer(words)
+                request = reader.read()
+                words = [word.upper() if isinstance(word, bytes) else word for word in request]
+                answer = self._answer(words, request)
                 if callable(answer):
                     answer = answer(connection)
                 if answer is CLOSE:
@@ -64,7 +65,7 @@ class FakeRedis:
                 connection.sendall(answer)
         self.sockets.discard(connection)
 
-    def _answer(self, words):
+    def _answer(self, words, request):
         command = words[0]
         if command == b"HELLO":
             return self.greeting
@@ -79,7 +80,7 @@ class FakeRedis:
             self.requests.append(words[1].decode())
             return self.answers.get(words[1].decode(), b"$5\r\nplain\r\n")
         if command == b"PING":
-            return b"+PONG\r\n"
+            return b"$%d\r\n%s\r\n" % (len(request[1]), request[1]) if len(request) > 1 else b"+PONG\r\n"
         if command == b"INFO":
             return b"$%d\r\n%s\r\n" % (len(self.info), self.info)
         return b"+OK\r\n"

@@ -29,8 +29,9 @@ class FiguresTest(StackTest):
         of_buses = [client.info("memory") for client in self.direct.values()]
         mine = self.info("memory")
         for field in ("used_memory", "used_memory_rss", "used_memory_peak", "used_memory_dataset"):
-            expected = sum(each[field] for each in of_buses)
-            self.assertAlmostEqual(int(mine[field]), expected, delta=0.2 * expected, msg=field)
+            if field != "used_memory_rss":  # the system takes and gives it whenever it likes
+                expected = sum(each[field] for each in of_buses)
+                self.assertAlmostEqual(int(mine[field]), expected, delta=0.2 * expected, msg=field)
             self.assertRegex(mine[field + "_human"], r"^\d+\.\d\d[KMG]$")
         self.assertGreater(int(mine["dualbus_memory_rss"]), MEGABYTE)
         self.assertGreaterEqual(int(mine["dualbus_memory_peak"]), int(mine["dualbus_memory_rss"]))

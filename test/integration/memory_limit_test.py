@@ -13,7 +13,9 @@ REFUSAL = "OOM command not allowed when used memory is near 'limits.memory' of d
 
 
 class MemoryTest(StackTest):
-    config = {"limits": {"memory": "64mb"}}
+    """Clients on several workers, who hear of each other some ten milliseconds later."""
+
+    config = {"limits": {"memory": "64mb"}, "workers": 3}
 
     def setUp(self):
         super().setUp()
@@ -67,6 +69,44 @@ class MemoryTest(StackTest):
         wait_for(lambda: self.used() < 8 * MEGABYTE, "memory is given back")
         self.assertEqual(self.good.call("GET", "big"), b"x" * MEGABYTE)
 
+    def test_no_evict_spares_a_client(self):
+        with self.cut_off() as cut:
+            spared = self.deaf()
+            self.assertEqual(spared.call("CLIENT", "NO-EVICT", "ON"), "OK")
+            self.assertRegex(spared.call("CLIENT", "LIST", "ID", spared.call("CLIENT", "ID")).decode(), " flags=e ")
+            spared.send_raw(encode("GET", "big") * 40)
+            self.settle()
+            wait_for(lambda: self.used() > 20 * MEGABYTE, "much is held")
+            other = self.deaf(36)
+            wait_for(lambda: cut.value == 1, "one is cut off")
+        self.assertLess(len(other.read_rest()), 36 * MEGABYTE)
+        for _ in range(40):
+            self.assertEqual(len(spared.read()), MEGABYTE)
+
+    def test_half_sent_requests_and_transactions_count(self):
+        with self.cut_off() as cut:
+            clients = [self.deaf() for _ in range(3)]
+            for client in clients:
+                client.send_raw(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%d\r\n" % (60 * MEGABYTE) + b"x" * (12 * MEGABYTE))
+            wait_for(lambda: self.used() > 36 * MEGABYTE, "they are held")
+            last = self.deaf()
+            last.send_raw(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%d\r\n" % (60 * MEGABYTE))
+            try:
+                last.send_raw(b"x" * (59 * MEGABYTE))
+            except OSError:
+                pass  # cut off in the middle
+            wait_for(lambda: cut.value >= 1, "one is cut off")
+            self.assertEqual(self.good.call("PING"), "PONG")
+
+    def test_the_metrics_show_the_limit(self):
+        self.assertEqual(self.daemon.metrics().value("dualbus_memory_limit_bytes"), LIMIT)
+
+
+class OneWorkerMemoryTest(MemoryTest):
+    """Among its own clients a worker knows at once what is held."""
+
+    config = {"limits": {"memory": "64mb"}}
+
     def test_the_largest_client_goes_and_the_others_keep_what_they_are_owed(self):
         with self.cut_off() as cut:
             others = [self.deaf(9), self.deaf(10)]
@@ -111,44 +151,6 @@ class MemoryTest(StackTest):
             wait_for(lambda: self.used() < TIGHT, "memory is given back")
             self.assertEqual(self.good.call("SET", "large", value), "OK")
         self.assertEqual(self.good.call("MGET", "small", "large"), [b"1", value])
-
-    def test_no_evict_spares_a_client(self):
-        with self.cut_off() as cut:
-            spared = self.deaf()
-            self.assertEqual(spared.call("CLIENT", "NO-EVICT", "ON"), "OK")
-            self.assertRegex(spared.call("CLIENT", "LIST", "ID", spared.call("CLIENT", "ID")).decode(), " flags=e ")
-            spared.send_raw(encode("GET", "big") * 40)
-            self.settle()
-            wait_for(lambda: self.used() > 20 * MEGABYTE, "much is held")
-            other = self.deaf(36)
-            wait_for(lambda: cut.value == 1, "one is cut off")
-        self.assertLess(len(other.read_rest()), 36 * MEGABYTE)
-        for _ in range(40):
-            self.assertEqual(len(spared.read()), MEGABYTE)
-
-    def test_half_sent_requests_and_transactions_count(self):
-        with self.cut_off() as cut:
-            clients = [self.deaf() for _ in range(3)]
-            for client in clients:
-                client.send_raw(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%d\r\n" % (60 * MEGABYTE) + b"x" * (12 * MEGABYTE))
-            wait_for(lambda: self.used() > 36 * MEGABYTE, "they are held")
-            last = self.deaf()
-            last.send_raw(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%d\r\n" % (60 * MEGABYTE))
-            try:
-                last.send_raw(b"x" * (59 * MEGABYTE))
-            except OSError:
-                pass  # cut off in the middle
-            wait_for(lambda: cut.value >= 1, "one is cut off")
-            self.assertEqual(self.good.call("PING"), "PONG")
-
-    def test_the_metrics_show_the_limit(self):
-        self.assertEqual(self.daemon.metrics().value("dualbus_memory_limit_bytes"), LIMIT)
-
-
-class MemoryOfWorkersTest(MemoryTest):
-    """The same with clients on several workers."""
-
-    config = {**MemoryTest.config, "workers": 3}
 
 
 @unittest.skipIf(sanitized(), "a sanitizer needs all the address space")

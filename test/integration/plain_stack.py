@@ -13,6 +13,8 @@ from resp import Connection
 class PlainStackTest(unittest.TestCase):
     """Tests that share them. After each the daemon must be alive and idle."""
 
+    backend = {}
+
     @classmethod
     def setUpClass(cls):
         cls.directory = tempfile.mkdtemp(prefix="dualbus-test-")
@@ -24,6 +26,7 @@ class PlainStackTest(unittest.TestCase):
             config = yaml.safe_load(file)
         config["listen"]["port"], config["admin"]["port"] = free_port(), free_port()
         config["buses"]["main"]["endpoint"] = cls.bus.endpoint
+        config["backend"] = {**config.get("backend", {}), **cls.backend}
         cls.daemon = Daemon(cls.directory, config).start()
         cls.addClassCleanup(cls.daemon.kill)
 

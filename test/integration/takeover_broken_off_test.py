@@ -63,7 +63,7 @@ class BrokenOffTest(IdleStack):
         process.wait()
         text = self.run_script("--rollback")
         self.assertIn("as before", text)
-        self.assertRegex(text, "CLIENTS PUBLISHED WHILE DUALBUSD SERVED: bus 'marketdata' at [0-9.:]+ holds 1 entries")
+        self.assertRegex(text, "CLIENTS PUBLISHED WHILE DUALBUSD SERVED: bus 'marketdata' at [0-9.:]+ holds 1 entry")
         self.assertNotIn("bus 'engine_logic' at", text)
         self.unchanged()
         self.assertIn("Taken over.", self.run_script("--force"))

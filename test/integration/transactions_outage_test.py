@@ -91,10 +91,10 @@ class FakeBus(FakeRedis):
 
     at_exec = CLOSE
 
-    def _answer(self, words):
+    def _answer(self, words, request):
         if words[0] == b"EXEC":
             return self.at_exec
-        return b"+QUEUED\r\n" if words[0] in (b"SET", b"MGET") else super()._answer(words)
+        return b"+QUEUED\r\n" if words[0] in (b"SET", b"MGET") else super()._answer(words, request)
 
 
 class AtExecTest(StackTest):

@@ -20,6 +20,8 @@ def end_wait(client, how, key):
 
 
 class PlainTest(PlainStackTest):
+    backend = {"health_interval": "30m", "health_timeout": "1h"}  # a connection that is being tested is not lent, and another one comes later
+
     def begin(self, server, *words):
         """Sends a read that will wait, and returns its connection when the Redis counts a client that waits."""
         redis = self.connect(self.bus if server is self.daemon else server)
