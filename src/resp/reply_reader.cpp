@@ -84,6 +84,15 @@ std::string_view reply_reader::skip() {
   return value;
 }
 
+std::optional<std::string_view> reply_reader::last(std::size_t count) {
+  const std::string_view all = rest_;
+  for (std::size_t left = count; left > 0; --left) {
+    if (skip().empty()) return std::nullopt;
+  }
+  if (!rest_.empty()) return std::nullopt;
+  return all;
+}
+
 std::optional<std::int64_t> as_integer(std::string_view reply) {
   const reply_value value = reply_reader(reply).next();
   if (!value.is_integer()) return std::nullopt;

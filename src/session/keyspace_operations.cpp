@@ -140,7 +140,7 @@ class scan_operation final : public gather_operation {
     answer(metrics::outcome::ok, [&](resp::encoder& out, base::chunk_queue& raw) {
       out.array(2);
       out.bulk(std::to_string(next));
-      raw.append(reader.rest());
+      raw.append(reader.skip());
     });
   }
 

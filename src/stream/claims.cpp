@@ -23,9 +23,10 @@ std::size_t read_claims(resp::reply_reader& reader, int slot, std::vector<claime
     if (!only_id && (value.type != '*' || value.elements != 2)) continue;  // no entry
     if (!only_id) value = element.next();
     const auto id = bus_id_of(value.text);
-    if (!id) continue;
+    const auto fields = element.last(only_id ? 0 : 1);
+    if (!id || !fields) continue;
     if (const auto shown = entry_to_client(*id, slot)) {
-      out.push_back({*shown, only_id, element.rest()});
+      out.push_back({*shown, only_id, *fields});
     } else {
       ++omitted;
     }

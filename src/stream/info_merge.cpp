@@ -115,8 +115,10 @@ void write_edge_entry(const views& all, std::string_view field, bool last, resp:
     const auto id = parse_id(reader.next().text, 0);
     const auto shown = id ? entry_to_client({id->ms, id->seq}, v.slot) : std::nullopt;
     if (!shown || (best && (last ? *shown < *best : *best < *shown))) continue;
+    const auto behind = reader.last(1);
+    if (!behind) continue;
     best = shown;
-    fields = reader.rest();
+    fields = *behind;
   }
   if (!best) return out.null();
   out.array(2);

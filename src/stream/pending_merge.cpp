@@ -55,9 +55,10 @@ std::optional<std::size_t> pending_merge::add(std::string_view reply, int slot) 
     const resp::reply_value head = values.next();
     const std::size_t count = head.elements;
     const auto id = parse_id(values.next().text, 0);
-    if (head.type != '*' || !id) continue;
+    const auto rest = count > 0 ? values.last(count - 1) : std::nullopt;
+    if (head.type != '*' || !id || !rest) continue;
     if (const auto shown = entry_to_client({id->ms, id->seq}, slot)) {
-      elements_.push_back({*shown, count, values.rest()});
+      elements_.push_back({*shown, count, *rest});
     } else {
       ++omitted;
     }

@@ -31,6 +31,8 @@ class reply_reader {
   /// The bytes of the next value with everything in it, which are passed over.
   std::string_view skip();
   std::string_view rest() const { return rest_; }
+  /// The bytes of the next `count` values, which are passed over; nothing if there are others, more or fewer.
+  std::optional<std::string_view> last(std::size_t count);
 
  private:
   std::string_view rest_;
