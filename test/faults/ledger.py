@@ -11,12 +11,13 @@ MOST_STALLED = 0.4
 # How long after one left-out or added reply wrong ones may follow.
 LIE_LASTS = 1.5
 
-CONNECTION = ("kill", "stop", "partition", "cut", "reset", "maxclients", "clientkill", "lie", "garbage", "rotate", "freeze", "slay", "leave", "delay")
+CONNECTION = ("kill", "stop", "partition", "cut", "reset", "maxclients", "clientkill", "lie", "garbage", "rotate", "freeze", "slay", "leave", "delay",
+              "pause")
 SLOW = ("kill", "stop", "partition", "pause", "delay", "trickle", "freeze", "lie", "garbage")
 # error code -> the kinds of faults that explain it
 EXPLAINS = {
     "BUSDOWN": CONNECTION,
-    "BUSLOST": CONNECTION + ("pause", ),
+    "BUSLOST": CONNECTION,
     "BUSTIMEOUT": SLOW,
     "LOADING": ("kill", ),
     "READONLY": ("readonly", ),
