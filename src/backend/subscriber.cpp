@@ -85,6 +85,7 @@ void subscriber::on_disconnected() {
   // What was not sent must not wait for the next connection, where everything is asked for again.
   close_batch(base::clock::now());
   link_->requests.give_up();
+  disordered_ = false;  // the next connection has an order of its own
   if (std::exchange(up_, false)) told_.on_subscriber_down(bus_);
 }
 

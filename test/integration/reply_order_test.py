@@ -65,6 +65,22 @@ class ReplyOrderTest(StackTest):
         self.assertEqual(client.pipeline([("GET", "md:a"), ("GET", "md:b"), ("GET", "md:c")]), [b"value-a", b"value-b", b"value-c"])
         self.daemon.wait_for_log("left out a reply or sent one too many")
 
+    def test_subscribers_hear_again_after_an_error_and_a_reply_too_many(self):
+        steps = [lambda data: b"-MISCONF not now\r\n", lambda data: data + b"+OK\r\n"]
+
+        def edit(passage, data):
+            of_number = b"SUBSCRIBE" in passage.asked and data.startswith(b"$") and data.count(b"\r\n") == 2
+            return steps.pop(0)(data) if of_number and steps else data
+
+        subscriber, publisher = self.connect(), self.connect()
+        self.assertEqual(subscriber.call("SUBSCRIBE", "c"), [b"subscribe", b"c", 1])
+        with self.counted("dualbus_pubsub_interruptions_total", bus=MARKETDATA) as interruptions:
+            self.valve.edit = edit
+            wait_for(lambda: interruptions.value == 1, "the connection is given up")
+        message = '{"message_type": "market_data"}'
+        wait_for(lambda: publisher.call("PUBLISH", "c", message) > 0, "there is another one")
+        self.assertEqual(subscriber.read(), [b"message", b"c", message.encode()])
+
     def test_on_the_connection_for_resp2(self):
         self.check(self.connect())
 
