@@ -76,9 +76,9 @@ void write_info(resp::encoder& out, const command::subcommand_spec& spec) {
 void write_info(resp::encoder& out, const command_spec& spec) {
   write_facts(out, spec.name, spec.arity, spec.flags, {spec.first_key, spec.last_key, spec.key_step},
               command::categories_of(spec));
-  const auto subcommands = command::subcommands_of(spec);
-  out.array(subcommands.size());
-  for (const command::subcommand_spec& sub : subcommands) write_info(out, sub);
+  const auto parts = command::subcommands_of(spec);
+  out.array(parts.size());
+  for (const command::subcommand_spec& sub : parts) write_info(out, sub);
 }
 
 void write_docs(resp::encoder& out, const found_command& found) {
