@@ -36,6 +36,14 @@ int check(const std::string& path) {
   return 0;
 }
 
+// SIGHUP would end the daemon before it can be heard; so it waits until then.
+void hold_reloads(bool hold) {
+  sigset_t reload;
+  sigemptyset(&reload);
+  sigaddset(&reload, SIGHUP);
+  pthread_sigmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &reload, nullptr);
+}
+
 // Serves until SIGTERM or SIGINT; SIGHUP reloads.
 void serve(dualbus::app::server& server, const std::string& path) {
   boost::asio::io_context io(1);
@@ -58,6 +66,7 @@ void serve(dualbus::app::server& server, const std::string& path) {
     reload_signals.async_wait(on_reload);
   };
   reload_signals.async_wait(on_reload);
+  hold_reloads(false);
   stop_signals.async_wait([&](const auto&, int) {
     server.stop();
     io.stop();
@@ -75,6 +84,7 @@ void serve(dualbus::app::server& server, const std::string& path) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  hold_reloads(true);
   CLI::App options("dualbusd: one Redis for its clients, several buses behind it");
   std::string path = "/etc/dualbus/dualbus.yaml";
   std::string to_check;

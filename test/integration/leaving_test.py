@@ -6,7 +6,8 @@ import time
 import unittest
 
 import resp
-from harness import Stack, wait_for
+from harness import Daemon, Stack, make_config, wait_for
+from servers import daemon_program
 from stream_load import entries, xadd
 
 READ = ("XREADGROUP", "GROUP", "g", "c", "BLOCK", 0, "STREAMS", "s", ">")
@@ -100,6 +101,18 @@ class LeavingTest(unittest.TestCase):
             self.assertLess(time.monotonic(), deadline)
             self.daemon.signal(told)
         self.assertEqual(self.daemon.process.returncode, 0)
+
+
+class BeginningTest(unittest.TestCase):
+    def test_a_reload_that_is_asked_for_before_the_daemon_listens_comes_then(self):
+        stack = Stack()
+        self.addCleanup(stack.end)
+        daemon = Daemon(stack.directory, make_config({name: bus.endpoint for name, bus in stack.buses.items()}), name="beginning")
+        self.addCleanup(daemon.kill)
+        daemon.launch([daemon_program(), "--config", daemon.config_path], env=daemon.env)
+        daemon.signal(signal.SIGHUP)
+        daemon.wait_for_log("configuration reloaded")
+        self.assertEqual(daemon.terminate(), 0)
 
 
 if __name__ == "__main__":

@@ -77,8 +77,15 @@ def _die_with_parent():
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
+def _start_as_daemon():
+    _die_with_parent()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # one that comes before the program listens would end it
+
+
 class Process:
     """A program started here. Its standard error goes into a file."""
+
+    before_exec = staticmethod(_die_with_parent)
 
     def __init__(self, name, directory):
         self.name = name
@@ -89,7 +96,7 @@ class Process:
     def launch(self, command, **options):
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            cwd=self.directory, preexec_fn=_die_with_parent, **options)
+                                            cwd=self.directory, preexec_fn=self.before_exec, **options)
 
     @property
     def pid(self):
@@ -197,6 +204,8 @@ class Metrics:
 
 class Daemon(Process):
     """The daemon with a configuration made here. JSON is YAML, too."""
+
+    before_exec = staticmethod(_start_as_daemon)
 
     def __init__(self, directory, config, env=None, name="dualbusd"):
         super().__init__(name, directory)
