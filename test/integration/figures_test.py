@@ -105,7 +105,7 @@ class RefusedWritesTest(StackTest):
         client = self.connect()
         for _ in range(5):
             self.assertRegex(client.call("XADD", "s", "*", "message_type", "market_data"), "^OOM ")
-        wait_for(lambda: self.daemon.metrics().value("redis_errors_total", **labels) == 5, "they are counted")
+        wait_for(lambda: self.daemon.metrics().value("redis_errors_total", **labels) >= 5, "they are counted")  # and what the daemon itself tries
         self.assertEqual(self.daemon.metrics().value("redis_commands_rejected_calls_total", bus=MARKETDATA, cmd="xadd"), 5)
         self.assertEqual([value for _, value in self.daemon.metrics().matching("dualbus_request_outcomes_total", outcome="bus_timeout")], [0])
 
