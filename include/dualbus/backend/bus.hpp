@@ -76,7 +76,7 @@ class bus {
   bool responsive(base::time_point now) const;
   /// Whether it does its job.
   metrics::bus_state state(base::time_point now) const;
-  /// What its Redis has said of that; `doubt()` makes it say it again.
+  /// The answer of its Redis to that; `doubt()` makes it be asked again.
   const bus_health& health() const { return health_; }
   void doubt() { health_.doubt(); }
   /// An error that it has answered, to whatever request.
@@ -106,7 +106,7 @@ class bus {
     base::time_point last_used;
   };
 
-  /// Who waits for the answer to bus_health::probe.
+  /// Waits for the answer to bus_health::probe.
   struct prober final : reply_sink {
     explicit prober(bus& of) : of_(of) {}
     void on_reply(std::uint32_t, const reply_view& reply) override { of_.on_probe(reply.bytes); }

@@ -17,7 +17,7 @@
 
 namespace dualbus::backend {
 
-/// What the log says of a connection: of those that come and go, that they are there is no news.
+/// The events of a connection that the log tells: of one that comes and goes, only failures are news.
 enum class log_of : std::uint8_t { everything, failures, nothing };
 
 /// Keeps one connection to a backend up, and moves a pipeline's bytes over it.
@@ -26,7 +26,8 @@ enum class log_of : std::uint8_t { everything, failures, nothing };
 ///        ^────── error, close, silence, garbage: retry with backoff and jitter ─┘
 ///
 /// Lives on one worker's thread. flush() writes what the pipeline holds; the worker calls it once per turn.
-/// What the peer has not got when the connection is given up never reaches it: see base::reset_when_closed().
+/// Bytes that the peer has not got when the connection is given up never reach it: see
+/// base::reset_when_closed().
 class connection final : public base::io_handler {
  public:
   /// All outlive the connection. `settings` and `target` may change between calls, as reloads do. `database`
@@ -66,11 +67,12 @@ class connection final : public base::io_handler {
   metrics::connection_state state() const { return state_; }
   /// True if the peer has got everything that there is, or cannot get it.
   bool delivered() const;
-  /// What the backend said in the last handshake that succeeded.
+  /// The backend's answer in the last handshake that succeeded.
   const server_identity& identity() const { return identity_; }
   /// What CLIENT ID answers on the present connection; 0 while there is none.
   std::int64_t client_id() const { return state_ == phase::up ? client_id_ : 0; }
-  /// What HELLO said on the last connection: "master", "replica"; empty until a handshake succeeded.
+  /// The role that HELLO named on the last connection: "master", "replica"; empty until a handshake
+  /// succeeded.
   const std::string& role() const { return role_; }
   /// When bytes were last received.
   base::time_point last_received() const { return last_received_; }
