@@ -66,6 +66,7 @@ void add_daemon(family_set& out, const daemon_state& state) {
   const base::log_losses lost = base::lost_log_lines();
   out.add(metric::log_lines_dropped, {"limit"}, number(lost.limited));
   out.add(metric::log_lines_dropped, {"output"}, number(lost.unwritten));
+  out.add(metric::log_lines_waiting, {}, number(base::waiting_log_lines()));
 
   out.add(metric::config_reloads, {"success"}, number(state.reloads.succeeded));
   out.add(metric::config_reloads, {"failure"}, number(state.reloads.failed));

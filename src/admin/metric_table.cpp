@@ -93,6 +93,7 @@ constexpr metric_description table[] = {
     {metric::drain_last_check_timestamp, gauge, "dualbus_drain_last_check_timestamp_seconds", "bus", "When the draining bus last answered a check, in Unix time."},
 
     {metric::log_lines_dropped, counter, "dualbus_log_lines_dropped_total", "reason", "Lines that are missing in the log, by reason."},
+    {metric::log_lines_waiting, gauge, "dualbus_log_lines_waiting", "", "Lines of the log that standard error has yet to take."},
     {metric::config_reloads, counter, "dualbus_config_reloads_total", "result", "Reloads of the configuration, by result."},
     {metric::config_last_reload_successful, gauge, "dualbus_config_last_reload_successful", "", "1 if the last reload of the configuration succeeded."},
     {metric::config_last_reload_success_timestamp, gauge, "dualbus_config_last_reload_success_timestamp_seconds", "", "When the configuration was last loaded successfully, in Unix time."},

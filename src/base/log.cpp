@@ -84,6 +84,10 @@ log_losses lost_log_lines() {
   return {unwritten, the_throttle().lines.left_out()};
 }
 
+std::size_t waiting_log_lines() {
+  return the_writer().waiting();
+}
+
 std::string in_log(std::string_view words, std::size_t longest) {
   std::string out;
   append_printable(out, words.substr(0, longest), R"('\)");

@@ -57,12 +57,18 @@ std::uint64_t log_writer::lost() const {
   return lost_;
 }
 
+std::size_t log_writer::waiting() const {
+  const std::lock_guard lock(mutex_);
+  return waiting_.size() + being_written_;
+}
+
 void log_writer::run() {
   std::unique_lock lock(mutex_);
   for (;;) {
     changed_.wait_for(lock, std::chrono::seconds(1), [this] { return stopping_ || !waiting_.empty(); });
     const std::vector<std::string> lines = std::exchange(waiting_, {});
     waiting_bytes_ = 0;
+    being_written_ = lines.size();
     if (lines.empty() && stopping_) return;
     busy_ = true;
     lock.unlock();
@@ -88,6 +94,7 @@ void log_writer::write_lines(const std::vector<std::string>& lines) {
             : std::to_string(unsaid) + " lines of the log are lost: standard error did not take them\n";
     const bool taken = write_all(before + note + line);
     const std::lock_guard lock(mutex_);
+    --being_written_;
     if (taken) {
       lost_unsaid_ -= unsaid;
     } else {

@@ -40,8 +40,8 @@ class LoginTest(unittest.TestCase):
         return daemon
 
     def check_end(self, daemon):
-        self.assertNotIn(SECRET, daemon.log())
-        self.assertNotIn("s3cret", daemon.log())
+        self.assertNotIn(SECRET, daemon.full_log())
+        self.assertNotIn("s3cret", daemon.full_log())
         wait_for(daemon.gauges_are_zero, "gauges at zero")
         self.assertEqual(daemon.terminate(), 0)
         self.assertEqual(daemon.sanitizer_report(), "")
@@ -60,7 +60,7 @@ class LoginTest(unittest.TestCase):
         daemon = self.daemon({MARKETDATA: (marketdata, {"password_file": path}), ENGINE_LOGIC: (engine_logic, {"password_env": "ENGINE_LOGIC_SECRET"})},
                              env={"ENGINE_LOGIC_SECRET": "other"})
         self.check_works(daemon)
-        self.assertNotIn("warning", daemon.log())
+        self.assertNotIn("warning", daemon.full_log())
 
     def test_a_user_of_the_acl(self):
         marketdata = self.redis(MARKETDATA)
@@ -79,7 +79,7 @@ class LoginTest(unittest.TestCase):
         with daemon.connect() as client:
             self.assertEqual(client.call("GET", "md:k"), "BUSDOWN bus 'marketdata' is unreachable: command not sent")
             self.assertEqual(client.call("SET", "k", 1), "OK")
-        lines = [line for line in daemon.log().splitlines() if "WRONGPASS" in line]
+        lines = [line for line in daemon.full_log().splitlines() if "WRONGPASS" in line]
         # Each worker's connection and the INFO poller may say it, each of them once.
         self.assertIn(len(lines), range(1, daemon.config["workers"] + 2), daemon.log()[-2000:])
         self.assertTrue(any(f"bus '{MARKETDATA}'" in line for line in lines))
@@ -163,7 +163,7 @@ class LoginTest(unittest.TestCase):
         marketdata.client().execute_command("CLIENT", "KILL", "TYPE", "normal")
         wait_for(lambda: daemon.fetch("/readyz")[0] == 200, "connected again")
         self.check_works(daemon)
-        self.assertNotIn("n3w", daemon.log())
+        self.assertNotIn("n3w", daemon.full_log())
 
     def test_a_password_is_rotated_under_load_and_nobody_notices(self):
         self.check_rotation(file_first=False)
@@ -205,7 +205,7 @@ class LoginTest(unittest.TestCase):
         marketdata = self.redis(MARKETDATA, "--requirepass", SECRET, password=SECRET)
         path = self.write_secret(SECRET, mode=0o644)
         daemon = self.daemon({MARKETDATA: (marketdata, {"password_file": os.path.basename(path)}), ENGINE_LOGIC: (self.redis(ENGINE_LOGIC), {})})
-        self.assertRegex(daemon.log(), "warning .*'password' can be read by everybody")
+        daemon.wait_for_log("warning .*'password' can be read by everybody")
         self.check_works(daemon)
 
     def test_a_database_is_selected_on_every_connection(self):
@@ -238,7 +238,7 @@ class LoginTest(unittest.TestCase):
         marketdata.start()
         wait_for(lambda: daemon.fetch("/readyz")[0] == 200, "connected again")
         self.check_works(daemon)
-        self.assertRegex(daemon.log(), re.escape(f"bus 'marketdata': connected to {marketdata.unix_socket}"))
+        daemon.wait_for_log(re.escape(f"bus 'marketdata': connected to {marketdata.unix_socket}"))
 
     def test_a_name_that_nobody_knows_is_a_bus_that_is_down(self):
         daemon = self.daemon({MARKETDATA: (self.redis(MARKETDATA), {"endpoint": "nosuchhost.invalid:6380"}), ENGINE_LOGIC: (self.redis(ENGINE_LOGIC), {})},

@@ -56,13 +56,13 @@ class ReuseTest(StackTest):
         for name, requests in USES.items():
             with self.subTest(name):
                 self.use(requests)
-                before, log = self.connects(), self.daemon.log()
+                before, log = self.connects(), self.daemon.full_log()
                 for _ in range(times):
                     self.use(requests)
                     # Another one would be made while this one is being tidied up.
                     wait_for(self.daemon.gauges_are_zero, "nothing is under way")
                 self.assertLess(self.connects() - before, times / 2)
-                self.assertEqual(self.daemon.log()[len(log):], "")
+                self.assertEqual(self.daemon.full_log()[len(log):], "")
                 # A clean one: nothing is watched, queued or selected.
                 client, other = self.connect(), self.connect()
                 self.assertEqual(client.pipeline([WATCH, ("MULTI",), ("SET", "md:a", 2), ("EXEC",)])[-1], ["OK"])

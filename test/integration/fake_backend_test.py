@@ -128,7 +128,7 @@ class BrokenBackendTest(FakeStackTest):
                                 (HELLO + b"+surplus\r\n", "sent more than was asked for")):
             with self.subTest(words):
                 self.fake.greeting = greeting
-                lines = self.daemon.log().count(words)
+                lines = self.daemon.full_log().count(words)
                 with self.counted("dualbus_backend_connect_failures_total", bus=MARKETDATA) as failures:
                     for connection in list(self.fake.sockets):
                         with contextlib.suppress(OSError):
@@ -137,7 +137,7 @@ class BrokenBackendTest(FakeStackTest):
                 self.assertEqual(self.connect().call("SET", "k", 1), "OK")
                 self.assertEqual(self.daemon.fetch("/readyz")[0], 503)
                 # Other tests may have said the same a moment ago, so that the limit of the log holds it back.
-                self.assertIn(words, self.daemon.log())
+                self.assertIn(words, self.daemon.full_log())
                 self.assertLessEqual(self.daemon.log().count(words) - lines, 2 * self.stack.config["workers"] + 2)
                 self.fake.greeting = HELLO
                 self.check_recovers()
@@ -164,7 +164,7 @@ class BrokenBackendTest(FakeStackTest):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
         self.daemon.wait_for_log("31mred")
-        self.assertEqual(re.findall("[\x00-\x08\x0e-\x1f]", self.daemon.log()), [], "control characters in the log")
+        self.assertEqual(re.findall("[\x00-\x08\x0e-\x1f]", self.daemon.full_log()), [], "control characters in the log")
 
     def test_the_other_bus_is_never_disturbed(self):
         self.assertEqual(self.daemon.metrics().value("dualbus_backend_connections_lost_total", bus=ENGINE_LOGIC), 0)

@@ -49,7 +49,7 @@ class MissingGroupTest(StackTest):
         self.publish("logged")
         for _ in range(3):
             self.reader.call(*read("logged"))
-        self.assertEqual(self.daemon.log().count("group 'g' of stream 'logged' did not exist and has been created at 0"), 1)
+        self.assertEqual(self.daemon.full_log().count("group 'g' of stream 'logged' did not exist and has been created at 0"), 1)
 
     def test_a_rule_may_have_it_start_at_the_end(self):
         self.publish("late-s")

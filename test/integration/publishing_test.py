@@ -177,7 +177,7 @@ class ClassificationTest(StackTest):
                 self.assertEqual(counted.value, 2 * len(values), reason)
         for unfinished, where in (('{"message_type":"market_data"', MARKETDATA), ('{"x":{"message_type":"market_data"}', ENGINE_LOGIC)):
             self.assertEqual(self.where("payload", unfinished), where)
-        lines = [line for line in self.daemon.log().splitlines() if "searched for the message type" in line]
+        lines = [line for line in self.daemon.full_log().splitlines() if "searched for the message type" in line]
         self.assertLessEqual(len(lines), 5 * self.stack.config["workers"], lines)
         self.assertGreaterEqual(len(lines), 5)
 

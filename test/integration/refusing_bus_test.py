@@ -218,7 +218,7 @@ class DemotedBusTest(unittest.TestCase):
         (_, [(number, _)]), = parked.read()
         self.assertTrue(number.startswith(one.split(b"-")[0]), (number, one))
         wait_for(lambda: stack.daemon.fetch("/readyz")[0] == 200, "ready")
-        log = stack.daemon.log()
+        log = stack.daemon.full_log()
         self.assertEqual(log.count("connections are renewed"), 1, log)
         self.assertEqual(log.count("looking for another server"), 1, log)
 

@@ -254,6 +254,11 @@ class Daemon(Process):
     def wait_for_log(self, pattern, count=1):
         wait_for(lambda: len(re.findall(pattern, self.log())) >= count, f"the log says {pattern!r}\n…{self.log()[-1500:]}")
 
+    def full_log(self):
+        """The log with everything in it that the running daemon has said so far: a thread of its own writes it."""
+        wait_for(lambda: self.metrics().value("dualbus_log_lines_waiting") == 0, "the log is written")
+        return self.log()
+
     def reload(self, config):
         """Writes the configuration and waits until the daemon has judged it."""
         before = self.metrics().value("dualbus_config_reloads_total")

@@ -103,7 +103,7 @@ class UsersTest(StackTest):
         self.assertEqual(failures.value, 3)
         self.daemon.wait_for_log(r"log-in as '?\w+.* failed")
         for secret in ("mistyped-pass", PASSWORD, HASH):
-            self.assertNotIn(secret, self.daemon.log())
+            self.assertNotIn(secret, self.daemon.full_log())
 
     # --- permissions
 

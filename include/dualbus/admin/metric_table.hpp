@@ -86,6 +86,7 @@ enum class metric : std::uint8_t {
   drain_check_failures,
   drain_last_check_timestamp,
   log_lines_dropped,
+  log_lines_waiting,
   config_reloads,
   config_last_reload_successful,
   config_last_reload_success_timestamp,

@@ -36,6 +36,8 @@ struct log_losses {
   std::uint64_t limited = 0;    ///< left out by a limit, and counted in another line
 };
 log_losses lost_log_lines();
+/// Lines that standard error has yet to take.
+std::size_t waiting_log_lines();
 
 /// Somebody else's words as the log shows them: what is not printable, `'` and `\` are escaped, and what is
 /// longer than `longest` bytes is cut.

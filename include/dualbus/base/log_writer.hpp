@@ -31,6 +31,8 @@ class log_writer {
   bool flush(duration longest);
   /// Lines that the descriptor did not take.
   std::uint64_t lost() const;
+  /// Lines that it has yet to take.
+  std::size_t waiting() const;
   /// Ends the thread; it must not be waiting for the descriptor. Without it the thread goes on for ever, and
   /// the object must outlive it.
   void stop();
@@ -45,7 +47,7 @@ class log_writer {
   mutable std::mutex mutex_;  // guards what follows up to thread_
   std::condition_variable changed_, written_;
   std::vector<std::string> waiting_;
-  std::size_t waiting_bytes_ = 0;
+  std::size_t waiting_bytes_ = 0, being_written_ = 0;
   std::uint64_t lost_ = 0, lost_unsaid_ = 0;
   bool busy_ = false, stopping_ = false;
   bool within_line_ = false;  // the thread's: the last write ended in the middle of a line

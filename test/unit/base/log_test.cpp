@@ -85,6 +85,7 @@ TEST(LogWriterTest, APipeThatNobodyReadsHoldsNobodyUpAndTheLossIsSaid) {
   EXPECT_FALSE(writer.flush(10ms));
   const std::uint64_t lost = writer.lost();
   EXPECT_GT(lost, 0U);
+  EXPECT_GT(writer.waiting(), 0U);
   std::string text;
   const auto read_some = [&] {
     char bytes[65536];
@@ -104,6 +105,7 @@ TEST(LogWriterTest, APipeThatNobodyReadsHoldsNobodyUpAndTheLossIsSaid) {
   if (said() < lost) read_some();
   EXPECT_EQ(said(), lost);
   EXPECT_EQ(writer.lost(), lost);
+  EXPECT_EQ(writer.waiting(), 0U);
   writer.stop();
 }
 
