@@ -175,11 +175,11 @@ class BreakingTest(CrowdTest):
         self.await_connections()
         for key, consumer in zip(keys, consumers):
             wait_for(lambda: expected[key] <= {number for number, _ in list(consumer.received)} or consumer.check(),  # pylint: disable=cell-var-from-loop
-                     f"{key} is delivered", timeout=5)
+                     f"{key} is delivered")
         for name in bare:
             for key, consumer in zip(keys, consumers):
                 number = self.add_somewhere(2 + (name == ENGINE_LOGIC), key)
-                wait_for(lambda: number in [each for each, _ in list(consumer.received)], f"{key} is watched", timeout=5)  # pylint: disable=cell-var-from-loop
+                wait_for(lambda: number in [each for each, _ in list(consumer.received)], f"{key} is watched")  # pylint: disable=cell-var-from-loop
         for consumer in consumers:
             consumer.stop()
             self.assertEqual(consumer.unexpected, [])

@@ -87,9 +87,14 @@ class Stopwatch:
 
     def __init__(self, *processes):
         self._pids = [os.getpid(), *(process.pid for process in processes)]
-        self._start = time.monotonic() - self._waited()
+        self._waited_before = self._waited_ever()
+        self._start = time.monotonic()
 
-    def _waited(self):
+    def waited(self):
+        """Seconds since the start that all of them together have waited for a processor: by so much may everything be late."""
+        return self._waited_ever() - self._waited_before
+
+    def _waited_ever(self):
         """As far as the kernel keeps account of that."""
         nanoseconds = 0
         for path in (path for pid in self._pids for path in glob.glob(f"/proc/{pid}/task/*/schedstat")):
@@ -101,7 +106,7 @@ class Stopwatch:
         return nanoseconds / 1e9
 
     def elapsed(self):
-        return time.monotonic() - self._waited() - self._start
+        return time.monotonic() - self._start - self.waited()
 
 
 class Runner:
