@@ -434,6 +434,10 @@ void connection::tick(base::time_point now, bool marks) {
       if (end_undelivered(now)) return;
       if (marks && now >= next_mark_) {
         next_mark_ = now + settings_.health_interval;
+        if (requests_.swallows_marker()) {
+          ++metrics_.unexpected_replies;
+          return fail("sends replies within another one that does not end", now);
+        }
         requests_.mark(now);
         flush(now);
       }

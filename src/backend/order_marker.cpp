@@ -37,4 +37,12 @@ bool order_marker::fits(std::string_view reply, bool own) {
   return true;
 }
 
+bool order_marker::swallowed_by(std::string_view bytes, bool own) const {
+  if (!under_way_ || word_.empty()) return false;
+  if (!own) return bytes.find(word_) != bytes.npos;
+  if (bytes.starts_with('-') || bytes.starts_with('!') || bytes.starts_with('+')) return false;
+  const std::string reply = "$" + std::to_string(word_.size()) + "\r\n" + word_ + "\r\n";
+  return !reply.starts_with(bytes);
+}
+
 }  // namespace dualbus::backend

@@ -30,6 +30,19 @@ void pipeline::mark(base::time_point now) {
   slots_.push_back({&marker_, 0, 0, written_ + out_.size(), now, {}});
 }
 
+bool pipeline::swallows_marker() {
+  if (!marker_.marker.under_way() || sent_ == 0 || input_.empty()) return false;
+  constexpr std::size_t most_of_a_word = 64;  // a word may be cut where the last look ended
+  const std::string_view bytes = input_.data();
+  const slot& front = slots_.front();
+  if (front.sink == &marker_) return marker_.marker.swallowed_by(bytes, true);
+  if (looked_in_ != front.end || looked_at_ > bytes.size()) looked_at_ = 0;
+  const std::string_view unseen = bytes.substr(looked_at_ - std::min(looked_at_, most_of_a_word));
+  looked_in_ = front.end;
+  looked_at_ = bytes.size();
+  return marker_.marker.swallowed_by(unseen, false);
+}
+
 void pipeline::take(base::chunk_queue& bytes, std::vector<collected>& requests) {
   for (; !slots_.empty(); slots_.pop_front()) {
     requests.push_back({slots_.front().sink, slots_.front().part});

@@ -9,10 +9,10 @@
 namespace dualbus::resp {
 namespace {
 
-// Redis sends strings of up to 512 MB and 2^32 elements; who announces more than this is no Redis.
+// Redis sends strings of up to 512 MB and 2^32 elements; a server that announces more than this is no Redis.
 constexpr std::int64_t max_length = std::int64_t{1} << 30;
-constexpr std::int64_t max_elements = std::int64_t{1} << 40;
-constexpr std::uint64_t max_outstanding = std::uint64_t{1} << 62;
+constexpr std::int64_t max_elements = std::int64_t{1} << 32;
+constexpr std::uint64_t max_outstanding = std::uint64_t{1} << 40;  // in all of a reply that is nested
 // A status, error, number or length line; Redis's errors may quote arguments but stay short.
 constexpr std::size_t max_line = std::size_t{1} << 20;
 // What a Redis says to each request of a transaction.

@@ -65,6 +65,23 @@ class ReplyOrderTest(StackTest):
         self.assertEqual(client.pipeline([("GET", "md:a"), ("GET", "md:b"), ("GET", "md:c")]), [b"value-a", b"value-b", b"value-c"])
         self.daemon.wait_for_log("left out a reply or sent one too many")
 
+    def test_a_reply_that_takes_in_all_later_ones_is_found(self):
+        for head in (b"*1000000\r\n", b"$100000000\r\n"):
+            done = threading.Event()
+
+            def edit(passage, data, head=head, done=done):
+                if done.is_set() or not self.applies(passage) or b"value-a" not in data:
+                    return data
+                done.set()
+                return head + data
+
+            client = self.connect()
+            self.assertEqual(client.call("SET", "md:a", "value-a"), "OK")
+            self.valve.edit = edit
+            self.assertEqual(client.call("GET", "md:a"), LOST)
+            self.assertEqual(client.call("GET", "md:a"), b"value-a")
+        self.daemon.wait_for_log("sends replies within another one that does not end")
+
     def test_subscribers_hear_again_after_an_error_and_a_reply_too_many(self):
         steps = [lambda data: b"-MISCONF not now\r\n", lambda data: data + b"+OK\r\n"]
 

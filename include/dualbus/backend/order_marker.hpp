@@ -37,6 +37,9 @@ class order_marker {
   bool expected() const { return expected_; }
   /// False if the order is lost. `own`: the marker's turn has come, which ends then.
   bool fits(std::string_view reply, bool own);
+  /// True if `bytes`, the beginning of a reply that is not complete, have taken in the marker's own: somebody
+  /// announced a string or list that swallows other replies. `own` as above.
+  bool swallowed_by(std::string_view bytes, bool own) const;
   /// The marker's place is gone, without a reply.
   void forget() { under_way_ = expected_ = false; }
 

@@ -150,6 +150,9 @@ class pipeline {
   /// Sends an order_marker behind what is there, unless one is under way. It is no request: nobody waits for
   /// it, and it counts in no figure but in_flight() and waiting().
   void mark(base::time_point now);
+  /// True if a marker that is under way has become a part of another reply, which never ends therefore: the
+  /// connection must be closed. Looks once at each byte that has come since it was asked last.
+  bool swallows_marker();
 
   /// Ends everything that is left as bus_down, when there will be no other connection.
   void give_up();
@@ -211,6 +214,9 @@ class pipeline {
   std::uint64_t written_ = 0;  // offset of the first byte in out_
   std::uint64_t begin_ = 0;    // offset where the front slot begins
   std::uint64_t connections_ = 0;
+  // The reply that swallows_marker() has looked at, by the end of its request, and how far.
+  std::uint64_t looked_in_ = 0;
+  std::size_t looked_at_ = 0;
   base::time_point last_written_{};
   bool connected_ = false, outlasting_ = true;
 };

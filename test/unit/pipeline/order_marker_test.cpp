@@ -205,5 +205,57 @@ TEST_F(ExpiredRequestsTest, TheBytesBehindAnExpiredRequestAreCounted) {
   EXPECT_EQ(requests.written_behind_expired(now), 0U);
 }
 
+TEST_F(OrderMarkerTest, AReplyThatSwallowsItIsFound) {
+  for (const std::string head : {"*1000000\r\n", "$1000000\r\n", ">1000000\r\n", "%7\r\n:1\r\n"}) {
+    for (const bool owed : {false, true}) {
+      SCOPED_TRACE(head + (owed ? " in place of a reply" : " in place of the marker's"));
+      pipeline fresh(pool, settings, metrics);
+      fresh.on_connected();
+      const auto send = [&] { fresh.on_written(fresh.unsent_bytes(), now); };
+      if (owed) {
+        fresh.begin().append("x");
+        fresh.end(sink, 1, now);
+        send();
+      }
+      fresh.mark(now);
+      iovec vectors[4];
+      std::string word;
+      for (int i = 0, count = fresh.gather(vectors, 4); i < count; ++i)
+        word.append(static_cast<const char*>(vectors[i].iov_base), vectors[i].iov_len);
+      word.erase(0, std::string("*2\r\n$4\r\nPING\r\n").size());
+      send();
+      fresh.input().append(head);
+      EXPECT_EQ(fresh.on_received(now), pipeline::verdict::ok);
+      if (owed) {
+        EXPECT_FALSE(fresh.swallows_marker()) << "it may be a large reply";
+      }
+      // In two pieces, between which somebody looks.
+      fresh.input().append(word.substr(0, 20));
+      fresh.on_received(now);
+      if (owed) {
+        EXPECT_FALSE(fresh.swallows_marker());
+      }
+      fresh.input().append(word.substr(20));
+      EXPECT_EQ(fresh.on_received(now), pipeline::verdict::ok);
+      EXPECT_TRUE(fresh.swallows_marker());
+    }
+  }
+}
+
+TEST_F(OrderMarkerTest, LargeRepliesAndPartsOfItsOwnDoNotSwallowIt) {
+  request(1);
+  const std::string word = mark();
+  const std::string large = "$100000\r\n" + std::string(100000, 'x') + "\r\n";
+  for (const char byte : large + word.substr(0, word.size() - 1)) {
+    receive(std::string(1, byte));
+    ASSERT_FALSE(requests.swallows_marker());
+  }
+  receive("\n");
+  EXPECT_EQ(sink.events.size(), 1U);
+  mark();
+  receive("-LOADING Redis is load");
+  EXPECT_FALSE(requests.swallows_marker());
+}
+
 }  // namespace
 }  // namespace dualbus::backend

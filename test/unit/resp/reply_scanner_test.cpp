@@ -125,6 +125,7 @@ TEST(ReplyScannerTest, WhatIsNotRespIsAnError) {
                             "$01\r\n",
                             "$9223372036854775807\r\n",
                             "$99999999999999999999\r\n",
+                            "*99999999999\r\n",
                             "*-2\r\n",
                             "*x\r\n",
                             "*9223372036854775807\r\n",
@@ -148,14 +149,13 @@ TEST(ReplyScannerTest, WhatIsNotRespIsAnError) {
 }
 
 TEST(ReplyScannerTest, HugeCountsAddUpWithoutAnOverflow) {
-  EXPECT_EQ(scan("*1099511627777\r\n").status, scan_status::error);
-  // 4,194,304 times 2^40 values are 2^62, more than any reply has; a sum that wraps around would look
-  // complete.
+  EXPECT_EQ(scan("*4294967297\r\n").status, scan_status::error);
+  // 256 times 2^32 values are 2^40, more than any reply has.
   std::string bytes;
-  for (int i = 0; i < 4'194'400; ++i) bytes += "*1099511627776\r\n";
-  reply_scanner scanner;
-  EXPECT_EQ(scanner.scan(bytes), scan_status::error);
-  EXPECT_GT(scanner.consumed(), bytes.size() - 10'000);
+  for (int i = 0; i < 256; ++i) bytes += "*4294967296\r\n";
+  EXPECT_EQ(scan(bytes).status, scan_status::incomplete);
+  bytes += "*4294967296\r\n";
+  EXPECT_EQ(scan(bytes).status, scan_status::error);
 }
 
 TEST(ReplyScannerTest, ALineWithoutAnEndIsAnError) {
