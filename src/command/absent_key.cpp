@@ -1,3 +1,4 @@
+#include <dualbus/base/c_string.hpp>
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/command/absent_key.hpp>
 
@@ -40,7 +41,7 @@ bool is_sound_time(std::string_view text) {
 
 bool is_one_of(std::string_view text, std::initializer_list<std::string_view> names) {
   return std::any_of(names.begin(), names.end(),
-                     [text](std::string_view name) { return base::equals_ignoring_case(text, name); });
+                     [text](std::string_view name) { return base::is_word(text, name); });
 }
 
 bool takes(const row& what, resp::arguments request) {

@@ -1,3 +1,4 @@
+#include <dualbus/base/c_string.hpp>
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/command/key_positions.hpp>
 
@@ -25,7 +26,7 @@ bool add_counted(resp::arguments args, std::size_t count_at, bool may_be_none, p
 void add_destination(resp::arguments args, std::size_t from, positions_list& positions) {
   std::size_t destination = 0;
   for (std::size_t i = from; i + 1 < args.size(); ++i) {
-    const auto is = [&](std::string_view word) { return base::equals_ignoring_case(args[i], word); };
+    const auto is = [&](std::string_view word) { return base::is_word(args[i], word); };
     if (is("store") || is("storedist")) {
       destination = ++i;
     } else if (is("limit")) {
@@ -39,14 +40,14 @@ void add_destination(resp::arguments args, std::size_t from, positions_list& pos
 
 bool add_streams(resp::arguments args, positions_list& positions) {
   for (std::size_t i = 1; i < args.size(); ++i) {
-    if (base::equals_ignoring_case(args[i], "group")) {
+    if (base::is_word(args[i], "group")) {
       i += 2;  // a group or consumer may itself be called "streams"
-    } else if (base::equals_ignoring_case(args[i], "streams")) {
+    } else if (base::is_word(args[i], "streams")) {
       const std::size_t rest = args.size() - i - 1;
       if (rest == 0 || rest % 2 != 0) return false;
       for (std::size_t k = 0; k < rest / 2; ++k) positions.push_back(static_cast<std::uint32_t>(i + 1 + k));
       return true;
-    } else if (base::equals_ignoring_case(args[i], "count") || base::equals_ignoring_case(args[i], "block")) {
+    } else if (base::is_word(args[i], "count") || base::is_word(args[i], "block")) {
       ++i;
     }
   }
@@ -98,7 +99,7 @@ bool find_keys(const command_spec& spec, resp::arguments args, positions_list& p
 void find_sort_patterns(resp::arguments args, positions_list& positions) {
   positions.clear();
   for (std::size_t i = 2; i + 1 < args.size(); ++i) {
-    const auto is = [&](std::string_view word) { return base::equals_ignoring_case(args[i], word); };
+    const auto is = [&](std::string_view word) { return base::is_word(args[i], word); };
     if (is("limit")) {
       i += 2;
     } else if (is("store")) {

@@ -1,4 +1,4 @@
-#include <dualbus/base/numbers.hpp>
+#include <dualbus/base/c_string.hpp>
 #include <dualbus/command/key_positions.hpp>
 #include <dualbus/command/router.hpp>
 
@@ -32,13 +32,13 @@ void refuse_crossing(const command_spec& spec, plan& out) {
 
 bool has_block_option(resp::arguments args) {
   for (std::size_t i = 1; i + 1 < args.size(); ++i) {
-    if (base::equals_ignoring_case(args[i], "group")) {
+    if (base::is_word(args[i], "group")) {
       i += 2;
-    } else if (base::equals_ignoring_case(args[i], "streams")) {
+    } else if (base::is_word(args[i], "streams")) {
       return false;
-    } else if (base::equals_ignoring_case(args[i], "block")) {
+    } else if (base::is_word(args[i], "block")) {
       return true;
-    } else if (base::equals_ignoring_case(args[i], "count")) {
+    } else if (base::is_word(args[i], "count")) {
       ++i;
     }
   }
@@ -50,7 +50,7 @@ bool has_block_option(resp::arguments args) {
 enum class memory_report : std::uint8_t { of_each, of_one, of_any };
 
 memory_report find_memory_report(resp::arguments args) {
-  const auto is = [&](std::string_view word) { return base::equals_ignoring_case(args[1], word); };
+  const auto is = [&](std::string_view word) { return base::is_word(args[1], word); };
   if (args.size() != 2) return memory_report::of_any;
   if (is("stats")) return memory_report::of_one;
   return is("doctor") || is("malloc-stats") || is("purge") ? memory_report::of_each : memory_report::of_any;
@@ -60,16 +60,15 @@ memory_report find_memory_report(resp::arguments args) {
 bool is_for_any_redis(const command_spec& spec, resp::arguments args) {
   if (spec.name == "lolwut") return true;
   return spec.name == "command" && args.size() > 1 &&
-         (base::equals_ignoring_case(args[1], "getkeysandflags") ||
-          base::equals_ignoring_case(args[1], "help"));
+         (base::is_word(args[1], "getkeysandflags") || base::is_word(args[1], "help"));
 }
 
 // CONFIG SET of what the daemon's own connections depend on.
 bool locks_out(resp::arguments args) {
-  if (!base::equals_ignoring_case(args[1], "set")) return false;
+  if (!base::is_word(args[1], "set")) return false;
   for (std::size_t i = 2; i < args.size(); i += 2) {
     for (const std::string_view name : {"requirepass", "port", "tls-port", "bind"}) {
-      if (base::equals_ignoring_case(args[i], name)) return true;
+      if (base::is_word(args[i], name)) return true;
     }
   }
   return false;
@@ -219,7 +218,7 @@ void router::plan_xadd(resp::arguments args, plan& out) {
 }
 
 void router::plan_spread(const command_spec& spec, resp::arguments args, plan& out) {
-  if (spec.route == route::memory && !base::equals_ignoring_case(args[1], "usage")) {
+  if (spec.route == route::memory && !base::is_word(args[1], "usage")) {
     const memory_report report = single_ ? memory_report::of_any : find_memory_report(args);
     if (report == memory_report::of_one) {
       return refuse_unsupported(
@@ -321,7 +320,7 @@ bool router::passes(const command_spec& spec, resp::arguments args) const {
     return std::find(std::begin(names), std::end(names), spec.name) != std::end(names);
   };
   if (spec.route == route::refused) return !among(never);
-  if (spec.name == "module") return base::equals_ignoring_case(args[1], "list");
+  if (spec.name == "module") return base::is_word(args[1], "list");
   if (spec.name == "config" && args.size() > 1 && locks_out(args)) return false;
   return among(local);
 }
@@ -332,7 +331,7 @@ void router::plan_script(const command_spec& spec, resp::arguments args, plan& o
     if (find_keys(spec, args, out.keys) && !out.keys.empty()) return plan_keys(spec, args, out);
     return forward(table_.rules().default_key_bus, out);
   }
-  const auto is = [&](std::string_view word) { return base::equals_ignoring_case(args[1], word); };
+  const auto is = [&](std::string_view word) { return base::is_word(args[1], word); };
   // Nobody knows on which bus the script runs that is to end.
   if (is("kill")) {
     out.keys.clear();

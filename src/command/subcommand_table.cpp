@@ -173,6 +173,10 @@ std::span<const subcommand_spec> subcommands_of(const command_spec& command) {
   return {first, std::find_if_not(first, std::end(subcommands), theirs)};
 }
 
+bool has_subcommands(std::size_t command) {
+  return first_subcommands()[command] >= 0;
+}
+
 int find_subcommand(std::size_t command, std::string_view name) {
   const int first = first_subcommands()[command];
   if (first < 0) return -1;

@@ -1,4 +1,4 @@
-#include <dualbus/base/numbers.hpp>
+#include <dualbus/base/c_string.hpp>
 #include <dualbus/command/xadd_arguments.hpp>
 
 namespace dualbus::command {
@@ -7,7 +7,7 @@ namespace {
 // Options that Redis 8.2 and later take before the ID.
 bool is_later_option(std::string_view word) {
   for (const std::string_view option : {"keepref", "delref", "acked", "idmp", "idmpauto"}) {
-    if (base::equals_ignoring_case(word, option)) return true;
+    if (base::is_word(word, option)) return true;
   }
   return false;
 }
@@ -21,17 +21,17 @@ xadd_arguments parse_xadd(resp::arguments args) {
   for (; i < args.size(); ++i) {
     const std::string_view word = args[i];
     const std::size_t more = args.size() - 1 - i;
-    if (word == "*") break;
-    const bool max_length = base::equals_ignoring_case(word, "maxlen");
-    if (more > 0 && (max_length || base::equals_ignoring_case(word, "minid"))) {
+    if (base::is_word(word, "*")) break;
+    const bool max_length = base::is_word(word, "maxlen");
+    if (more > 0 && (max_length || base::is_word(word, "minid"))) {
       if (trims) return result;
       trims = true;
-      if (more >= 2 && (args[i + 1] == "~" || args[i + 1] == "=")) ++i;
+      if (more >= 2 && (base::is_word(args[i + 1], "~") || base::is_word(args[i + 1], "="))) ++i;
       ++i;
       if (!max_length) result.min_id = static_cast<std::uint32_t>(i);
-    } else if (more > 0 && base::equals_ignoring_case(word, "limit")) {
+    } else if (more > 0 && base::is_word(word, "limit")) {
       ++i;
-    } else if (base::equals_ignoring_case(word, "nomkstream")) {
+    } else if (base::is_word(word, "nomkstream")) {
       result.no_mkstream = true;
     } else if (is_later_option(word)) {
       result.result = xadd_arguments::verdict::unsupported;

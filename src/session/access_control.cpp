@@ -1,7 +1,7 @@
 #include "channel_rules.hpp"
 
+#include <dualbus/base/c_string.hpp>
 #include <dualbus/base/glob.hpp>
-#include <dualbus/base/numbers.hpp>
 #include <dualbus/base/sha256.hpp>
 #include <dualbus/command/key_positions.hpp>
 #include <dualbus/session/access_control.hpp>
@@ -27,7 +27,7 @@ bool matches_any(const patterns& list, std::string_view text) {
 std::string_view option_with_other_keys(resp::arguments args, std::vector<std::uint32_t>& positions) {
   command::find_sort_patterns(args, positions);
   for (const std::uint32_t at : positions) {
-    if (base::equals_ignoring_case(args[at - 1], "get")) return "GET";
+    if (base::is_word(args[at - 1], "get")) return "GET";
     if (args[at].find('*') != std::string_view::npos) return "BY";
   }
   return {};

@@ -1,5 +1,6 @@
 #include "subcommands.hpp"
 
+#include <dualbus/base/c_string.hpp>
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/base/sha256.hpp>
 #include <dualbus/command/acl_categories.hpp>
@@ -124,7 +125,7 @@ void cat(worker_context&, session& client, const request& what) {
   if (what.args.size() == 2) {
     for (const std::string_view name : command::acl_category_names()) found.emplace_back(name);
   } else {
-    const command::acl_categories wanted = command::find_acl_category(what.args[2]);
+    const command::acl_categories wanted = command::find_acl_category(base::as_c_string(what.args[2]));
     if (wanted == 0)
       return client.refuse(what.command, "ERR Unknown category '" + std::string(what.args[2]) + "'");
     for (const command::command_spec& spec : command::command_table()) {

@@ -1,5 +1,6 @@
 #include "unblocking.hpp"
 
+#include <dualbus/base/c_string.hpp>
 #include <dualbus/base/deadline.hpp>
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/command/command_table.hpp>
@@ -72,7 +73,7 @@ blocking_operation::blocking_operation(worker_context& context, session& owner, 
   for (const std::uint32_t at : positions) {
     keys_.emplace_back(what.args[at]);
     // A consumer's own entries have been counted when they were new.
-    if (reads_) consumes_ &= !of_group || what.args[at + positions.size()] == ">";
+    if (reads_) consumes_ &= !of_group || base::is_word(what.args[at + positions.size()], ">");
   }
 }
 

@@ -1,5 +1,6 @@
 #include "entry_ids.hpp"
 
+#include <dualbus/base/c_string.hpp>
 #include <dualbus/base/log.hpp>
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/command/command_table.hpp>
@@ -20,7 +21,7 @@
 namespace dualbus::session {
 namespace {
 
-using base::equals_ignoring_case;
+using base::is_word;
 using command::bus_index;
 using stream::client_id;
 
@@ -108,7 +109,7 @@ class claim_operation final : public claiming_operation {
     request.insert(request.end(), args_.begin() + static_cast<std::ptrdiff_t>(options_), args_.end());
     std::string last;
     for (std::size_t i = options; i + 1 < request.size(); ++i) {
-      const auto is = [&](std::string_view word) { return equals_ignoring_case(request[i], word); };
+      const auto is = [&](std::string_view word) { return is_word(request[i], word); };
       if (is("lastid")) {
         // What is no ID Redis refuses; of several the last one counts.
         const auto id = stream::parse_id(request[++i], 0);
@@ -224,11 +225,11 @@ std::string_view parse_autoclaim(resp::arguments args, autoclaim_request& out) {
   }
   out.start = start.value;
   for (std::size_t i = 6; i < args.size(); ++i) {
-    if (equals_ignoring_case(args[i], "count") && i + 1 < args.size()) {
+    if (is_word(args[i], "count") && i + 1 < args.size()) {
       const auto count = base::parse_int64(args[++i]);
       if (!count || *count < 1 || *count > most) return "ERR COUNT must be > 0";
       out.count = static_cast<std::uint64_t>(*count);
-    } else if (equals_ignoring_case(args[i], "justid")) {
+    } else if (is_word(args[i], "justid")) {
       out.just_id = true;
     } else {
       return "ERR syntax error";

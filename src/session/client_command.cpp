@@ -1,5 +1,6 @@
 #include "subcommands.hpp"
 
+#include <dualbus/base/c_string.hpp>
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/session/local_commands.hpp>
 #include <dualbus/session/session.hpp>
@@ -16,7 +17,7 @@
 namespace dualbus::session {
 namespace {
 
-using base::equals_ignoring_case;
+using base::is_word;
 using metrics::outcome;
 
 bool is_printable_word(std::string_view text) {
@@ -42,8 +43,8 @@ void get_name(session& client, const request& what) {
 
 void set_info(session& client, const request& what) {
   const std::string_view option = what.args[2];
-  const bool library = equals_ignoring_case(option, "lib-name");
-  if (!library && !equals_ignoring_case(option, "lib-ver")) {
+  const bool library = is_word(option, "lib-name");
+  if (!library && !is_word(option, "lib-ver")) {
     return client.refuse(what.command, "ERR Unrecognized option '" + std::string(option) + "'");
   }
   if (!is_printable_word(what.args[3])) {
@@ -56,7 +57,7 @@ void set_info(session& client, const request& what) {
 }
 
 void set_switch(session& client, const request& what) {
-  if (!equals_ignoring_case(what.args[2], "on") && !equals_ignoring_case(what.args[2], "off")) {
+  if (!is_word(what.args[2], "on") && !is_word(what.args[2], "off")) {
     return client.refuse(what.command, "ERR syntax error");
   }
   answer_ok(client, what);
@@ -64,19 +65,19 @@ void set_switch(session& client, const request& what) {
 
 // Redis's eviction of clients spares those that ask for it.
 void set_evictable(worker_context&, session& client, const request& what) {
-  if (equals_ignoring_case(what.args[2], "on")) client.set_evictable(false);
-  if (equals_ignoring_case(what.args[2], "off")) client.set_evictable(true);
+  if (is_word(what.args[2], "on")) client.set_evictable(false);
+  if (is_word(what.args[2], "off")) client.set_evictable(true);
   set_switch(client, what);
 }
 
 void set_reply_mode(session& client, const request& what) {
   using mode = session::reply_mode;
-  if (equals_ignoring_case(what.args[2], "on")) {
+  if (is_word(what.args[2], "on")) {
     client.set_reply_mode(mode::on);
     answer_ok(client, what);
-  } else if (equals_ignoring_case(what.args[2], "off")) {
+  } else if (is_word(what.args[2], "off")) {
     client.set_reply_mode(mode::off);
-  } else if (equals_ignoring_case(what.args[2], "skip")) {
+  } else if (is_word(what.args[2], "skip")) {
     if (client.current_reply_mode() != mode::off) client.set_reply_mode(mode::skip_next);
   } else {
     client.refuse(what.command, "ERR syntax error");
@@ -107,24 +108,24 @@ std::optional<std::vector<std::uint64_t>> parse_ids(resp::arguments texts) {
 
 bool is_client_type(std::string_view text) {
   for (const std::string_view type : {"normal", "master", "replica", "slave", "pubsub"}) {
-    if (equals_ignoring_case(text, type)) return true;
+    if (is_word(text, type)) return true;
   }
   return false;
 }
 
 bool has_type(const session& client, std::string_view type) {
-  return equals_ignoring_case(type, client.subscribed() ? "pubsub" : "normal");
+  return is_word(type, client.subscribed() ? "pubsub" : "normal");
 }
 
 void list(worker_context& context, session& client, const request& what) {
   std::vector<std::uint64_t> ids;
   std::string type;
-  if (what.args.size() == 4 && equals_ignoring_case(what.args[2], "type")) {
+  if (what.args.size() == 4 && is_word(what.args[2], "type")) {
     if (!is_client_type(what.args[3])) {
       return client.refuse(what.command, "ERR Unknown client type '" + std::string(what.args[3]) + "'");
     }
     type = what.args[3];
-  } else if (what.args.size() > 3 && equals_ignoring_case(what.args[2], "id")) {
+  } else if (what.args.size() > 3 && is_word(what.args[2], "id")) {
     const auto parsed = parse_ids(what.args.subspan(3));
     if (!parsed) return client.refuse(what.command, "ERR Invalid client ID");
     ids = *parsed;
@@ -162,30 +163,29 @@ std::string parse_filter(const access_control& access, resp::arguments args, kil
   for (std::size_t i = 2; i < args.size(); i += 2) {
     if (i + 1 == args.size()) return "ERR syntax error";
     const std::string_view value = args[i + 1];
-    if (equals_ignoring_case(args[i], "id")) {
+    if (is_word(args[i], "id")) {
       const auto id = base::parse_int64(value);
       if (!id || *id < 1) return "ERR client-id should be greater than 0";
       filter.id = static_cast<std::uint64_t>(*id);
-    } else if (equals_ignoring_case(args[i], "type")) {
+    } else if (is_word(args[i], "type")) {
       if (!is_client_type(value)) return "ERR Unknown client type '" + std::string(value) + "'";
       filter.type = value;
-    } else if (equals_ignoring_case(args[i], "addr")) {
-      filter.address = value;
-    } else if (equals_ignoring_case(args[i], "laddr")) {
-      filter.local_address = value;
-    } else if (equals_ignoring_case(args[i], "user")) {
+    } else if (is_word(args[i], "addr")) {
+      filter.address = base::as_c_string(value);
+    } else if (is_word(args[i], "laddr")) {
+      filter.local_address = base::as_c_string(value);
+    } else if (is_word(args[i], "user")) {
       if (!access.restricts() ? value != default_user : access.find(value) == nullptr) {
         return "ERR No such user '" + std::string(value) + "'";
       }
       filter.user = value;
-    } else if (equals_ignoring_case(args[i], "maxage")) {
+    } else if (is_word(args[i], "maxage")) {
       filter.max_age_seconds = base::parse_int64(value);
       if (!filter.max_age_seconds || *filter.max_age_seconds < 1)
         return "ERR maxage should be greater than 0";
-    } else if (equals_ignoring_case(args[i], "skipme")) {
-      if (!equals_ignoring_case(value, "yes") && !equals_ignoring_case(value, "no"))
-        return "ERR syntax error";
-      filter.skip_me = equals_ignoring_case(value, "yes");
+    } else if (is_word(args[i], "skipme")) {
+      if (!is_word(value, "yes") && !is_word(value, "no")) return "ERR syntax error";
+      filter.skip_me = is_word(value, "yes");
     } else {
       return "ERR syntax error";
     }
@@ -207,7 +207,7 @@ void kill(worker_context& context, session& client, const request& what) {
   kill_filter filter;
   const bool old_form = what.args.size() == 3;
   if (old_form) {
-    filter.address = what.args[2];
+    filter.address = base::as_c_string(what.args[2]);
     filter.skip_me = false;
   } else if (const std::string fault = parse_filter(context.access(), what.args, filter); !fault.empty()) {
     return client.refuse(what.command, fault);
@@ -240,8 +240,8 @@ void kill(worker_context& context, session& client, const request& what) {
 void unblock(worker_context& context, session& client, const request& what) {
   bool with_error = false;
   if (what.args.size() == 4) {
-    with_error = equals_ignoring_case(what.args[3], "error");
-    if (!with_error && !equals_ignoring_case(what.args[3], "timeout")) {
+    with_error = is_word(what.args[3], "error");
+    if (!with_error && !is_word(what.args[3], "timeout")) {
       return client.refuse(what.command, "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
     }
   } else if (what.args.size() > 4) {
@@ -261,8 +261,8 @@ void unblock(worker_context& context, session& client, const request& what) {
 
 // Keys of streams lie on several buses, and other keys may change through other workers' connections.
 void tracking(worker_context&, session& client, const request& what) {
-  if (equals_ignoring_case(what.args[2], "off")) return answer_ok(client, what);
-  if (!equals_ignoring_case(what.args[2], "on")) return client.refuse(what.command, "ERR syntax error");
+  if (is_word(what.args[2], "off")) return answer_ok(client, what);
+  if (!is_word(what.args[2], "on")) return client.refuse(what.command, "ERR syntax error");
   client.refuse(
       what.command,
       "NOTSUPPORTED client-side caching does not work through dualbusd: read without CLIENT TRACKING");

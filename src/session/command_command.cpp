@@ -1,3 +1,4 @@
+#include <dualbus/base/c_string.hpp>
 #include <dualbus/base/glob.hpp>
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/command/acl_categories.hpp>
@@ -146,18 +147,18 @@ std::vector<std::string> names_where(Wanted&& wanted) {
 
 void list(session& client, const request& what) {
   const resp::arguments args = what.args;
-  const bool filtered = args.size() == 5 && base::equals_ignoring_case(args[2], "filterby");
+  const bool filtered = args.size() == 5 && base::is_word(args[2], "filterby");
   std::vector<std::string> names;
   if (args.size() == 2) {
     names = names_where([](const std::string&, const auto&) { return true; });
-  } else if (filtered && base::equals_ignoring_case(args[3], "pattern")) {
+  } else if (filtered && base::is_word(args[3], "pattern")) {
     names = names_where(
         [&](const std::string& name, const auto&) { return base::glob_match(args[4], name, true); });
-  } else if (filtered && base::equals_ignoring_case(args[3], "aclcat")) {
-    const command::acl_categories category = command::find_acl_category(args[4]);
+  } else if (filtered && base::is_word(args[3], "aclcat")) {
+    const command::acl_categories category = command::find_acl_category(base::as_c_string(args[4]));
     names = names_where(
         [&](const std::string&, const auto& spec) { return (command::categories_of(spec) & category) != 0; });
-  } else if (!filtered || !base::equals_ignoring_case(args[3], "module")) {  // there are no modules
+  } else if (!filtered || !base::is_word(args[3], "module")) {  // there are no modules
     return client.refuse(what.command, "ERR syntax error");
   }
   client.answer(what.command, outcome::ok, [&](resp::encoder& out) {

@@ -1,5 +1,6 @@
 #include "subcommands.hpp"
 
+#include <dualbus/base/c_string.hpp>
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/session/authorization.hpp>
 #include <dualbus/session/database_commands.hpp>
@@ -63,12 +64,12 @@ void run_hello(worker_context& context, session& client, const request& what) {
   std::optional<std::string_view> name;
   for (; next < args.size(); ++next) {
     const std::size_t more = args.size() - 1 - next;
-    if (base::equals_ignoring_case(args[next], "auth") && more >= 2) {
+    if (base::is_word(args[next], "auth") && more >= 2) {
       if (!log_in(context, client, args[next + 1], args[next + 2])) {
         return client.refuse(what.command, wrong_pass);
       }
       next += 2;
-    } else if (base::equals_ignoring_case(args[next], "setname") && more >= 1) {
+    } else if (base::is_word(args[next], "setname") && more >= 1) {
       name = args[++next];
       for (const char c : *name) {
         if (c < '!' || c > '~') {

@@ -1,3 +1,4 @@
+#include <dualbus/base/c_string.hpp>
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/session/database_commands.hpp>
 #include <dualbus/session/session.hpp>
@@ -23,7 +24,7 @@ std::vector<std::size_t> database_positions(const command::command_spec& spec, r
   if (spec.name == "move") return {2};
   if (spec.name == "swapdb") return {1, 2};
   for (std::size_t i = 3; spec.name == "copy" && i + 1 < args.size(); ++i) {
-    if (base::equals_ignoring_case(args[i], "db")) return {i + 1};
+    if (base::is_word(args[i], "db")) return {i + 1};
   }
   return {};
 }

@@ -1,7 +1,9 @@
+#include <dualbus/base/c_string.hpp>
 #include <dualbus/base/log.hpp>
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/command/command_table.hpp>
 #include <dualbus/command/key_positions.hpp>
+#include <dualbus/command/subcommand_table.hpp>
 #include <dualbus/session/authorization.hpp>
 #include <dualbus/session/blocking_operation.hpp>
 #include <dualbus/session/broadcast_operation.hpp>
@@ -29,25 +31,20 @@ using command::plan;
 using command::route;
 
 // Redis's words (server.c, commandCheckExistence): the name and what follows it, 128 bytes of each part at
-// most.
-// Redis prints such texts as C strings.
-std::string_view up_to_nul(std::string_view text) {
-  return text.substr(0, text.find('\0'));
-}
-
+// most, as C strings.
 std::string unknown_command(resp::arguments args) {
   constexpr std::size_t longest = 128;
   std::string rest;
   for (std::size_t i = 1; i < args.size() && rest.size() < longest; ++i) {
-    rest += "'" + std::string(up_to_nul(args[i].substr(0, longest - rest.size()))) + "' ";
+    rest += "'" + std::string(base::as_c_string(args[i].substr(0, longest - rest.size()))) + "' ";
   }
-  return "ERR unknown command '" + std::string(up_to_nul(args[0].substr(0, longest))) +
+  return "ERR unknown command '" + std::string(base::as_c_string(args[0].substr(0, longest))) +
          "', with args beginning with: " + rest;
 }
 
 // Somebody speaks HTTP: Redis hangs up without a word, so that a browser cannot be made to issue commands.
 bool is_http(std::string_view name) {
-  return base::equals_ignoring_case(name, "post") || base::equals_ignoring_case(name, "host:");
+  return base::is_word(name, "post") || base::is_word(name, "host:");
 }
 
 bool allowed_to_subscribers(const command_spec& spec) {
@@ -83,9 +80,25 @@ std::string wrong_arity(const command_spec& spec) {
   return "wrong number of arguments for '" + std::string(spec.name) + "' command";
 }
 
+// Redis finds a subcommand by its whole name, but compares it as a C string (server.c,
+// dictSdsKeyCaseCompare): it takes `SET\0x` for SET now and then, as its hash may have it. Here it is always
+// unknown.
+bool has_odd_subcommand(const command_spec& spec, const request& what) {
+  return spec.first_key == 0 && what.args.size() > 1 && command::has_subcommands(what.command) &&
+         what.args[1].find('\0') != std::string_view::npos;
+}
+
+std::string unknown_subcommand(const command_spec& spec, resp::arguments args) {
+  std::string name(spec.name);
+  for (char& c : name) c = static_cast<char>(c >= 'a' && c <= 'z' ? c - 32 : c);
+  return "unknown subcommand '" + std::string(base::as_c_string(args[1].substr(0, 128))) + "'. Try " + name +
+         " HELP.";
+}
+
 // What is wrong with the request before anybody looks at its keys; empty if nothing is.
 std::string refusal(const session& client, const command_spec& spec, const request& what) {
   const std::string_view code = spec.name == "exec" ? "EXECABORT Transaction discarded because of: " : "ERR ";
+  if (has_odd_subcommand(spec, what)) return std::string(code) + unknown_subcommand(spec, what.args);
   if (!command::arity_matches(spec, what.args.size()) &&
       !(has_surplus(spec, what.args) && may_have_surplus(client, spec)))
     return std::string(code) + wrong_arity(spec);
@@ -131,7 +144,7 @@ bool reads_own_entries(const command_spec& spec, resp::arguments args, const pla
   if (spec.name != "xreadgroup") return false;
   return std::any_of(p.keys.begin(), p.keys.end(), [&](std::uint32_t key) {
     const std::size_t id = key + p.keys.size();
-    return id >= args.size() || args[id] != ">";
+    return id >= args.size() || !base::is_word(args[id], ">");
   });
 }
 
@@ -213,7 +226,7 @@ bool changes_keys(const command_spec& spec, resp::arguments args) {
   if (!command::has_flag(spec, 'w')) return spec.route == route::refused;
   if (spec.name == "xclaim") {
     return std::any_of(args.begin() + 1, args.end(),
-                       [](std::string_view a) { return base::equals_ignoring_case(a, "lastid"); });
+                       [](std::string_view a) { return base::is_word(a, "lastid"); });
   }
   return spec.name != "xreadgroup" && spec.name != "xack" && spec.name != "xautoclaim";
 }

@@ -1,17 +1,17 @@
-#include <dualbus/base/numbers.hpp>
+#include <dualbus/base/c_string.hpp>
 #include <dualbus/session/engine_attribution.hpp>
 
 namespace dualbus::session {
 namespace {
 
-using base::equals_ignoring_case;
+using base::is_word;
 
 // The consumer of XREADGROUP; Redis takes its options in any order. Empty for XREAD.
 std::string_view reading_consumer(resp::arguments args) {
   for (std::size_t i = 1; i + 2 < args.size(); ++i) {
-    if (equals_ignoring_case(args[i], "group")) return args[i + 2];
-    if (equals_ignoring_case(args[i], "streams")) break;
-    if (equals_ignoring_case(args[i], "count") || equals_ignoring_case(args[i], "block")) ++i;
+    if (is_word(args[i], "group")) return args[i + 2];
+    if (is_word(args[i], "streams")) break;
+    if (is_word(args[i], "count") || is_word(args[i], "block")) ++i;
   }
   return {};
 }

@@ -1,7 +1,7 @@
 #pragma once
 
+#include <dualbus/base/c_string.hpp>
 #include <dualbus/base/log.hpp>
-#include <dualbus/base/numbers.hpp>
 #include <dualbus/session/worker_context.hpp>
 #include <dualbus/stream/entry_id.hpp>
 
@@ -34,8 +34,7 @@ inline void note_omitted(worker_context& context, command::bus_index bus, std::s
 
 /// What Redis 8.2 and later take to say what becomes of groups' references to deleted entries.
 inline bool is_reference_option(std::string_view word) {
-  return base::equals_ignoring_case(word, "keepref") || base::equals_ignoring_case(word, "delref") ||
-         base::equals_ignoring_case(word, "acked");
+  return base::is_word(word, "keepref") || base::is_word(word, "delref") || base::is_word(word, "acked");
 }
 
 /// The refusal of an option that a Redis has, but that is not available on logical streams.

@@ -1,5 +1,6 @@
 #include "entry_ids.hpp"
 
+#include <dualbus/base/c_string.hpp>
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/resp/reply_reader.hpp>
 #include <dualbus/session/dispatcher.hpp>
@@ -17,7 +18,7 @@
 namespace dualbus::session {
 namespace {
 
-using base::equals_ignoring_case;
+using base::is_word;
 using command::bus_index;
 
 constexpr std::string_view invalid_id = "ERR Invalid stream ID specified as stream command argument";
@@ -66,12 +67,12 @@ std::string trim_fault(resp::arguments args, std::size_t& min_id) {
   std::int64_t limit = 0;
   for (std::size_t i = 2; i < args.size(); ++i) {
     const std::size_t more = args.size() - 1 - i;
-    const bool by_length = equals_ignoring_case(args[i], "maxlen");
-    if (more > 0 && (by_length || equals_ignoring_case(args[i], "minid"))) {
+    const bool by_length = is_word(args[i], "maxlen");
+    if (more > 0 && (by_length || is_word(args[i], "minid"))) {
       if (trims) return "ERR syntax error, MAXLEN and MINID options at the same time are not compatible";
       trims = true;
-      approximate = more >= 2 && args[i + 1] == "~";
-      if (more >= 2 && (approximate || args[i + 1] == "=")) ++i;
+      approximate = more >= 2 && is_word(args[i + 1], "~");
+      if (more >= 2 && (approximate || is_word(args[i + 1], "="))) ++i;
       ++i;
       if (by_length) {
         const auto length = base::parse_int64(args[i]);
@@ -81,7 +82,7 @@ std::string trim_fault(resp::arguments args, std::size_t& min_id) {
         if (!stream::parse_id(args[i], 0)) return std::string(invalid_id);
         min_id = i;
       }
-    } else if (more > 0 && equals_ignoring_case(args[i], "limit")) {
+    } else if (more > 0 && is_word(args[i], "limit")) {
       const auto value = base::parse_int64(args[++i]);
       if (!value) return std::string(no_integer);
       if (*value < 0) return "ERR The LIMIT argument must be >= 0.";
@@ -174,7 +175,7 @@ std::string_view find_counted_ids(resp::arguments args, std::size_t options, id_
   out.counted = true;
   for (std::size_t i = options; i < args.size(); ++i) {
     if (is_reference_option(args[i])) continue;
-    if (!equals_ignoring_case(args[i], "ids") || i + 1 == args.size()) return syntax_error;
+    if (!is_word(args[i], "ids") || i + 1 == args.size()) return syntax_error;
     const auto count = base::parse_int64(args[i + 1]);
     if (!count || *count < 1) return "ERR Number of IDs must be a positive integer";
     if (static_cast<std::uint64_t>(*count) != args.size() - i - 2)

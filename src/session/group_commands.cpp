@@ -1,3 +1,4 @@
+#include <dualbus/base/c_string.hpp>
 #include <dualbus/base/log.hpp>
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/resp/reply_reader.hpp>
@@ -246,6 +247,7 @@ class group_command_operation final : public group_operation {
 
 /// The position of CREATE and SETID; false if it is no ID. Only SETID takes the ends of the ID space.
 bool parse_position(std::string_view text, bool ends, std::optional<stream::client_id>& out) {
+  text = base::as_c_string(text);
   constexpr std::uint64_t most = std::numeric_limits<std::uint64_t>::max();
   if (text == "$") return true;
   if (ends && text == "-") {
@@ -269,9 +271,9 @@ std::string syntax_fault(resp::arguments args) {
 /// (ENTRIESREAD) cannot be said of one bus, and every bus finds it out by itself.
 std::string parse_options(resp::arguments args, bool create, bool& make_stream) {
   for (std::size_t i = 5; i < args.size(); ++i) {
-    if (create && equals_ignoring_case(args[i], "mkstream")) {
+    if (create && base::is_word(args[i], "mkstream")) {
       make_stream = true;
-    } else if (equals_ignoring_case(args[i], "entriesread") && i + 1 < args.size()) {
+    } else if (base::is_word(args[i], "entriesread") && i + 1 < args.size()) {
       const auto read = base::parse_int64(args[++i]);
       if (!read) return "ERR value is not an integer or out of range";
       if (*read < -1) return "ERR value for ENTRIESREAD must be positive or -1";

@@ -1,5 +1,6 @@
 #include "subcommands.hpp"
 
+#include <dualbus/base/c_string.hpp>
 #include <dualbus/base/deadline.hpp>
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/session/local_commands.hpp>
@@ -105,8 +106,8 @@ void run_client_pause(worker_context& context, session& client, const request& w
   const resp::arguments args = what.args;
   bool writes_only = false;
   if (args.size() == 4) {
-    writes_only = base::equals_ignoring_case(args[3], "write");
-    if (!writes_only && !base::equals_ignoring_case(args[3], "all")) {
+    writes_only = base::is_word(args[3], "write");
+    if (!writes_only && !base::is_word(args[3], "all")) {
       return client.refuse(what.command, "ERR CLIENT PAUSE mode must be WRITE or ALL");
     }
   } else if (args.size() > 4) {

@@ -1,5 +1,6 @@
 #include "entry_ids.hpp"
 
+#include <dualbus/base/c_string.hpp>
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/session/dispatcher.hpp>
 #include <dualbus/session/group_operation.hpp>
@@ -117,7 +118,7 @@ std::string_view parse_range(resp::arguments args, range_request& out) {
   constexpr std::string_view no_integer = "ERR value is not an integer or out of range";
   if (args.size() < 6 || args.size() > 9) return "ERR syntax error";
   std::size_t at = 3;
-  if (base::equals_ignoring_case(args[3], "idle")) {
+  if (base::is_word(args[3], "idle")) {
     if (!base::parse_int64(args[4])) return no_integer;
     if (args.size() < 8) return "ERR syntax error";
     out.min_idle = args[4];

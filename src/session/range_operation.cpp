@@ -1,3 +1,4 @@
+#include <dualbus/base/c_string.hpp>
 #include <dualbus/base/log.hpp>
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/resp/reply_reader.hpp>
@@ -154,7 +155,7 @@ std::string_view parse_range(resp::arguments args, bool reverse, range_request& 
   const stream::parsed_bound end = stream::parse_end(args[reverse ? 2 : 3]);
   if (const auto problem = bound_problem(end, false); !problem.empty()) return problem;
   for (std::size_t i = 4; i < args.size(); i += 2) {
-    if (!base::equals_ignoring_case(args[i], "count") || i + 1 == args.size()) return "ERR syntax error";
+    if (!base::is_word(args[i], "count") || i + 1 == args.size()) return "ERR syntax error";
     const auto count = base::parse_int64(args[i + 1]);
     if (!count) return "ERR value is not an integer or out of range";
     // More than any stream holds is no limit, and leaves room to ask for more than that.

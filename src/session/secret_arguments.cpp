@@ -1,6 +1,6 @@
 #include "secret_arguments.hpp"
 
-#include <dualbus/base/numbers.hpp>
+#include <dualbus/base/c_string.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -10,7 +10,7 @@ namespace dualbus::session {
 namespace {
 
 bool is(std::string_view word, std::string_view name) {
-  return base::equals_ignoring_case(word, name);
+  return base::is_word(word, name);
 }
 
 bool is_secret_setting(std::string_view name) {
@@ -20,19 +20,31 @@ bool is_secret_setting(std::string_view name) {
                      [name](std::string_view setting) { return is(name, setting); });
 }
 
+// Behind commands that only ask about another one (COMMAND GETKEYS, ACL DRYRUN) stands that other one: its
+// index, 0 if there is none.
+std::size_t inner_command(resp::arguments args) {
+  if (args.size() > 2 && is(args[0], "command") && (is(args[1], "getkeys") || is(args[1], "getkeysandflags")))
+    return 2;
+  if (args.size() > 3 && is(args[0], "acl") && is(args[1], "dryrun")) return 3;
+  return 0;
+}
+
 }  // namespace
 
 std::vector<bool> secrets_in(resp::arguments args) {
+  const std::size_t count = args.size();
+  while (const std::size_t inner = inner_command(args)) args = args.subspan(inner);
+  const std::size_t before = count - args.size();
   std::vector<bool> secret;
-  const auto hide = [&](std::size_t from, std::size_t count) {
-    secret.resize(args.size(), false);
-    for (std::size_t i = from; i < std::min(args.size(), from + count); ++i) secret[i] = true;
+  const auto hide = [&](std::size_t from, std::size_t number) {
+    secret.resize(count, false);
+    for (std::size_t i = from; i < std::min(args.size(), from + number); ++i) secret[before + i] = true;
   };
   const std::string_view name = args[0];
   if (is(name, "auth")) {
     hide(1, args.size());
   } else if (is(name, "hello")) {
-    for (std::size_t i = 2; i < args.size(); ++i) {
+    for (std::size_t i = 1; i < args.size(); ++i) {  // also where the version is missing
       if (is(args[i], "setname")) {
         ++i;  // a name may be any word
       } else if (is(args[i], "auth")) {
@@ -42,9 +54,9 @@ std::vector<bool> secrets_in(resp::arguments args) {
     }
   } else if (is(name, "migrate")) {
     for (std::size_t i = 6; i < args.size() && !is(args[i], "keys"); ++i) {
-      const std::size_t count = is(args[i], "auth") ? 1 : is(args[i], "auth2") ? 2 : 0;
-      if (count > 0) hide(i + 1, count);
-      i += count;
+      const std::size_t secrets = is(args[i], "auth") ? 1 : is(args[i], "auth2") ? 2 : 0;
+      if (secrets > 0) hide(i + 1, secrets);
+      i += secrets;
     }
   } else if (args.size() > 1 && is(name, "acl") && is(args[1], "setuser")) {
     hide(2, args.size());

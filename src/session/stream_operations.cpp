@@ -1,4 +1,4 @@
-#include <dualbus/base/numbers.hpp>
+#include <dualbus/base/c_string.hpp>
 #include <dualbus/resp/reply_reader.hpp>
 #include <dualbus/session/dispatcher.hpp>
 #include <dualbus/session/gather_operation.hpp>
@@ -28,7 +28,7 @@ class careful_add_operation final : public gather_operation {
       : gather_operation(context, owner, command, true), bus_(bus), key_(args[1]) {
     for (std::size_t i = 0; i < args.size(); ++i) {
       careful_.emplace_back(args[i]);
-      const bool option = i >= 2 && i < options_end && base::equals_ignoring_case(args[i], "nomkstream");
+      const bool option = i >= 2 && i < options_end && base::is_word(args[i], "nomkstream");
       if (!option) plain_.emplace_back(args[i]);
     }
   }
@@ -79,6 +79,7 @@ class careful_add_operation final : public gather_operation {
 };
 
 bool is_automatic(std::string_view id) {
+  id = base::as_c_string(id);
   return id == "*" || id.ends_with("-*");
 }
 

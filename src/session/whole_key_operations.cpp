@@ -1,6 +1,6 @@
 #include "everywhere_operation.hpp"
 
-#include <dualbus/base/numbers.hpp>
+#include <dualbus/base/c_string.hpp>
 #include <dualbus/resp/reply_reader.hpp>
 #include <dualbus/session/keyspace_operations.hpp>
 #include <dualbus/session/session.hpp>
@@ -118,9 +118,9 @@ class transfer_operation final : public gather_operation {
   std::string read_options() {
     if (!copies_) return {};
     for (std::size_t i = 3; i < args_.size(); ++i) {
-      if (base::equals_ignoring_case(args_[i], "replace")) {
+      if (base::is_word(args_[i], "replace")) {
         keeps_old_ = false;
-      } else if (base::equals_ignoring_case(args_[i], "db") && i + 1 < args_.size()) {
+      } else if (base::is_word(args_[i], "db") && i + 1 < args_.size()) {
         return "NOTSUPPORTED command 'COPY' with DB needs keys that are pinned to one bus: pin them with "
                "routing.keys";
       } else {

@@ -1,3 +1,4 @@
+#include <dualbus/base/c_string.hpp>
 #include <dualbus/stream/bounds.hpp>
 
 #include <limits>
@@ -10,11 +11,11 @@ constexpr client_id first_id{0, 0}, last_id{max_number, max_number};
 
 parsed_bound parse_bound(std::string_view text, std::uint64_t missing_seq, client_id nothing_beyond) {
   parsed_bound result;
-  if (text == "-") {
+  if (base::is_word(text, "-")) {
     result.value.id = first_id;
     return result;
   }
-  if (text == "+") {
+  if (base::is_word(text, "+")) {
     result.value.id = last_id;
     return result;
   }

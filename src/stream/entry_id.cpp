@@ -1,3 +1,4 @@
+#include <dualbus/base/c_string.hpp>
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/stream/entry_id.hpp>
 
@@ -34,6 +35,7 @@ client_id position_to_client(bus_id id, int slot) {
 
 std::optional<parsed_id> parse_id(std::string_view text, std::uint64_t missing_seq) {
   if (text.size() > longest_argument) return std::nullopt;
+  text = base::as_c_string(text);
   const std::size_t dash = text.find('-');
   const auto ms = parse_part(text.substr(0, dash));
   if (!ms) return std::nullopt;

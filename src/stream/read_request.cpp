@@ -1,3 +1,4 @@
+#include <dualbus/base/c_string.hpp>
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/resp/reply_reader.hpp>
 #include <dualbus/stream/read_request.hpp>
@@ -30,20 +31,21 @@ std::string_view parse_count(std::string_view text, read_request& out) {
 
 std::string_view parse_position(std::string_view text, bool group, read_request::key& out) {
   using enum read_request::position;
-  if (text == "$") {
+  const std::string_view word = base::as_c_string(text);
+  if (word == "$") {
     if (group) {
       return "ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history of this "
              "consumer by specifying a proper ID, or use the > ID to get new messages. The $ ID would just "
              "return an empty result set.";
     }
     out.from = newest;
-  } else if (text == ">") {
+  } else if (word == ">") {
     if (!group) {
       return "ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> "
              "option.";
     }
     out.from = fresh;
-  } else if (text == "+" && !group) {
+  } else if (word == "+" && !group) {
     out.from = last;
   } else {
     const auto id = parse_id(text, 0);
@@ -63,7 +65,7 @@ read_request parse_read(resp::arguments args) {
   std::size_t first = 0;
   for (std::size_t i = 1; i < args.size() && first == 0 && out.error.empty(); ++i) {
     const std::size_t more = args.size() - i - 1;
-    const auto is = [&](std::string_view name) { return base::equals_ignoring_case(args[i], name); };
+    const auto is = [&](std::string_view name) { return base::is_word(args[i], name); };
     if (is("block") && more > 0) {
       out.error = parse_block(args[++i], out);
     } else if (is("count") && more > 0) {

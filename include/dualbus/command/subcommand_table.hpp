@@ -24,6 +24,9 @@ std::span<const subcommand_spec> subcommands_of(const command_spec& command);
 /// True if argument 2 is a key.
 bool takes_key(const subcommand_spec& spec);
 
+/// Whether the command, an index in command_table(), has subcommands.
+bool has_subcommands(std::size_t command);
+
 /// Index in subcommand_table(); -1 if the command has none of that name.
 int find_subcommand(std::size_t command, std::string_view name);
 
