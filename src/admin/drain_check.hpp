@@ -41,7 +41,7 @@ class drain_check {
   bool run();
 
   drain_report& report() { return report_; }
-  /// What stood in the way, by bus.
+  /// The errors that stood in the way, by bus.
   std::map<command::bus_index, std::string> errors() const;
   /// Groups created on active buses.
   std::uint64_t healed() const { return healed_; }

@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::string_view not_redis = "the answer is not Redis's";
 
-// What one long reply needed is given back.
+// The memory of a longer reply is given back.
 constexpr std::size_t kept_bytes = 1 << 20;
 
 std::string error_text(int error) {

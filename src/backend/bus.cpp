@@ -13,7 +13,8 @@ constexpr std::chrono::milliseconds patience{1000};
 // From one renewal of all connections to the next one, at most.
 constexpr std::chrono::milliseconds most_renewal_delay{30'000};
 
-// Who uses another database goes on using it; a connection that nobody has used for this long is closed.
+// Clients that use another database go on using it; a connection that nobody has used for this long is
+// closed.
 constexpr std::chrono::seconds keep_database{60};
 
 }  // namespace
@@ -155,7 +156,7 @@ void bus::flush(base::time_point now) {
   if (!renewals_.empty()) [[unlikely]]
     run_renewals(now);
   bool congested = false;
-  // Who begins to wait and who then does what ends the wait are often heard in one turn.
+  // A client that begins to wait and another one that ends its wait are often heard in one turn.
   dedicated_.flush(now);
   each_link([&](link& l) {
     if (l.requests.unsent_bytes() > 0) l.socket.flush(now);

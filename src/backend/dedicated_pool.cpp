@@ -102,7 +102,7 @@ void dedicated_pool::stop(base::time_point now) {
 void dedicated_pool::renew(base::time_point now) {
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     entry& e = *entries_[i];
-    // What waits for a connection gets one at once.
+    // A request that waits for a connection gets one at once.
     if (e.busy && e.link.socket.state() != metrics::connection_state::up) {
       e.link.socket.reconnect(now);
     } else {

@@ -82,7 +82,7 @@ void subscriber::on_connected() {
 }
 
 void subscriber::on_disconnected() {
-  // What was not sent must not wait for the next connection, where everything is asked for again.
+  // Requests that were not sent must not wait for the next connection, where everything is asked for again.
   close_batch(base::clock::now());
   link_->requests.give_up();
   disordered_ = false;  // the next connection has an order of its own

@@ -101,7 +101,7 @@ void watcher::on_connected() {
 }
 
 void watcher::on_disconnected() {
-  // What was not sent must not wait for the next connection: it would go before CLIENT TRACKING.
+  // Requests that were not sent must not wait for the next connection: they would go before CLIENT TRACKING.
   link_->requests.give_up();
   arming_.clear();
   pinging_ = again_ = false;
@@ -153,7 +153,7 @@ void watcher::on_reply(std::uint32_t what, const reply_view& reply) {
       }
       refused_ = false;
       up_ = true;
-      // What is found from here on is compared with this, so it comes before anything is armed.
+      // Later figures are compared with these, so they come before anything is armed.
       ask_for_stats(base::clock::now());
       return told_.on_watcher_up(bus_);
     case exists: {

@@ -44,7 +44,7 @@ bool match_one(std::string_view pattern, std::size_t& p, char c, bool ignore_cas
   return fold(pattern[p++]) == c;
 }
 
-// What one element of a pattern may stand for: a set of characters, or `*`.
+// One element of a pattern, and the text it may stand for: a set of characters, or `*`.
 struct element {
   bool star = false;
   std::bitset<256> set;

@@ -67,7 +67,7 @@ reply_value reply_reader::next() {
 }
 
 std::string_view reply_reader::skip() {
-  // What most elements are need not be scanned again.
+  // Most elements are bulk strings, which need not be scanned again.
   if (!rest_.empty() && rest_[0] == '$') {
     const short_length length = read_short_length(rest_.substr(1));
     if (const std::size_t bytes = 1 + length.bytes + length.value + 2;

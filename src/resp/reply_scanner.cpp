@@ -15,7 +15,7 @@ constexpr std::int64_t max_elements = std::int64_t{1} << 32;
 constexpr std::uint64_t max_outstanding = std::uint64_t{1} << 40;  // in all of a reply that is nested
 // A status, error, number or length line; Redis's errors may quote arguments but stay short.
 constexpr std::size_t max_line = std::size_t{1} << 20;
-// What a Redis says to each request of a transaction.
+// A Redis says so to each request of a transaction.
 constexpr std::string_view queued = "+QUEUED\r\n";
 
 }  // namespace

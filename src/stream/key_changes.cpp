@@ -11,7 +11,7 @@ std::uint16_t key_changes::index_of(std::string_view key) {
 key_changes::state key_changes::of(std::string_view key) const {
   const counter& own = counters_[index_of(key)];
   const counter& all = counters_[counters];
-  // What has ended is read first: a request that begins meanwhile is seen as going on.
+  // The requests that have ended are read first: one that begins meanwhile is seen as going on.
   const std::uint64_t ended = own.ended.load() + all.ended.load();
   const std::uint64_t begun = own.begun.load() + all.begun.load();
   return {begun, begun == ended};

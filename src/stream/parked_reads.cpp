@@ -289,7 +289,8 @@ void parked_reads::armed(bus_index bus, std::string_view name, base::time_point 
 void parked_reads::changed(bus_index bus, std::string_view name, base::time_point now) {
   key_state* const key = find(name);
   if (key == nullptr) return;
-  // What is being armed was asked for after the change that is announced now, or will announce it again.
+  // A key that is being armed was asked for after the change that is announced now, or will announce it
+  // again.
   if (key->buses[bus].state == key_state::watch::armed) key->buses[bus].state = key_state::watch::disarmed;
   touch(*key, bus, cause::notified, now);
   evaluate_heads(*key, now);
@@ -428,7 +429,7 @@ void parked_reads::forget(base::time_point since) {
     keys_by_number_.erase(key.number);
     return true;
   });
-  // Where all are needed, the next look at all of them is far away.
+  // If all are needed, the next look at all of them is far away.
   most_key_bytes_ = std::max(keep_bytes, 2 * key_bytes_);
 }
 

@@ -44,7 +44,7 @@ struct daemon_state {
 
   std::size_t bus_count() const { return configuration->routing.buses.size(); }
   const std::string& bus_name(std::size_t bus) const { return configuration->routing.buses[bus].name; }
-  /// What the workers counted for it; zeros if none of them knows it.
+  /// The workers' counts for it; zeros if none of them knows it.
   const metrics::bus_metrics& bus_totals(std::size_t bus) const;
   const bus_status& status_of(std::size_t bus) const;
 };

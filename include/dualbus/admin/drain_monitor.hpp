@@ -15,7 +15,7 @@
 
 namespace dualbus::admin {
 
-/// What is known about one draining bus. Times are Unix time in seconds, 0 for never.
+/// All that is known about one draining bus. Times are Unix time in seconds, 0 for never.
 struct drain_status {
   command::bus_index bus = 0;
   /// Of the last complete check; it stays, with its time, while the bus doesn't answer. Null before the

@@ -6,7 +6,7 @@
 
 namespace dualbus::admin {
 
-/// What is known about every draining bus, as JSON for operators and scripts: the verdict, and what holds the
+/// All that is known about draining buses, as JSON for operators and scripts: the verdict, and what holds the
 /// bus back. docs/draining.md explains each member. Entry IDs are those that clients see.
 std::string render_drain_page(const daemon_state& state);
 

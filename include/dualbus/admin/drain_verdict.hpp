@@ -67,7 +67,7 @@ drain_verdict judge(const drain_stream& stream, std::chrono::milliseconds quiet)
 /// as much memory as the names, a fraction of what the streams take in Redis.
 class quiet_watch {
  public:
-  /// What is asked for from now on belongs to a new check.
+  /// Whatever is asked from now on belongs to a new check.
   void begin();
   /// False if the key was given in this check already; SCAN may repeat keys.
   bool first_time(const std::string& key);
@@ -87,7 +87,7 @@ class quiet_watch {
   std::uint64_t check_ = 0;
 };
 
-/// What one check of a bus came to: counts of everything, and lists up to max_listed each.
+/// The result of one check of a bus: counts of everything, and lists up to max_listed each.
 class drain_report {
  public:
   static constexpr std::size_t max_listed = 1000;

@@ -8,9 +8,9 @@
 
 namespace dualbus::admin {
 
-/// What Redis says about itself in INFO. A figure that the text lacks, or that is no finite number of at
-/// least zero, stays empty, so that nobody exports a zero that was never measured. All names and texts are
-/// valid UTF-8 without control characters and at most `max_name_bytes` long, fit for labels and pages.
+/// The figures that Redis gives of itself in INFO. A figure that the text lacks, or that is no finite number
+/// of at least zero, stays empty, so that nobody exports a zero that was never measured. All names and texts
+/// are valid UTF-8 without control characters and at most `max_name_bytes` long, fit for labels and pages.
 struct redis_info {
   struct command_stats {
     double calls = 0, usec = 0, rejected_calls = 0, failed_calls = 0;

@@ -15,7 +15,7 @@
 
 namespace dualbus::admin {
 
-/// What the poller knows about one bus's Redis.
+/// All that the poller knows about one bus's Redis.
 struct bus_status {
   bool up = false;                 ///< the last INFO was answered
   std::string error;               ///< why not, when it is not up

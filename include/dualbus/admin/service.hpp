@@ -11,7 +11,7 @@
 
 namespace dualbus::admin {
 
-/// What the admin layer sees of the workers.
+/// The workers as the admin layer sees them.
 struct daemon_view {
   /// One snapshot per worker, within a bounded time. Called on the admin thread, for every request that needs
   /// figures. A worker that does not answer in time is represented by its last snapshot: were it left out,
@@ -42,8 +42,8 @@ class service {
 
   /// Counts a reload of the configuration. From any thread.
   void note_reload(bool success);
-  /// What is shown from now on: names, states and latency targets of the buses; and how the monitor judges.
-  /// The listener's address and the poller's endpoints stay those of the start. From any thread.
+  /// Sets what is shown from now on: names, states and latency targets of the buses; and how the monitor
+  /// judges. The listener's address and the poller's endpoints stay those of the start. From any thread.
   void set_configuration(std::shared_ptr<const config::configuration> configuration);
 
   /// The port listened on; 0 without a listener.

@@ -69,7 +69,7 @@ class connection final : public base::io_handler {
   bool delivered() const;
   /// The backend's answer in the last handshake that succeeded.
   const server_identity& identity() const { return identity_; }
-  /// What CLIENT ID answers on the present connection; 0 while there is none.
+  /// The answer to CLIENT ID on the present connection; 0 while there is none.
   std::int64_t client_id() const { return state_ == phase::up ? client_id_ : 0; }
   /// The role that HELLO named on the last connection: "master", "replica"; empty until a handshake
   /// succeeded.
@@ -97,7 +97,7 @@ class connection final : public base::io_handler {
   std::size_t writable_bytes() const {
     return held_ ? requests_.unfinished_bytes() : requests_.unsent_bytes();
   }
-  /// What is wrong with the connection; empty if nothing is.
+  /// The fault of the connection; empty if nothing is.
   std::string unhealthy(base::time_point now) const;
   std::chrono::milliseconds patience() const;
   /// Gives the connection up if the peer lacks bytes of a request whose time is over; true if so.

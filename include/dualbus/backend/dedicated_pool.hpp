@@ -11,8 +11,8 @@
 
 namespace dualbus::backend {
 
-/// What a link is borrowed for. Each purpose has a limit of its own: whoever waits for ever, or watches keys
-/// for as long as its client likes, leaves links for those who need one for a moment.
+/// The purpose of borrowing a link. Each purpose has a limit of its own: whoever waits for ever, or watches
+/// keys for as long as its client likes, leaves links for those who need one for a moment.
 enum class purpose : std::uint8_t { wait, watch, moment };
 
 /// Connections that serve one client at a time, for requests whose answer may take long: on a shared one

@@ -8,8 +8,8 @@
 
 namespace dualbus::backend {
 
-/// What every connection of one worker to one bus has in common. All of it outlives the links; `settings` and
-/// `target` change with reloads.
+/// All that the connections of one worker to one bus have in common. All of it outlives the links; `settings`
+/// and `target` change with reloads.
 struct link_environment {
   boost::asio::io_context& io;
   base::poller& poller;

@@ -8,7 +8,7 @@
 
 namespace dualbus::backend {
 
-/// What a reply to `PING word` says about the order of replies.
+/// The verdict of a reply to `PING word` on the order of replies.
 enum class echo : std::uint8_t {
   right,
   unclear,  ///< an error, as while Redis loads its data; or PONG, of a server that does not repeat words

@@ -93,7 +93,7 @@ class pipeline {
   /// True if a request may be appended; otherwise it is to end as bus_down. With a connection any may, and
   /// those who have much to send are to wait while holds_back().
   bool accepts() const { return connected_ || out_.size() < settings_.reconnect_wait_bytes; }
-  /// Where the one request that end() announces is to be encoded.
+  /// The queue into which the one request that end() announces is to be encoded.
   base::chunk_queue& begin() { return out_; }
   void end(reply_sink& sink, std::uint32_t part, base::time_point now);
   /// Announces what was encoded as several requests that belong together: the sink gets `replies` calls of
@@ -130,12 +130,12 @@ class pipeline {
   bool connected() const { return connected_; }
 
   std::size_t unsent_bytes() const { return out_.size(); }
-  /// What is left of a request of which a part is written; 0 if there is none.
+  /// The rest of a request of which a part is written; 0 if there is none.
   std::size_t unfinished_bytes() const;
   int gather(iovec* vectors, int count) const { return out_.gather(vectors, count); }
   void on_written(std::size_t bytes, base::time_point now);
 
-  /// Where received bytes go; then on_received().
+  /// Takes the received bytes; then on_received().
   base::read_buffer& input() { return input_; }
   enum class verdict : std::uint8_t {
     ok,

@@ -8,7 +8,7 @@
 
 namespace dualbus::backend {
 
-/// What can be subscribed to: SUBSCRIBE, PSUBSCRIBE, SSUBSCRIBE.
+/// The kinds of subscriptions: SUBSCRIBE, PSUBSCRIBE, SSUBSCRIBE.
 enum class subscription : std::uint8_t { channel, pattern, shard };
 inline constexpr std::size_t subscription_kinds = 3;
 

@@ -43,7 +43,7 @@ std::size_t waiting_log_lines();
 /// longer than `longest` bytes is cut.
 std::string in_log(std::string_view words, std::size_t longest = 100);
 
-/// What a limit is for: lines of one call with one `text` are limited together. Few: the name of a bus,
+/// The subject of a limit: lines of one call with one `text` are limited together. Few: the name of a bus,
 /// perhaps with the reason; never a client's words.
 struct log_subject {
   log_subject(std::string_view t = {}, unsigned b = 5) : text(t), burst(b) {}  // NOLINT: strings are subjects

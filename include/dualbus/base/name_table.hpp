@@ -9,7 +9,7 @@
 
 namespace dualbus::base {
 
-/// What is counted by names that peers choose, bounded in number: names beyond the cap, or too long to be a
+/// Counters by names that peers choose, bounded in number: names beyond the cap, or too long to be a
 /// label, share one row called "other". Rows stay where they are for as long as the table lives.
 template <typename Row>
 class name_table {

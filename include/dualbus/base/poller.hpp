@@ -32,8 +32,8 @@ class poller {
   /// Becomes readable when wait() would find something, for an owner that waits somewhere else.
   int fd() const { return epoll_.get(); }
 
-  /// What a descriptor is watched for. That both directions have closed is always told; that the peer has
-  /// closed its own, only if asked for, and not while reading, which finds it.
+  /// The events that a descriptor is watched for. That both directions have closed is always told; that the
+  /// peer has closed its own, only if asked for, and not while reading, which finds it.
   struct interest {
     bool read = false, write = false, half_close = true;
   };

@@ -37,8 +37,8 @@ void set_keepalive(int fd, std::chrono::seconds idle);
 /// for minutes after close(). close_connection() makes the exception. On Unix sockets there is no such
 /// delivery: what was written is at the peer.
 void reset_when_closed(int fd);
-/// What was written and has not been acknowledged by the peer's kernel; on a Unix socket not read by the
-/// peer.
+/// Bytes that were written and have not been acknowledged by the peer's kernel; on a Unix socket not read by
+/// the peer.
 std::size_t unacknowledged_bytes(int fd);
 /// The kernel ends the connection when bytes stay unacknowledged for so long (TCP_USER_TIMEOUT); 0: after
 /// some 15 minutes, as by default.

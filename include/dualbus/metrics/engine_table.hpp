@@ -9,7 +9,7 @@
 
 namespace dualbus::metrics {
 
-/// What one worker counts for one engine, over all its connections.
+/// The counts of one worker for one engine, over all its connections.
 struct engine_counters {
   std::uint64_t connections = 0;  ///< gauge
   std::uint64_t commands = 0;
@@ -24,8 +24,8 @@ struct engine_counters {
 };
 
 /// One worker's engines, by name. Rows stay where they are, so that a connection can hold on to its engine's.
-/// What a connection does before anything tells its engine counts as unknown, and stays there: a counter must
-/// not fall.
+/// Until something tells its engine, a connection counts as unknown, and those counts stay there: a counter
+/// must not fall.
 class engine_table {
  public:
   static constexpr std::string_view unknown_name = "unknown";

@@ -86,7 +86,7 @@ struct bus_metrics {
   std::uint64_t abandoned = 0;  ///< of those in flight: nobody waits for the answer any more
 };
 
-/// What one worker counts, in plain fields; copied by the worker itself when scraped.
+/// The counts of one worker, in plain fields; copied by the worker itself when scraped.
 struct worker_metrics {
   std::uint64_t clients = 0;             ///< gauge
   std::uint64_t memory_bytes = 0;        ///< gauge: what is held for clients

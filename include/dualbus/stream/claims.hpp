@@ -28,7 +28,7 @@ class claim_merge {
  public:
   void add(std::string_view reply, int slot);
   bool empty() const { return parts_.empty(); }
-  /// What was claimed, in the order of `ids`, each as often as its bus answered it.
+  /// The claimed entries, in the order of `ids`, each as often as its bus answered it.
   std::vector<claimed> in_order_of(const std::vector<client_id>& ids) const;
 
  private:
@@ -58,7 +58,7 @@ class autoclaim_walk {
   /// `slots` of the buses, ascending. `count` is not 0.
   autoclaim_walk(std::vector<int> slots, const bound<client_id>& start, std::uint64_t count);
 
-  /// What to ask next; nothing when the walk is over.
+  /// The next question; nothing when the walk is over.
   std::optional<step> next();
   /// The bus's answer. Returns how many entries were claimed, but have no client form and are left out.
   std::size_t take(std::string reply);

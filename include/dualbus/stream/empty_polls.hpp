@@ -31,7 +31,7 @@ class empty_polls {
     base::duration no_group{};  ///< how long an answer NOGROUP counts
   };
 
-  /// What was known of a key at one moment, before a read of it was sent.
+  /// All that was known of a key at one moment, before a read of it was sent.
   struct view {
     parked_reads::sightings buses;
     key_changes::state changes;

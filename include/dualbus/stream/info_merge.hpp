@@ -34,7 +34,7 @@ struct description {
   field_list fields;
 };
 
-/// What a bus says about groups by having one or not.
+/// The meaning of a bus's having a group or not.
 enum class bus_role : std::uint8_t {
   anchor,    ///< what it has exists; what it lacks will be created there, from the beginning
   draining,  ///< what it has exists; what it lacks stays missing there
@@ -48,12 +48,12 @@ enum class bus_role : std::uint8_t {
 /// different moments, so that one tells of what another one lacks.
 class info_merge {
  public:
-  /// What a bus answered to XINFO STREAM, with FULL or without.
+  /// Takes a bus's answer to XINFO STREAM, with FULL or without.
   bool add_stream(std::string_view reply, int slot, bus_role role);
-  /// What a bus answered to XINFO GROUPS; for how many groups exist. Needed of buses that decide about them,
+  /// Takes a bus's answer to XINFO GROUPS; for how many groups exist. Needed of buses that decide about them,
   /// if these are several.
   bool add_groups(std::string_view reply, int slot, bus_role role);
-  /// What a bus answered to XINFO CONSUMERS.
+  /// Takes a bus's answer to XINFO CONSUMERS.
   bool add_consumers(std::string_view reply, int slot);
   /// No bus has described the stream: there is none, and nothing to write of it.
   bool no_stream() const { return streams_.empty(); }

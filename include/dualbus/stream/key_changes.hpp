@@ -13,7 +13,7 @@ namespace dualbus::stream {
 /// Keys share counters by hash: a change may seem to concern other keys as well, never fewer. Any thread.
 class key_changes {
  public:
-  /// What is known of a key's changes at one moment. Two equal quiet states: nothing that went through this
+  /// The state of a key's changes at one moment. Two equal quiet states: nothing that went through this
   /// daemon has changed the key in between.
   struct state {
     std::uint64_t begun = 0;  ///< requests, so far

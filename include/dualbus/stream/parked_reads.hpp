@@ -32,16 +32,16 @@ namespace dualbus::stream {
 /// but for an entry that goes through this worker.
 class parked_reads {
  public:
-  /// What a bus that cannot be watched, or is not for the moment, is asked again after.
+  /// A bus that cannot be watched, or is not for the moment, is asked again after so long.
   static constexpr std::chrono::milliseconds unwatched_interval{5};
-  /// What a bus whose answer was an error is asked again after, unless bus_up() or serves_groups() comes
+  /// A bus whose answer was an error is asked again after so long, unless bus_up() or serves_groups() comes
   /// first.
   static constexpr std::chrono::milliseconds retry_interval{1000};
   /// How long a bus is left alone whose watcher has been lost.
   static constexpr std::chrono::milliseconds settling{150};
   /// How long a key that nobody waits for stays known, so that the next read need not arm it.
   static constexpr std::chrono::seconds keep_key{60};
-  /// What known keys may take; beyond that, those that nobody waits for are forgotten at once.
+  /// The memory that known keys may take; beyond that, those that nobody waits for are forgotten at once.
   static constexpr std::size_t keep_bytes = std::size_t{64} << 20;
 
   using reader_id = std::uint64_t;
@@ -51,7 +51,7 @@ class parked_reads {
     command::bus_index only = command::no_bus;  ///< the one bus of a pinned key; no_bus: all
   };
 
-  /// What was known of a key on every bus when a read was sent; an empty one knows nothing.
+  /// All that was known of a key on every bus when a read was sent; an empty one knows nothing.
   struct sighting {
     bool armed = false;  ///< to be cleared if the bus did not answer that read properly
     std::uint64_t mark = 0;
@@ -143,7 +143,8 @@ class parked_reads {
 
   void advance(base::time_point now);
   std::optional<base::time_point> next_time() const;
-  /// What has to be done since the last call, in order. Readers that have left meanwhile may be among it.
+  /// The actions that are due since the last call, in order. Readers that have left meanwhile may be among
+  /// them.
   std::vector<action> take_actions();
   /// True if there is nothing to be done.
   bool settled() const { return actions_.empty(); }
@@ -171,7 +172,7 @@ class parked_reads {
   void evaluate(reader& r, base::time_point now);
   void evaluate_heads(key_state& key, base::time_point now);
   void evaluate_all(base::time_point now);
-  /// Who had an error there need not wait.
+  /// Readers that had an error there need not wait.
   void forgive(command::bus_index bus);
   /// Everybody looks at the bus again, however it answered before.
   void look_again(command::bus_index bus, base::time_point now);

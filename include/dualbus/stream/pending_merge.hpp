@@ -11,7 +11,7 @@
 
 namespace dualbus::stream {
 
-/// What several buses answered to XPENDING without a range. The replies given to add() must stay where they
+/// The answers of several buses to XPENDING without a range. The replies given to add() must stay where they
 /// are until write() has returned.
 class pending_summary {
  public:
@@ -25,8 +25,8 @@ class pending_summary {
   std::map<std::string_view, std::int64_t> consumers_;  // in the order of their bytes, as Redis has them
 };
 
-/// What several buses answered to XPENDING with a range: elements begin with an entry's ID. The replies given
-/// to add() must stay where they are until write() has returned.
+/// The answers of several buses to XPENDING with a range: elements begin with an entry's ID. The replies
+/// given to add() must stay where they are until write() has returned.
 class pending_merge {
  public:
   /// Takes one bus's array. Returns how many elements are left out because their ID has no client form;

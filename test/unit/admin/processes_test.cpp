@@ -20,7 +20,7 @@
 
 #include <gtest/gtest.h>
 
-// What the admin tests start and talk to; the one test here is theirs.
+// The processes that the admin tests start and talk to; the one test here is theirs.
 namespace dualbus::test {
 namespace {
 

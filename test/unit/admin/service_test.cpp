@@ -108,7 +108,7 @@ TEST(ServiceTest, IsNotReadyWhenAnyWorkerHasHeardABusRefuse) {
   subject.start();
   const auto page = [&] { return http_get(subject.port(), "/readyz"); };
   EXPECT_THAT(page(), StartsWith("HTTP/1.1 200 "));
-  // What is wrong with a connection is one worker's own trouble.
+  // A fault of a connection is one worker's own trouble.
   for (const bus_state own : {bus_state::disconnected, bus_state::silent}) {
     second = own;
     EXPECT_THAT(page(), StartsWith("HTTP/1.1 200 "));

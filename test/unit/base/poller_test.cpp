@@ -40,7 +40,7 @@ struct socket_pair {
   unique_fd ours, theirs;
 };
 
-// What is there now, and how much that is.
+// Serves what is there now, and says how much that was.
 int serve(poller& p) {
   p.wait({});
   return p.dispatch();

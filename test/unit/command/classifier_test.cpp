@@ -343,7 +343,7 @@ TEST_F(ClassifierTest, TypesThatStandTwiceCountForNoPermission) {
   EXPECT_EQ(sole({"payload", R"({"message_type": "a"})", "payload", R"({"message_type": "b"})"}), "");
   EXPECT_EQ(sole({"payload", R"({"message_type": "a"})", "data", R"({"message_type": "b"})"}), "");
   EXPECT_EQ(sole({"payload", "no JSON", "x", "y"}), "");
-  // What only the daemon's own search reads must be read alike by everybody.
+  // Text that only the daemon's own search reads must be read alike by everybody.
   EXPECT_EQ(sole({"payload", R"({"x": [NaN, 1e400, "\ud800"], "message_type": "a"})"}), "a");
   EXPECT_EQ(sole({"payload", R"({"x": NaN, "message_type": "a", "message_type": "b"})"}), "");
   EXPECT_EQ(sole({"payload", R"({"x": NaN, "message_type": "a", "message\u005ftype": "b"})"}), "");

@@ -28,7 +28,7 @@ found search(const std::string& pointer, const std::string& text, bool sole = fa
   return result.data() == nullptr ? std::nullopt : found(result);
 }
 
-/// What the classifier's parser finds; it must not have refused the text.
+/// Finds the members as the classifier's parser does; it must not have refused the text.
 class by_parser {
  public:
   found operator()(const std::string& pointer, const std::string& text) {

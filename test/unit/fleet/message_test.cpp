@@ -50,7 +50,7 @@ TEST(MessageTest, ThePayloadIsAJsonObjectOfTheWantedLength) {
     message_builder builder("ml", "ml-2", bytes, 1);
     builder.begin(123'456);
     const std::string payload(builder.payload());
-    // What is too short for one more field stays shorter.
+    // A payload that is too short for one more field stays shorter.
     EXPECT_LE(payload.size(), bytes);
     EXPECT_GE(payload.size() + 100, bytes);
     EXPECT_THAT(payload, testing::StartsWith("{\""));

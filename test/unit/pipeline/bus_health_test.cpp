@@ -1,4 +1,4 @@
-// What a bus's errors say about it, and when it is asked whether it does its job.
+// A bus's errors, what they say about it, and when it is asked whether it does its job.
 
 #include <dualbus/backend/bus_health.hpp>
 
@@ -36,7 +36,7 @@ TEST(BusErrorsTest, NoCodeStandsThereTwiceAndEveryStateHasAName) {
   std::set<std::string_view> codes, names;
   for (const bus_error& e : bus_error_table()) {
     EXPECT_TRUE(codes.insert(e.code).second) << e.code;
-    // What answers no reads answers no reads of groups either, and only whole buses stop anything.
+    // A bus that answers no reads answers no reads of groups either, and only whole buses stop anything.
     EXPECT_LE(e.stops_reads, e.stops_group_reads) << e.code;
     if (e.state == bus_state::up) {
       EXPECT_FALSE(e.stops_group_reads || e.needs_other_server) << e.code;

@@ -25,7 +25,7 @@ class heap_copy {
   std::size_t size_;
 };
 
-/// What a parser makes of some bytes: all complete requests, then what remains.
+/// The result of parsing some bytes: all complete requests, then what remains.
 struct parsed_input {
   std::vector<std::vector<std::string>> requests;
   std::vector<bool> verbatim;
@@ -63,7 +63,7 @@ inline parsed_input parse_in_pieces(std::string_view bytes, const std::vector<st
       return result;
     }
   }
-  // What is left after a complete request is nothing, which is incomplete whatever the last piece ended with.
+  // Nothing is left after a complete request, which is incomplete whatever the last piece ended with.
   result.last = resp::parse_status::incomplete;
   return result;
 }

@@ -5,7 +5,7 @@
 namespace dualbus::resp {
 namespace {
 
-// What is left of an entry is copied as it is: more or fewer values than its header says would break the
+// The rest of an entry is copied as it is: more or fewer values than its header says would break the
 // reply that they are copied into.
 TEST(ReplyReaderTest, TheLastValuesAreAsManyAsWereAskedFor) {
   const std::string_view text = ":1\r\n*1\r\n$1\r\nx\r\n";

@@ -1,4 +1,4 @@
-// What it costs to go on with more bytes: the bytes that were seen are taken away, by protecting their pages,
+// The cost of going on with more bytes: the bytes that were seen are taken away, by protecting their pages,
 // so that looking at them again ends the test program.
 
 #include <dualbus/resp/reply_scanner.hpp>

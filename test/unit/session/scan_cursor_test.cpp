@@ -25,7 +25,7 @@ TEST(ScanCursorTest, ABussCursorAndItsSlotComeBack) {
   }
 }
 
-// What Redis 7.0.15 was seen to accept.
+// Redis 7.0.15 was seen to accept these.
 TEST(ScanCursorTest, ReadsWhatRedisTakesForACursor) {
   using namespace std::string_view_literals;
   EXPECT_EQ(scan_cursor::parse(""), 0U);

@@ -368,7 +368,7 @@ TEST_F(ParkedReadsTest, AKeyThatNobodyUsesIsForgotten) {
   pass(parked_reads::keep_key / 4);
   EXPECT_EQ(reads_.keys(), 1U);
   EXPECT_FALSE(reads_.look("a", now_)[0].armed);
-  // Who waits is not forgotten.
+  // A reader that waits is not forgotten.
   added(0, "b");
   EXPECT_THAT(told(), ElementsAre("2 looks at b/0"));
 }
@@ -389,7 +389,7 @@ TEST_F(ParkedReadsTest, KeysThatNobodyWaitsForTakeABoundedAmountOfMemory) {
   for (int i = 0; i < 500; ++i) reads_.look(long_name + std::to_string(i), now_);
   EXPECT_LE(reads_.keys() << 20, parked_reads::keep_bytes);
   EXPECT_TRUE(reads_.has_queue("waited", "g"));
-  // What was seen of a key before it was forgotten says nothing about it any more.
+  // A sighting of a key from before it was forgotten says nothing about it any more.
   reads_.take_actions();
   const auto seen = reads_.look("k", now_);
   for (int i = 0; i < 500; ++i) reads_.look(long_name + std::to_string(i), now_);

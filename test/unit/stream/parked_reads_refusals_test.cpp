@@ -5,7 +5,7 @@
 namespace dualbus::stream {
 namespace {
 
-/// What the readers' last look was told of each target: whether an entry may be there.
+/// The readers' last look was told of each target so: whether an entry may be there.
 std::vector<bool> expectations(parked_reads& reads) {
   std::vector<bool> result;
   for (const auto& what : reads.take_actions()) {

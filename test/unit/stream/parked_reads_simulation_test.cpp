@@ -44,7 +44,7 @@ class simulation {
     }
   }
 
-  /// What went wrong, if anything.
+  /// Says what went wrong, if anything.
   std::string run() {
     const std::size_t rounds = 3 + chance_.below(6);
     for (std::size_t i = 0; i < rounds && book_.wrong.empty(); ++i) {
@@ -66,7 +66,7 @@ class simulation {
   }
 
   const ledger& book() const { return book_; }
-  /// Who waited when nothing happened any more.
+  /// The readers that waited when nothing happened any more.
   std::size_t idle_readers() const { return idle_readers_; }
 
  private:

@@ -37,7 +37,7 @@ TEST_F(ParkedReadsTest, AnAnnouncementIsLookedIntoAtOnceAndAgainWhenTheKeyIsWatc
   EXPECT_THAT(told(), ElementsAre("arm a/1", "1 looks at a/1"));
   nothing(1);
   EXPECT_THAT(told(), IsEmpty());
-  // What came between the look and the arming was not announced.
+  // An entry between the look and the arming was not announced.
   armed(1, "a");
   EXPECT_THAT(told(), ElementsAre("1 looks at a/1"));
   nothing(1);

@@ -30,7 +30,7 @@ class dice {
   std::mt19937_64 engine_;
 };
 
-/// What happens when; what happens at the same time happens in the order in which it was asked for.
+/// Events and their times; those that happen at the same time come in the order in which they were asked for.
 class event_queue {
  public:
   base::time_point now() const { return now_; }
@@ -68,9 +68,9 @@ class channel {
       if (sent_in == connection_) arrives();
     });
   }
-  /// What is sent from here on is lost; what is under way arrives, until drop().
+  /// Everything sent from here on is lost; what is under way arrives, until drop().
   void cut() { cut_ = true; }
-  /// What is under way is lost.
+  /// Everything under way is lost.
   void drop() { ++connection_; }
   void connect() {
     drop();
@@ -192,7 +192,7 @@ class simulated_bus {
   std::map<std::string, key_state> keys_;
 };
 
-/// What became of what the buses handed out, and the first thing that was wrong.
+/// The fate of what the buses handed out, and the first thing that was wrong.
 struct ledger {
   std::size_t handed = 0, delivered = 0, lost = 0;
   std::set<std::tuple<entry_number, std::string, std::uint64_t>> had;  // entry, group, generation

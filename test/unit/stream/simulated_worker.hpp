@@ -32,8 +32,8 @@ struct client {
   bool alive() const { return is != state::gone; }
 };
 
-/// What a worker does around parked_reads: readers and their reads, timers. It checks every action that it is
-/// told to do.
+/// The part of a worker around parked_reads: readers and their reads, timers. It checks every action that it
+/// is told to do.
 class simulated_worker {
  public:
   simulated_worker(world& around, std::size_t number)
