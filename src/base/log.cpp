@@ -27,6 +27,10 @@ throttle& the_throttle() {
   return *one;
 }
 
+bool is_letter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
 void release_held_lines(bool all) {
   std::vector<log_throttle::line> lines;
   {
@@ -89,8 +93,16 @@ std::size_t waiting_log_lines() {
 }
 
 std::string in_log(std::string_view words, std::size_t longest) {
+  const std::string_view shown = words.substr(0, longest);
   std::string out;
-  append_printable(out, words.substr(0, longest), R"('\)");
+  std::size_t from = 0;
+  for (std::size_t at; (at = shown.find('\'', from)) != std::string_view::npos; from = at + 1) {
+    append_printable(out, shown.substr(from, at - from), R"(\)");
+    const bool within_word =
+        at > 0 && is_letter(shown[at - 1]) && at + 1 < shown.size() && is_letter(shown[at + 1]);
+    out += within_word ? "'" : "\\'";
+  }
+  append_printable(out, shown.substr(from), R"(\)");
   return words.size() > longest ? out + "..." : out;
 }
 

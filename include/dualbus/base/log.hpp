@@ -39,8 +39,8 @@ log_losses lost_log_lines();
 /// Lines that standard error has yet to take.
 std::size_t waiting_log_lines();
 
-/// Somebody else's words as the log shows them: what is not printable, `'` and `\` are escaped, and what is
-/// longer than `longest` bytes is cut.
+/// Somebody else's words as the log shows them between quotes: what is not printable, `\` and each `'` that
+/// is not between two letters are escaped, and what is longer than `longest` bytes is cut.
 std::string in_log(std::string_view words, std::size_t longest = 100);
 
 /// The subject of a limit: lines of one call with one `text` are limited together. Few: the name of a bus,

@@ -52,6 +52,17 @@ TEST(LogTest, NobodyCanForgeALine) {
   EXPECT_NE(text.find(R"(stream 'a\' is gone\n\\')"), std::string::npos) << text;
 }
 
+TEST(LogTest, AnApostropheWithinAWordIsNoEndOfAQuotation) {
+  EXPECT_EQ(in_log("l'ours and O'Brien's"), "l'ours and O'Brien's");
+  EXPECT_EQ(in_log("a' is gone"), R"(a\' is gone)");
+  EXPECT_EQ(in_log("a', 'b"), R"(a\', \'b)");
+  EXPECT_EQ(in_log("'a'"), R"(\'a\')");
+  EXPECT_EQ(in_log("a''b"), R"(a\'\'b)");
+  EXPECT_EQ(in_log("a'b", 2), R"(a\'...)");
+  EXPECT_EQ(in_log(R"(a\'b)"), R"(a\\\'b)");
+  EXPECT_EQ(in_log("'"), R"(\')");
+}
+
 TEST(LogTest, WhatALimitHoldsBackIsSaidBeforeTheEnd) {
   testing::internal::CaptureStderr();
   init_log("info");
