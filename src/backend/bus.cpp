@@ -152,6 +152,18 @@ void bus::run_renewals(base::time_point now) {
   renewed_ = std::exchange(renewing_, renewed::no);
 }
 
+void bus::give_up(reply_sink& sink, base::time_point now) {
+  each_link([&](link& l) {
+    l.requests.give_up(sink);
+    l.socket.end_undelivered(now);
+  });
+}
+
+void bus::drop_unannounced() {
+  each_link([](link& l) { l.requests.drop_unannounced(); });
+  dedicated_.drop_unannounced();
+}
+
 void bus::flush(base::time_point now) {
   if (!renewals_.empty()) [[unlikely]]
     run_renewals(now);

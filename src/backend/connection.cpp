@@ -395,9 +395,13 @@ std::chrono::milliseconds connection::patience() const {
 // A request that is about to be answered with BUSTIMEOUT may be repeated by its client: of the first one no
 // byte may arrive from now on. What was written to a Unix socket has arrived.
 bool connection::end_undelivered(base::time_point now) {
-  if (!target_.unix_socket.empty()) return false;
   const auto behind = requests_.written_behind_expired(now);
-  if (!behind || base::unacknowledged_bytes(fd_.get()) <= *behind) return false;
+  if (state_ != phase::up || !behind) return false;
+  const std::size_t lacking = target_.unix_socket.empty() ? base::unacknowledged_bytes(fd_.get()) : 0;
+  if (static_cast<std::int64_t>(lacking) <= *behind) {
+    requests_.note_expired_delivered();
+    return false;
+  }
   requests_.tick(now);
   fail("does not acknowledge what was sent", now);
   return true;

@@ -117,6 +117,10 @@ bool dedicated_pool::delivered() const {
                      [](const auto& e) { return e->link.socket.delivered(); });
 }
 
+void dedicated_pool::drop_unannounced() {
+  for (const auto& e : entries_) e->link.requests.drop_unannounced();
+}
+
 void dedicated_pool::flush(base::time_point now) {
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     entry& e = *entries_[i];

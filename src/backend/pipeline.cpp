@@ -25,6 +25,44 @@ void pipeline::end_block(reply_sink& sink, std::uint32_t replies, base::time_poi
 }
 
 void pipeline::mark(base::time_point now) {
+void pipeline::drop_unannounced() {
+  const std::uint64_t announced = slots_.empty() ? begin_ : slots_[slots_.size() - 1].end;
+  out_.erase(announced - written_, written_ + out_.size() - announced);
+}
+
+void pipeline::give_up(reply_sink& sink) {
+  struct ending {
+    std::uint32_t part;
+    failure why;
+  };
+  std::vector<ending> endings;  // told at last: the sink may append
+  const std::size_t begun = sent_ + (unfinished_bytes() > 0 ? 1 : 0);
+  for (std::size_t i = 0; i < begun; ++i) {
+    slot& s = slots_[i];
+    if (s.sink != &sink) continue;
+    endings.push_back({s.part, failure::bus_timeout});
+    s.sink = nullptr;
+    given_up_end_ = s.end;
+    ++metrics_.timeouts;
+  }
+  std::size_t kept = begun;
+  std::uint64_t begin = begun > 0 ? slots_[begun - 1].end : begin_, dropped = 0;
+  for (std::size_t i = begun; i < slots_.size(); ++i) {
+    slot s = slots_[i];
+    const std::uint64_t bytes = s.end - std::exchange(begin, s.end);
+    s.end -= dropped;
+    if (s.sink != &sink) {
+      slots_[kept++] = s;
+      continue;
+    }
+    out_.erase(s.end - bytes - written_, bytes);
+    dropped += bytes;
+    endings.push_back({s.part, failure::bus_down});
+  }
+  slots_.truncate(kept);
+  for (const ending& e : endings) sink.on_failure(e.part, e.why);
+}
+
   if (marker_.marker.under_way() || (marker_.marker.is_ignored() && !idle())) return;
   marker_.marker.write(out_);
   slots_.push_back({&marker_, 0, 0, written_ + out_.size(), now, {}});
@@ -134,6 +172,7 @@ void pipeline::on_disconnected(base::time_point) {
     ++lost;
   }
   for (; lost > 0; --lost) {
+  given_up_end_ = 0;
     const slot front = pop();
     if (front.sink != nullptr) front.sink->on_failure(front.part, failure::bus_lost);
   }
@@ -150,16 +189,16 @@ void pipeline::give_up() {
   }
 }
 
-std::optional<std::uint64_t> pipeline::written_behind_expired(base::time_point now) const {
-  std::optional<std::uint64_t> behind;
-  if (settings_.request_timeout.count() == 0) return behind;
-  for (std::size_t i = 0; i < sent_; ++i) {
+std::optional<std::int64_t> pipeline::written_behind_expired(base::time_point now) const {
+  std::uint64_t last = given_up_end_;
+  for (std::size_t i = 0; i < sent_ && settings_.request_timeout.count() > 0; ++i) {
     const slot& s = slots_[i];
     if (s.sink == nullptr || s.sink == &marker_) continue;
-    if (now - s.sent < settings_.request_timeout) break;
-    behind = written_ - s.end;
+    if (now - s.queued < settings_.request_timeout) break;
+    last = std::max(last, s.end);
   }
-  return behind;
+  if (last == 0) return std::nullopt;
+  return static_cast<std::int64_t>(written_) - static_cast<std::int64_t>(last);
 }
 
 void pipeline::tick(base::time_point now) {
@@ -175,11 +214,12 @@ void pipeline::tick(base::time_point now) {
     return;
   }
   if (settings_.request_timeout.count() == 0) return;
-  // Those sent first expire first; what has been given up already stands in front of them.
+  // Counted from when it was asked for: it may have waited for a connection. Those that came first expire
+  // first; what has been given up already stands among them.
   for (std::size_t i = 0; i < sent_; ++i) {
     slot& s = slots_[i];
     if (s.sink == nullptr || s.sink == &marker_) continue;
-    if (now - s.sent < settings_.request_timeout) break;
+    if (now - s.queued < settings_.request_timeout) break;
     ++metrics_.timeouts;
     const std::uint32_t part = s.part;
     std::exchange(s.sink, nullptr)->on_failure(part, failure::bus_timeout);

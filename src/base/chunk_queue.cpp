@@ -140,6 +140,25 @@ void chunk_queue::consume(std::size_t bytes) {
   }
 }
 
+void chunk_queue::erase(std::size_t from, std::size_t bytes) {
+  assert(from + bytes <= size_);
+  if (bytes == size_) return clear();
+  size_ -= bytes;
+  for (chunk* c = head_; bytes > 0; c = c->next) {
+    const std::size_t there = c->end - c->begin;
+    if (from >= there) {
+      from -= there;
+      continue;
+    }
+    const std::size_t part = std::min(bytes, there - from);
+    char* const hole = c->data() + c->begin + from;
+    std::memmove(hole, hole + part, there - from - part);
+    c->end -= part;
+    bytes -= part;
+    from = 0;
+  }
+}
+
 void chunk_queue::clear() {
   while (head_ != nullptr) pool_->give(std::exchange(head_, head_->next));
   tail_ = nullptr;

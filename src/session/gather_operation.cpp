@@ -87,10 +87,13 @@ void gather_operation::stop_clock() {
 }
 
 void gather_operation::expire() {
-  for (part& p : parts_) {
-    if (!p.answered) p.failed = backend::failure::bus_timeout;
+  ++outstanding_;  // nothing goes on in the middle of this
+  expiring_ = true;
+  for (std::size_t i = 0; i < context_.bus_count(); ++i) {
+    context_.bus(static_cast<command::bus_index>(i)).give_up(*this, context_.now);
   }
-  missed_ += std::exchange(outstanding_, 0);
+  expiring_ = false;
+  --outstanding_;
   resume();
 }
 
@@ -183,6 +186,7 @@ std::optional<std::int64_t> gather_operation::sum_of(const parts& all) {
     const auto value = resp::as_integer(p.reply);
     if (!value) {
       answer_nonsense(p.bus);
+  to->late = expiring_ && why == backend::failure::bus_down;
       return std::nullopt;
     }
     sum = base::add_saturated(sum, *value);

@@ -55,6 +55,11 @@ class bus {
     auto& l = shared_[version == resp::protocol::resp3 ? 1 : 0];
     if (!l) [[unlikely]]
       open(l, version, now);
+  /// Ends what `sink` has in the pipelines: see pipeline::give_up(). Of what is ended so no byte reaches the
+  /// bus from now on.
+  void give_up(reply_sink& sink, base::time_point now);
+  /// See pipeline::drop_unannounced().
+  void drop_unannounced();
     return l->requests;
   }
   /// As long as it is not null, requests() asks it.

@@ -64,6 +64,10 @@ class connection final : public base::io_handler {
   /// to answer. Without it the owner sees to both.
   void tick(base::time_point now, bool marks = true);
 
+  /// Gives the connection up if the peer lacks bytes of a request whose time is over; true if so. tick()
+  /// does so; after pipeline::give_up() it is due at once.
+  bool end_undelivered(base::time_point now);
+
   metrics::connection_state state() const { return state_; }
   /// True if the peer has got everything that there is, or cannot get it.
   bool delivered() const;
@@ -100,8 +104,6 @@ class connection final : public base::io_handler {
   /// The fault of the connection; empty if nothing is.
   std::string unhealthy(base::time_point now) const;
   std::chrono::milliseconds patience() const;
-  /// Gives the connection up if the peer lacks bytes of a request whose time is over; true if so.
-  bool end_undelivered(base::time_point now);
 
   boost::asio::ip::tcp::resolver resolver_;
   base::poller& poller_;

@@ -43,6 +43,7 @@ class dedicated_pool {
   bool delivered() const;  ///< see bus
   /// No connection made before serves another request: the bus has another login, or is another server.
   void renew(base::time_point now);
+  void drop_unannounced();
   void flush(base::time_point now);
   void tick(base::time_point now);
   void observe(metrics::bus_metrics& out) const;

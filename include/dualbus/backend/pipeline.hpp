@@ -66,7 +66,7 @@ class pipeline_observer {
 struct pipeline_settings {
   std::chrono::milliseconds reconnect_wait{1000};   ///< how long unsent requests outlast a missing connection
   std::size_t reconnect_wait_bytes = 64U << 20;     ///< how many bytes of them, without a connection
-  std::chrono::milliseconds request_timeout{5000};  ///< for the reply of a sent request; 0: none
+  std::chrono::milliseconds request_timeout{5000};  ///< from end() to the reply of a sent request; 0: none
   std::size_t congestion_bytes = 16U << 20;         ///< unsent bytes above which writers should pause
 };
 
@@ -112,6 +112,12 @@ class pipeline {
     std::uint32_t part;
   };
   /// Moves all requests to the end of `bytes`, and says who waits for each reply. Nobody is told anything.
+  /// Drops what was encoded and not announced: memory ran out in the middle of it.
+  void drop_unannounced();
+  /// The time of this sink's requests is over. They end here: those of which not a byte was written as
+  /// bus_down, and they are never sent; the others as bus_timeout. For the sink's requests with one reply
+  /// each.
+  void give_up(reply_sink& sink);
   void take(base::chunk_queue& bytes, std::vector<collected>& requests);
 
   // --- for requests that mean something on one connection only
@@ -160,9 +166,11 @@ class pipeline {
   /// Ends what has waited too long; call it every few ten milliseconds.
   void tick(base::time_point now);
 
-  /// How many bytes were written behind the last of the sent requests that tick() would end now; nothing if
-  /// it would end none.
-  std::optional<std::uint64_t> written_behind_expired(base::time_point now) const;
+  /// How many bytes were written behind the last of the requests that tick() would end now as bus_timeout, or
+  /// give_up() has; below zero if that one is written in part only. Nothing if there are none.
+  std::optional<std::int64_t> written_behind_expired(base::time_point now) const;
+  /// The peer has got all bytes of what give_up() has ended.
+  void note_expired_delivered() { given_up_end_ = 0; }
 
   // --- for observers
   // ----------------------------------------------------------------------------------------
@@ -210,9 +218,10 @@ class pipeline {
   resp::reply_scanner scanner_;
   base::ring<slot> slots_;
   marker_sink marker_;
-  std::size_t sent_ = 0;       // slots at the front that are wholly written
-  std::uint64_t written_ = 0;  // offset of the first byte in out_
-  std::uint64_t begin_ = 0;    // offset where the front slot begins
+  std::size_t sent_ = 0;            // slots at the front that are wholly written
+  std::uint64_t written_ = 0;       // offset of the first byte in out_
+  std::uint64_t begin_ = 0;         // offset where the front slot begins
+  std::uint64_t given_up_end_ = 0;  // offset behind the last request that give_up() has ended as bus_timeout
   std::uint64_t connections_ = 0;
   // The reply that swallows_marker() has looked at, by the end of its request, and how far.
   std::uint64_t looked_in_ = 0;

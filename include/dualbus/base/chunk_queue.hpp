@@ -64,6 +64,8 @@ class chunk_queue {
   /// Drops the first `bytes`, which are there.
   void consume(std::size_t bytes);
   void clear();
+  /// Takes out `bytes` behind the first `from`; they are there. Moves bytes within chunks only.
+  void erase(std::size_t from, std::size_t bytes);
 
  private:
   void add_chunk(std::size_t at_least);

@@ -28,6 +28,11 @@ class ring {
     head_ = (head_ + 1) & (slots_.size() - 1);
     --size_;
   }
+  /// Keeps the first `count`.
+  void truncate(std::size_t count) {
+    assert(count <= size_);
+    size_ = count;
+  }
 
  private:
   void grow() {

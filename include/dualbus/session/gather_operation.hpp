@@ -29,7 +29,10 @@ namespace dualbus::session {
 ///
 /// However many rounds there are, together they take backend.request_timeout at most, counted from the
 /// request's arrival or from restart_clock(). A round that is out then ends: its missing parts fail as
-/// bus_timeout. What run() sends later fails at once, as `late`. Pauses do not count.
+/// bus_timeout, or as `late` if they were not sent, and are not carried out any more if the bus has not got
+/// them. What run() sends later fails at once, as `late`. Pauses do not count.
+///
+/// If run() ends with std::bad_alloc, the client is closed: it cannot be told how far its request has come.
 class gather_operation : public operation {
  public:
   /// `holds`: whether the client's later requests are held back until this one is answered. They must be
@@ -153,7 +156,7 @@ class gather_operation : public operation {
   std::uint32_t first_ = 0;  // what the present round's first part was sent as
   std::size_t missed_ = 0;   // answers that rounds have ended without
   base::time_point deadline_ = base::time_point::max();
-  bool holds_, running_ = false, freed_ = false;
+  bool holds_, running_ = false, freed_ = false, expiring_ = false;
   metrics::outcome outcome_ = metrics::outcome::ok;
   std::optional<timer_queue::id> timer_;  // of a pause
   std::optional<timer_queue::id> clock_;  // of a round that began late

@@ -43,7 +43,7 @@ TEST(ChunkQueueTest, AgreesWithAStringUnderRandomOperations) {
   for (int i = 0; i < 3; ++i) queues.emplace_back(pool);
   for (int step = 0; step < 20'000; ++step) {
     const std::size_t i = random() % 3, j = random() % 3;
-    switch (random() % 6) {
+    switch (random() % 7) {
       case 0:
       case 1: {
         const std::string text = random_text(random, random() % 8 == 0 ? random() % 3000 : random() % 100);
@@ -66,6 +66,13 @@ TEST(ChunkQueueTest, AgreesWithAStringUnderRandomOperations) {
         models[i].erase(0, bytes);
         break;
       }
+      case 5: {
+        const std::size_t from = random() % (models[i].size() + 1);
+        const std::size_t bytes = random() % (models[i].size() - from + 1);
+        queues[i].erase(from, bytes);
+        models[i].erase(from, bytes);
+        break;
+      }
       default:
         if (i == j) break;
         queues[i].splice(queues[j]);
@@ -82,6 +89,15 @@ TEST(ChunkQueueTest, AgreesWithAStringUnderRandomOperations) {
       ASSERT_EQ(contents(queues[k]), models[k]) << "step " << step;
     }
   }
+}
+
+TEST(ChunkQueueTest, ErasingEverythingGivesTheMemoryBack) {
+  chunk_pool pool(512, 8);
+  chunk_queue queue(pool);
+  queue.append(std::string(2000, 'x'));
+  queue.erase(0, 2000);
+  EXPECT_TRUE(queue.empty());
+  EXPECT_EQ(pool.used_bytes(), 0U);
 }
 
 TEST(ChunkQueueTest, GathersNoMoreThanAskedForAndNoEmptyPieces) {
