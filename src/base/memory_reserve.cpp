@@ -1,6 +1,5 @@
 #include <dualbus/base/memory_reserve.hpp>
 
-#include <atomic>
 #include <cstdlib>
 #include <new>
 
@@ -9,12 +8,11 @@ namespace {
 
 std::atomic<void*> reserve{nullptr};
 std::atomic<std::size_t> reserve_bytes{0};
-std::atomic<bool> spent{false};
 
 void spend() {
   void* const kept = reserve.exchange(nullptr);
   if (kept == nullptr) throw std::bad_alloc();
-  spent = true;
+  detail::reserve_spent = true;
   std::free(kept);
 }
 
@@ -27,15 +25,11 @@ void keep_memory_reserve(std::size_t bytes) {
   std::set_new_handler(spend);
 }
 
-bool memory_reserve_spent() {
-  return spent.load(std::memory_order_relaxed);
-}
-
 bool renew_memory_reserve() {
   void* const fresh = std::malloc(reserve_bytes);
   if (fresh == nullptr) return false;
   std::free(reserve.exchange(fresh));
-  spent = false;
+  detail::reserve_spent = false;
   return true;
 }
 

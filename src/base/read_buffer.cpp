@@ -7,15 +7,6 @@
 #include <utility>
 
 namespace dualbus::base {
-namespace {
-
-thread_local std::ptrdiff_t bytes_held = 0;
-
-}  // namespace
-
-std::ptrdiff_t read_buffer::bytes_of_this_thread() {
-  return bytes_held;
-}
 
 read_buffer::~read_buffer() {
   release();
@@ -55,7 +46,7 @@ std::span<char> read_buffer::prepare(std::size_t bytes) {
         if (spare == nullptr) throw std::bad_alloc();
         spare();
       }
-      bytes_held += static_cast<std::ptrdiff_t>(wanted - capacity_);
+      bytes_held_ += static_cast<std::ptrdiff_t>(wanted - capacity_);
       memory_ = static_cast<char*>(grown);
       capacity_ = wanted;
     }
@@ -70,7 +61,7 @@ void read_buffer::append(std::string_view bytes) {
 }
 
 void read_buffer::release() {
-  bytes_held -= static_cast<std::ptrdiff_t>(capacity_);
+  bytes_held_ -= static_cast<std::ptrdiff_t>(capacity_);
   std::free(std::exchange(memory_, nullptr));
   capacity_ = begin_ = end_ = 0;
 }

@@ -9,8 +9,6 @@ namespace {
 
 using level = memory_budget::level;
 
-// Changes of less than this are told to the other workers with the next tick.
-constexpr std::size_t grain_bytes = std::size_t{256} << 10;
 // The end of a client that has less would not help.
 constexpr std::size_t least_victim_bytes = std::size_t{64} << 10;
 
@@ -21,12 +19,10 @@ std::size_t memory_guard::used_bytes() const {
   return clients_.held_bytes() + kept;
 }
 
-void memory_guard::settle() {
+void memory_guard::settle_now() {
   if (base::memory_reserve_spent()) [[unlikely]]
     return survive();
-  const std::size_t used = used_bytes(), told = share_.bytes.load(std::memory_order_relaxed);
-  if (used > told ? used - told >= grain_bytes : level_ != level::free && told - used >= grain_bytes)
-    act(used);
+  act(used_bytes());
 }
 
 void memory_guard::tick() {

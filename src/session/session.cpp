@@ -92,7 +92,7 @@ void session::read_ended() {
 }
 
 void session::process() {
-  while (!closed() && paused_ == 0 && !hold_while_tight() && process_one()) {
+  while (!closed() && paused_ == 0 && !(context_.memory.tight() && hold_while_tight()) && process_one()) {
     // Small requests can have large answers: what has been answered goes out before more is.
     if (out_.size() > burst_bytes) flush();
   }

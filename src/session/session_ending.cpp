@@ -104,8 +104,6 @@ std::size_t session::memory() const {
 }
 
 bool session::hold_while_tight() {
-  if (!context_.memory.tight()) [[likely]]
-    return false;
   if (owed_bytes() <= most_owed_when_tight) return false;
   flush();
   if (closed()) return true;

@@ -137,14 +137,15 @@ void worker_context::end_turn() {
     for (session* client : std::exchange(to_resume_, {})) client->resume();
     polls_.settle();
     parking_.settle();
-    transactions.settle();
+    if (transactions.anybody_waits()) [[unlikely]]
+      transactions.settle();
     for (auto& b : buses_) b->flush(now);
   } while (!to_resume_.empty() || !polls_.settled() || !parking_.settled());
   parking_.flush(now);
   for (std::size_t i = 0; i < to_flush_.size(); ++i) to_flush_[i]->flush();
   to_flush_.clear();
   subscriptions_.flush(now);
-  memory.settle();
+  memory.settle(quick_bytes());
   if (!retired_.empty()) {
     std::erase_if(to_resume_, [](const session* client) { return client->closed(); });
     retired_.clear();

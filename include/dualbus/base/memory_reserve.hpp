@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 
 // Memory that is kept for the moment when there is none left, so that what is under way can be finished and
@@ -11,8 +12,14 @@ namespace dualbus::base {
 /// throws std::bad_alloc, as ever.
 void keep_memory_reserve(std::size_t bytes);
 
+namespace detail {
+inline constinit std::atomic<bool> reserve_spent{false};
+}
+
 /// True from when the reserve was used until renew_memory_reserve() succeeds. From any thread.
-bool memory_reserve_spent();
+inline bool memory_reserve_spent() {
+  return detail::reserve_spent.load(std::memory_order_relaxed);
+}
 /// When memory has been given up. False if there is still too little.
 bool renew_memory_reserve();
 

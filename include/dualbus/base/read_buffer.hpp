@@ -38,7 +38,7 @@ class read_buffer {
 
   /// The memory of all buffers that this thread has made grow, less what it has freed. Below zero on a thread
   /// that frees the buffers of others.
-  static std::ptrdiff_t bytes_of_this_thread();
+  static std::ptrdiff_t bytes_of_this_thread() { return bytes_held_; }
 
   /// Appends a copy of `bytes`.
   void append(std::string_view bytes);
@@ -46,6 +46,8 @@ class read_buffer {
   void release();
 
  private:
+  static constinit inline thread_local std::ptrdiff_t bytes_held_ = 0;
+
   char* memory_ = nullptr;
   std::size_t capacity_ = 0, begin_ = 0, end_ = 0;
 };

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <dualbus/base/memory_reserve.hpp>
 #include <dualbus/session/memory_budget.hpp>
 
 #include <cstddef>
@@ -60,16 +61,28 @@ class memory_guard {
   /// A client is not read until its memory is checked again.
   void note_held() { holds_clients_ = true; }
 
-  /// At the end of every turn, when output has been written: acts if what is held has changed much.
-  void settle();
+  /// At the end of every turn, when output has been written: acts if what is held has changed much, or an
+  /// allocation has failed. `quick_bytes` is the part of it that may grow much in one turn.
+  void settle(std::size_t quick_bytes) {
+    quick_bytes += static_cast<std::size_t>(kept_bytes_);
+    // One comparison for both directions.
+    if (quick_bytes - settled_bytes_ + grain_bytes <= 2 * grain_bytes && !base::memory_reserve_spent())
+        [[likely]]
+      return;
+    settled_bytes_ = quick_bytes;
+    settle_now();
+  }
   /// Every few ten milliseconds.
   void tick();
 
   std::size_t used_bytes() const;
 
  private:
+  // Changes of less than this are told to the other workers with the next tick.
+  static constexpr std::size_t grain_bytes = std::size_t{256} << 10;
   static constexpr std::size_t large_request_bytes = std::size_t{16} << 10;
 
+  void settle_now();
   void act(std::size_t used);
   void cut_off(std::size_t excess, bool at_once = false);
   void survive();
@@ -78,6 +91,7 @@ class memory_guard {
   memory_budget& budget_;
   memory_budget::share& share_;
   std::ptrdiff_t kept_bytes_ = 0;
+  std::size_t settled_bytes_ = 0;
   memory_budget::level level_ = memory_budget::level::free;
   bool exhausted_ = false, holds_clients_ = false;
 };

@@ -214,6 +214,10 @@ class worker_context final : private memory_guard::holder {
   // For the guard of memory: see worker_memory.cpp.
   std::size_t held_bytes() const override;
   std::vector<memory_guard::candidate> evictable_clients(std::size_t least_bytes) const override;
+  std::size_t quick_bytes() const {
+    return client_chunks.used_bytes() + bus_chunks.used_bytes() +
+           static_cast<std::size_t>(base::read_buffer::bytes_of_this_thread());
+  }
   void cut_off(const memory_guard::candidate& which) override;
   bool check_held_clients(bool tight) override;
 

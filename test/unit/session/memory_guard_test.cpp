@@ -20,6 +20,7 @@ class worker final : public memory_guard::holder {
   explicit worker(memory_budget& budget) : guard(*this, budget) {}
 
   void hold(std::uint64_t client, std::size_t bytes) { clients[client] = bytes; }
+  void settle() { guard.settle(held_bytes()); }
 
   std::size_t held_bytes() const override {
     std::size_t sum = others;
@@ -60,7 +61,7 @@ class MemoryGuardTest : public testing::Test {
 
 TEST_F(MemoryGuardTest, BelowThreeQuartersNothingHappens) {
   one.hold(1, 47 * mb);
-  one.guard.settle();
+  one.settle();
   EXPECT_FALSE(one.guard.tight());
   EXPECT_FALSE(one.guard.refuses(10 * mb, true, false));
   EXPECT_THAT(one.gone, IsEmpty());
@@ -68,7 +69,7 @@ TEST_F(MemoryGuardTest, BelowThreeQuartersNothingHappens) {
 
 TEST_F(MemoryGuardTest, FromThreeQuartersOnItIsTightOnAllWorkers) {
   one.hold(1, 48 * mb);
-  one.guard.settle();
+  one.settle();
   EXPECT_TRUE(one.guard.tight());
   EXPECT_FALSE(one.guard.refuses(10 * mb, true, false));
   other.guard.tick();
@@ -77,7 +78,7 @@ TEST_F(MemoryGuardTest, FromThreeQuartersOnItIsTightOnAllWorkers) {
 
 TEST_F(MemoryGuardTest, FromSevenEighthsOnLargeAndQueuedRequestsAreRefused) {
   one.hold(1, 56 * mb);
-  one.guard.settle();
+  one.settle();
   EXPECT_TRUE(one.guard.refuses(16 << 10, false, false));
   EXPECT_FALSE(one.guard.refuses(1000, false, false));
   EXPECT_TRUE(one.guard.refuses(1000, true, false));
@@ -90,7 +91,7 @@ TEST_F(MemoryGuardTest, AtTheLimitTheLargestGoUntilItHolds) {
   one.hold(3, 20 * mb);
   one.hold(4, 15 * mb);
   one.hold(5, 5 * mb);
-  one.guard.settle();  // 75 mb
+  one.settle();  // 75 mb
   EXPECT_THAT(one.gone, ElementsAre(2));
   EXPECT_TRUE(one.guard.tight());
   EXPECT_FALSE(one.guard.refuses(1000, false, false));
@@ -103,7 +104,7 @@ TEST_F(MemoryGuardTest, TheLargestOfAllWorkersGoesFirst) {
   one.guard.tick();
   other.guard.tick();  // tight: it knows its largest client by now
   one.hold(1, 30 * mb);
-  one.guard.settle();
+  one.settle();
   EXPECT_THAT(one.gone, IsEmpty());
   other.guard.tick();
   EXPECT_THAT(other.gone, ElementsAre(7));
@@ -115,29 +116,29 @@ TEST_F(MemoryGuardTest, FarAboveTheLimitAWorkerWaitsForNobody) {
   other.hold(7, 50 * mb);
   other.guard.tick();
   one.hold(1, 30 * mb);
-  one.guard.settle();
+  one.settle();
   EXPECT_THAT(one.gone, ElementsAre(1));
 }
 
 TEST_F(MemoryGuardTest, WhenNoClientsEndWouldHelpEverythingForABusIsRefused) {
   one.others = 65 * mb;
   one.hold(1, 1000);
-  one.guard.settle();
+  one.settle();
   EXPECT_THAT(one.gone, IsEmpty());
   EXPECT_TRUE(one.guard.refuses(10, false, false));
   EXPECT_FALSE(one.guard.refuses(10, false, true));  // but PING is answered
   one.others = 0;
-  one.guard.settle();
+  one.settle();
   EXPECT_FALSE(one.guard.refuses(10, false, false));
 }
 
 TEST_F(MemoryGuardTest, PartsThatAreKeptToBeMergedCount) {
   one.guard.note_kept(50 * mb);
-  one.guard.settle();
+  one.settle();
   EXPECT_TRUE(one.guard.tight());
   one.guard.note_kept(-static_cast<std::ptrdiff_t>(50 * mb));
   EXPECT_EQ(one.guard.used_bytes(), 0U);
-  one.guard.settle();
+  one.settle();
   EXPECT_FALSE(one.guard.tight());
 }
 
@@ -145,7 +146,7 @@ TEST_F(MemoryGuardTest, HeldClientsAreLookedAtUntilNoneIsLeft) {
   one.guard.tick();
   EXPECT_THAT(one.checks, IsEmpty());
   one.hold(1, 50 * mb);
-  one.guard.settle();
+  one.settle();
   one.guard.note_held();
   one.guard.tick();
   one.hold(1, 0);
