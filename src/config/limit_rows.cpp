@@ -18,7 +18,8 @@ constexpr key_row rows[] = {
      .meaning =
          "What the daemon keeps for all clients together: replies that wait to be read or merged, requests "
          "that came "
-         "in part, transactions, and requests that no bus has taken yet. From three quarters on, a client "
+         "in part, transactions, requests that no bus has taken yet, reads that wait, names and "
+         "subscriptions. From three quarters on, a client "
          "that has "
          "64 kB of replies to read is not read before it has taken them, and is cut off if it takes none for "
          "ten "

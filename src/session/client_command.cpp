@@ -52,7 +52,7 @@ void set_info(session& client, const request& what) {
                                            " cannot contain spaces, newlines or special characters.");
   }
   session::names& names = client.mutable_names();
-  (library ? names.library : names.library_version) = what.args[3];
+  client.rename(library ? names.library : names.library_version, what.args[3]);
   answer_ok(client, what);
 }
 

@@ -32,8 +32,18 @@ session::names& session::mutable_names() {
   return *names_;
 }
 
+void session::rename(std::string& name, std::string_view to) {
+  note_own(static_cast<std::ptrdiff_t>(to.size()) - static_cast<std::ptrdiff_t>(name.size()));
+  name = to;
+}
+
+void session::note_own(std::ptrdiff_t bytes) {
+  own_bytes_ += static_cast<std::size_t>(bytes);
+  context_.memory.note_kept(bytes);
+}
+
 void session::set_name(std::string_view name) {
-  mutable_names().client = name;
+  rename(mutable_names().client, name);
   attribution_.set_name(name);
 }
 

@@ -99,7 +99,7 @@ void session::close_beyond_limits() {
 }
 
 std::size_t session::memory() const {
-  return owed_bytes() + (partial_ ? partial_->buffer.capacity() : 0) +
+  return owed_bytes() + own_bytes_ + (partial_ ? partial_->buffer.capacity() : 0) +
          (transaction_ ? transaction_->bytes() : 0);
 }
 
@@ -157,6 +157,7 @@ void session::close(metrics::close_reason why) {
 }
 
 // Closing while more of the client's requests arrive would reset the connection, and the client might not
+  note_own(-static_cast<std::ptrdiff_t>(own_bytes_));
 // read the answers that it has. So it is told the end first, and what it still sends is thrown away for a
 // moment.
 void session::linger() {

@@ -11,6 +11,16 @@ namespace dualbus::session {
 
 using command::bus_index;
 
+namespace {
+
+// What a subscription takes, more or less: an entry of a table, and the name.
+std::ptrdiff_t bytes_of(std::string_view name) {
+  constexpr std::ptrdiff_t entry = 128;
+  return entry + static_cast<std::ptrdiff_t>(name.size());
+}
+
+}  // namespace
+
 subscription_hub::subscription_hub(worker_context& context) : context_(context) {}
 
 void subscription_hub::add_bus(const backend::link_environment& environment) {
@@ -48,6 +58,7 @@ void subscription_hub::release(kind k, std::string_view name) {
 void subscription_hub::subscribe(session& client, kind k, std::string_view name) {
   if (!table_.subscribe(client.id(), k, name)) return;
   context_.daemon.subscriptions.count_client(k, name, 1);
+  client.note_own(bytes_of(name));
   client.set_subscribed(true);
 }
 
@@ -55,6 +66,7 @@ void subscription_hub::unsubscribe(session& client, kind k, std::string_view nam
   const subscription_table::removal removed = table_.unsubscribe(client.id(), k, name);
   if (!removed.was_subscribed) return;
   context_.daemon.subscriptions.count_client(k, name, -1);
+  client.note_own(-bytes_of(name));
   if (removed.last) ask_no_more(k, name);
   for (const kind other : {kind::channel, kind::pattern, kind::shard}) {
     if (table_.count_of(client.id(), other) > 0) return;

@@ -101,7 +101,17 @@ void waiting_read::park(std::optional<std::string_view> group,
   for (const key_read& key : keys_) sources.push_back({key.name, key.only});
   owner_->set_blocked(true);
   parked_ = context_.parking().park(*this, sources, group, seen, deadline);
+  note_waiting();
   look_for_misplacement();
+}
+
+// What a reader that waits takes, more or less; what a read keeps of replies takes its place.
+void waiting_read::note_waiting() {
+  constexpr std::size_t reader = 1024, source = 256;
+  std::size_t bytes = reader;
+  for (const key_read& key : keys_) bytes += source + 2 * key.name.size();
+  owner_->forget_kept(*this);
+  owner_->note_kept(*this, bytes);
 }
 
 bool waiting_read::misplaced() const {
@@ -149,6 +159,7 @@ void waiting_read::stay(const std::vector<parking_lot::target>& failed,
   taking_ = false;
   context_.parking().swept(parked_, failed, again);
   look_for_misplacement();
+  if (owner_ != nullptr) note_waiting();
   if (owner_ != nullptr) owner_->set_blocked(true);  // it may have gone meanwhile
   // The others who wait were closed when the daemon began to leave.
   if (owner_ != nullptr && owner_->draining()) owner_->drain_soon();

@@ -158,6 +158,8 @@ class session final : public base::io_handler, public backend::drain_listener {
   bool subscribed() const { return subscribed_; }
   /// In RESP2 a client with subscriptions may send but a few commands.
   bool subscriber_mode() const { return subscribed_ && protocol_ == resp::protocol::resp2; }
+  /// What is kept for it, replies and requests apart, has grown, or shrunk: names, subscriptions.
+  void note_own(std::ptrdiff_t bytes);
   /// Sends a message, given as a RESP3 push, between replies.
   void push(std::string_view message);
   /// The request just dispatched may publish to its own client (EXEC, PUBLISH, a script). Messages that come
@@ -194,6 +196,8 @@ class session final : public base::io_handler, public backend::drain_listener {
   /// CLIENT SETNAME; empty for none.
   void set_name(std::string_view name);
   engine_attribution& attribution() { return attribution_; }
+  /// `name` is one of mutable_names().
+  void rename(std::string& name, std::string_view to);
   /// What is counted for the engine behind this client.
   metrics::engine_counters& engine() const { return attribution_.counters(); }
   void reset();
@@ -239,7 +243,8 @@ class session final : public base::io_handler, public backend::drain_listener {
   void drain_soon();
   bool draining() const { return draining_; }
   void check_idle(std::chrono::seconds limit);
-  /// Bytes that are kept for this client: unread replies, parts to be merged, input and MULTI's queue.
+  /// Bytes that are kept for this client: unread replies, parts to be merged, input, MULTI's queue, names and
+  /// subscriptions.
   std::size_t memory() const;
   /// Whether it is read again, if it is not because memory is tight: it is cut off if it has not taken
   /// replies for a while. True if it goes on waiting.
@@ -305,7 +310,7 @@ class session final : public base::io_handler, public backend::drain_listener {
   const std::uint64_t id_;
   base::time_point created_, last_active_;
   poll_pace pace_;
-  std::size_t stashed_bytes_ = 0, kept_bytes_ = 0;
+  std::size_t stashed_bytes_ = 0, kept_bytes_ = 0, own_bytes_ = 0;
   struct held_pushes {
     std::uint32_t hold;
     std::string bytes;

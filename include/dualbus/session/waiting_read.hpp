@@ -75,6 +75,7 @@ class waiting_read : public group_operation, private parked_reader {
   std::vector<key_read> keys_;
 
  private:
+  void note_waiting();
   void look_for_misplacement();
   void on_wake(const std::vector<parking_lot::target>& targets, const reason& why) override;
   void on_expire() override;
