@@ -105,7 +105,7 @@ void subscriber::read_reply(std::string_view reply) {
   if (value.is_error()) {
     ++errors_;
     if (!std::exchange(refused_, true)) {
-      base::warn_limited(environment_.name, "bus '{}' refuses a subscription: {}", environment_.name,
+      base::warn_limited(environment_.name, "bus '{}' refuses what subscriptions need: {}", environment_.name,
                          base::in_log(value.text, 200));
     }
     return;

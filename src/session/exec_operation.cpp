@@ -22,6 +22,14 @@ void tell(const std::vector<backend::pipeline::collected>& requests, std::string
 
 }  // namespace
 
+// EXEC has not been sent: nothing of the transaction is carried out, whatever became of its parts.
+std::string text_before_exec(const worker_context& context, command::bus_index bus, backend::failure why) {
+  constexpr std::string_view doubt = ", outcome unknown";
+  std::string text = failure_text(context, bus, why);
+  if (text.ends_with(doubt)) text.resize(text.size() - doubt.size());
+  return text;
+}
+
 void exec_operation::block::speak(resp::protocol version, base::time_point now) {
   if (link_->version == version) return;
   const std::string_view hello[] = {"HELLO", version == resp::protocol::resp3 ? "3" : "2"};
@@ -338,12 +346,12 @@ void exec_operation::failed(block& at, backend::failure why) {
   give_back(at, false);
   at.answered_ = true;
   if (at.stage_ == block::stage::asking) {
-    at.problem_ = failure_text(context_, at.bus_, why);
+    at.problem_ = text_before_exec(context_, at.bus_, why);
     if (--outstanding_ == 0) end_survey();
     return;
   }
   if (!executing_) {
-    at.problem_ = failure_text(context_, at.bus_, why);
+    at.problem_ = text_before_exec(context_, at.bus_, why);
     if (--outstanding_ == 0) all_queued();
     return;
   }
