@@ -378,6 +378,8 @@ void connection::on_readable() {
     case pipeline::verdict::unasked:
       ++metrics_.unexpected_replies;
       return fail("answered a request that was never sent", now);
+    case pipeline::verdict::no_memory:
+      return fail("no memory for what it has answered", now);
     case pipeline::verdict::disordered:
       ++metrics_.unexpected_replies;
       return fail("left out a reply or sent one too many: its replies are those of other requests", now);

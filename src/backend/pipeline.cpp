@@ -1,5 +1,6 @@
 #include <dualbus/backend/pipeline.hpp>
 
+#include <new>
 #include <utility>
 
 namespace dualbus::backend {
@@ -24,7 +25,6 @@ void pipeline::end_block(reply_sink& sink, std::uint32_t replies, base::time_poi
   ++metrics_.requests;
 }
 
-void pipeline::mark(base::time_point now) {
 void pipeline::drop_unannounced() {
   const std::uint64_t announced = slots_.empty() ? begin_ : slots_[slots_.size() - 1].end;
   out_.erase(announced - written_, written_ + out_.size() - announced);
@@ -63,6 +63,7 @@ void pipeline::give_up(reply_sink& sink) {
   for (const ending& e : endings) sink.on_failure(e.part, e.why);
 }
 
+void pipeline::mark(base::time_point now) {
   if (marker_.marker.under_way() || (marker_.marker.is_ignored() && !idle())) return;
   marker_.marker.write(out_);
   slots_.push_back({&marker_, 0, 0, written_ + out_.size(), now, {}});
@@ -106,6 +107,14 @@ void pipeline::on_written(std::size_t bytes, base::time_point now) {
 }
 
 pipeline::verdict pipeline::on_received(base::time_point now) {
+  try {
+    return take_replies(now);
+  } catch (const std::bad_alloc&) {
+    return verdict::no_memory;
+  }
+}
+
+pipeline::verdict pipeline::take_replies(base::time_point now) {
   for (;;) {
     switch (scanner_.scan(input_.data())) {
       case resp::scan_status::incomplete:
@@ -163,6 +172,7 @@ std::size_t pipeline::unfinished_bytes() const {
 
 void pipeline::on_disconnected(base::time_point) {
   connected_ = false;
+  given_up_end_ = 0;
   input_.release();
   scanner_.reset();
   // Sinks may append while they are told, so what was sent is counted first.
@@ -172,7 +182,6 @@ void pipeline::on_disconnected(base::time_point) {
     ++lost;
   }
   for (; lost > 0; --lost) {
-  given_up_end_ = 0;
     const slot front = pop();
     if (front.sink != nullptr) front.sink->on_failure(front.part, failure::bus_lost);
   }

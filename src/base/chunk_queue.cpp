@@ -81,12 +81,12 @@ void chunk_queue::add_chunk(std::size_t at_least) {
 }
 
 void chunk_queue::append(std::string_view bytes) {
-  size_ += bytes.size();
   while (!bytes.empty()) {
     if (tail_ == nullptr || tail_->room() == 0) add_chunk(bytes.size());
     const std::size_t part = std::min(bytes.size(), tail_->room());
     std::memcpy(tail_->data() + tail_->end, bytes.data(), part);
     tail_->end += part;
+    size_ += part;
     bytes.remove_prefix(part);
   }
 }

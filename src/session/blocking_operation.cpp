@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <new>
 #include <utility>
 
 namespace dualbus::session {
@@ -134,7 +135,12 @@ void blocking_operation::on_reply(std::uint32_t, const backend::reply_view& answ
   if (owner_ == nullptr) return destroy();
   end_wait();
   if (ended) return drop_wait();
-  reply().append(answer.bytes);
+  try {
+    reply().append(answer.bytes);
+  } catch (const std::bad_alloc&) {
+    owner_->close(metrics::close_reason::memory);  // it has a part of the reply
+    return destroy();
+  }
   if (reads_ && consumes_ && !answer.is_error())
     owner_->engine().messages_consumed += stream::entries_in(answer.bytes);
   finish(answer.is_error() ? metrics::outcome::redis_error : metrics::outcome::ok);
@@ -199,9 +205,13 @@ bool start_blocking(worker_context& context, session& client, const request& wha
     client.refuse(what.command, no_connection_text(context, bus));
     return true;
   }
+  if (!link->requests.encode([&](auto& out) { resp::encoder(out).request(what.args); })) {
+    context.bus(bus).dedicated().release(*link, true, context.now);
+    refuse_without_memory(context, client, what.command);
+    return true;
+  }
   auto* const op = new blocking_operation(context, client, what, bus, *link);
   client.enqueue(*op);
-  resp::encoder(link->requests.begin()).request(what.args);
   link->requests.end(*op, 0, context.now);
   const auto answer_time = context.configuration().backend.request_timeout;
   const auto block =

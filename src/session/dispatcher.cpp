@@ -200,9 +200,6 @@ bool asks_no_bus(const command_spec& spec) {
   return spec.route == route::local || (spec.route == route::transaction && spec.name != "exec");
 }
 
-constexpr std::string_view out_of_memory =
-    "OOM command not allowed when used memory is near 'limits.memory' of dualbusd: it was not sent";
-
 // A mistake in a transaction; in EXEC itself it ends it.
 void spoil_transaction(session& client, const command_spec* spec) {
   if (spec != nullptr && spec->name == "exec") {
@@ -231,23 +228,33 @@ bool changes_keys(const command_spec& spec, resp::arguments args) {
   return spec.name != "xreadgroup" && spec.name != "xack" && spec.name != "xautoclaim";
 }
 
+void refuse_without_memory(worker_context& context, session& client, std::uint16_t command) {
+  ++context.metrics.memory_refusals;
+  client.refuse(command, out_of_memory_text);
+}
+
 void forward(worker_context& context, session& client, const request& what, command::bus_index bus,
              bool translate_id, resp::arguments args) {
   backend::bus& target = context.bus(bus);
   backend::pipeline& requests = target.requests(client.protocol(), client.database(), context.now);
   const command_spec& spec = command::command_table()[what.command];
+  const bool accepted = requests.accepts();
+  const auto write = [&](base::chunk_queue& out) {
+    if (!args.empty()) {
+      resp::encoder(out).request(args);
+    } else if (what.verbatim) {
+      out.append(what.raw);
+    } else {
+      resp::encoder(out).request(what.args);
+    }
+  };
+  if (accepted && !requests.encode(write)) [[unlikely]]
+    return refuse_without_memory(context, client, what.command);
   auto* const op = context.forwards.create(context, client, what.command, bus, translate_id,
                                            messages_of(spec, what.args, context.plan));
   client.enqueue(*op);
-  if (!requests.accepts()) return op->on_failure(0, backend::failure::bus_down);
-  base::chunk_queue& out = requests.begin();
-  if (!args.empty()) {
-    resp::encoder(out).request(args);
-  } else if (what.verbatim) {
-    out.append(what.raw);
-  } else {
-    resp::encoder(out).request(what.args);
-  }
+  if (!accepted) [[unlikely]]
+    return op->on_failure(0, backend::failure::bus_down);
   requests.end(*op, 0, context.now);
   if (requests.congested()) client.await_drain(target);
   // Who waits for the stream looks behind the entry, in the same write to the bus.
@@ -296,9 +303,8 @@ bool dispatch(worker_context& context, session& client, request what) {
   }
   const bool queued = client.in_transaction() && is_queued(spec);
   if (context.memory.refuses(what.raw.size(), queued, asks_no_bus(spec))) [[unlikely]] {
-    ++context.metrics.memory_refusals;
     spoil_transaction(client, &spec);
-    client.refuse(what.command, out_of_memory);
+    refuse_without_memory(context, client, what.command);
     return true;
   }
   constexpr std::size_t small = std::size_t{4} << 10;  // not worth a look

@@ -1,12 +1,14 @@
 #include <dualbus/resp/encoder.hpp>
 #include <dualbus/resp/reply_reader.hpp>
 #include <dualbus/session/blocking_operation.hpp>
+#include <dualbus/session/dispatcher.hpp>
 #include <dualbus/session/exec_operation.hpp>
 #include <dualbus/session/session.hpp>
 #include <dualbus/session/transaction.hpp>
 #include <dualbus/session/worker_context.hpp>
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 namespace dualbus::session {
@@ -20,8 +22,6 @@ void tell(const std::vector<backend::pipeline::collected>& requests, std::string
   for (const auto& r : requests) r.sink->on_reply(r.part, {reply, reply[0], {}});
 }
 
-}  // namespace
-
 // EXEC has not been sent: nothing of the transaction is carried out, whatever became of its parts.
 std::string text_before_exec(const worker_context& context, command::bus_index bus, backend::failure why) {
   constexpr std::string_view doubt = ", outcome unknown";
@@ -29,6 +29,8 @@ std::string text_before_exec(const worker_context& context, command::bus_index b
   if (text.ends_with(doubt)) text.resize(text.size() - doubt.size());
   return text;
 }
+
+}  // namespace
 
 void exec_operation::block::speak(resp::protocol version, base::time_point now) {
   if (link_->version == version) return;
@@ -138,10 +140,14 @@ void exec_operation::send_at_once(block& only, std::string_view plain) {
   backend::pipeline& requests =
       shared ? bus.requests(version_, database_, context_.now) : only.link_->requests;
   if (!requests.accepts()) return failed(only, backend::failure::bus_down);
-  base::chunk_queue& out = requests.begin();
-  out.append(multi);
-  plain_ ? out.append(plain) : out.splice(only.bytes_);
-  out.append(exec);
+  const std::size_t before = requests.unsent_bytes();
+  const auto write = [&](base::chunk_queue& out) {
+    out.append(multi);
+    plain_ ? out.append(plain) : out.splice(only.bytes_);
+    out.append(exec);
+  };
+  if (!requests.encode(write)) [[unlikely]]
+    return abort_with(out_of_memory_text, metrics::outcome::refused);
   requests.end_block(only, static_cast<std::uint32_t>(only.count_) + 2, context_.now);
   only.stage_ = block::stage::executing;
   if (shared) {
@@ -314,8 +320,18 @@ void exec_operation::executed(block& from, const backend::reply_view& reply) {
 }
 
 void exec_operation::answer_plain(std::string_view reply_bytes, base::duration bus_time) {
-  const command::bus_index bus = plain_->bus();
   if (owner_ == nullptr) return destroy();
+  try {
+    write_plain(reply_bytes, bus_time);
+  } catch (const std::bad_alloc&) {
+    owner_->close(metrics::close_reason::memory);  // it has a part of the reply
+    return destroy();
+  }
+  finish(metrics::outcome::ok);
+}
+
+void exec_operation::write_plain(std::string_view reply_bytes, base::duration bus_time) {
+  const command::bus_index bus = plain_->bus();
   metrics::engine_counters& engine = owner_->engine();
   engine.bus_time += bus_time;
   context_.observe(bus, arrived(), bus_time);
@@ -338,7 +354,6 @@ void exec_operation::answer_plain(std::string_view reply_bytes, base::duration b
     }
     owner_->count(p.command, result);
   }
-  finish(metrics::outcome::ok);
 }
 
 void exec_operation::failed(block& at, backend::failure why) {

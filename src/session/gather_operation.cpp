@@ -57,11 +57,28 @@ void gather_operation::resume() {
 // come.
 void gather_operation::after_step() {
   running_ = false;
-  if (script_.done()) return conclude();
+  if (script_.done()) {
+    try {
+      script_.finish();
+    } catch (const std::bad_alloc&) {
+      return end_without_memory();
+    }
+    return conclude();
+  }
   if (owner_ == nullptr && outstanding_ == 0) {
     detach();
     destroy();
   }
+}
+
+// Nobody is to wait for the answers that are still to come. Closing the client frees the operation.
+void gather_operation::end_without_memory() {
+  context_.drop_unannounced();
+  missed_ += std::exchange(outstanding_, 0);
+  take_parts();
+  if (owner_ != nullptr) return owner_->close(metrics::close_reason::memory);
+  detach();
+  destroy();
 }
 
 gather_operation::round_awaiter gather_operation::round() {
@@ -169,6 +186,7 @@ void gather_operation::on_failure(std::uint32_t index, backend::failure why) {
   to->failed = why;
   if (--outstanding_ == 0) resume();
 }
+  to->late = expiring_ && why == backend::failure::bus_down;
 
 void gather_operation::destroy() {
   if (missed_ == 0) {
@@ -186,7 +204,6 @@ std::optional<std::int64_t> gather_operation::sum_of(const parts& all) {
     const auto value = resp::as_integer(p.reply);
     if (!value) {
       answer_nonsense(p.bus);
-  to->late = expiring_ && why == backend::failure::bus_down;
       return std::nullopt;
     }
     sum = base::add_saturated(sum, *value);

@@ -125,8 +125,16 @@ bool session::process_one() {
     return false;
   }
   if (!parser.args().empty()) {
-    const bool done = dispatch(
-        context_, *this, {parser.args(), buffer.data().substr(0, parser.consumed()), parser.verbatim()});
+    bool done;
+    try {
+      done = dispatch(context_, *this,
+                      {parser.args(), buffer.data().substr(0, parser.consumed()), parser.verbatim()});
+    } catch (const std::bad_alloc&) {
+      context_.drop_unannounced();
+      context_.changing.end();
+      close(metrics::close_reason::memory);
+      done = true;
+    }
     if (context_.keeps_arguments) context_.arguments = {};  // they stand in the buffer
     if (!done) {
       parser.reset();  // it comes again when earlier replies are there

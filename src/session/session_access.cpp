@@ -6,6 +6,7 @@
 #include <dualbus/session/worker_context.hpp>
 
 #include <chrono>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -83,11 +84,15 @@ void session::push(std::string_view message) {
     stashed_bytes_ += message.size();
     return;
   }
-  if (protocol_ == resp::protocol::resp2) {
-    out->append("*");
-    message.remove_prefix(1);
+  try {
+    if (protocol_ == resp::protocol::resp2) {
+      out->append("*");
+      message.remove_prefix(1);
+    }
+    out->append(message);
+  } catch (const std::bad_alloc&) {
+    close_unread(metrics::close_reason::memory);  // it has a part of the message
   }
-  out->append(message);
 }
 
 // As Redis does since 7.2 (networking.c, _addReplyToBufferOrList: pending_push_messages).

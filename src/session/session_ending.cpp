@@ -135,6 +135,13 @@ void session::close_after_replies(metrics::close_reason why) {
   queue_flush();
 }
 
+void session::close_unread(metrics::close_reason why) {
+  close_reason_ = why;
+  pause(pause_reason::closing);
+  deaf_ = true;
+  queue_flush();
+}
+
 void session::close(metrics::close_reason why) {
   if (closed()) return;
   context_.poller.remove(fd_.get(), *this);
@@ -148,7 +155,9 @@ void session::close(metrics::close_reason why) {
     op = next;
   }
   tail_ = nullptr;
+  answering_ = reserved_ = nullptr;
   context_.memory.note_kept(-static_cast<std::ptrdiff_t>(std::exchange(kept_bytes_, 0)));
+  note_own(-static_cast<std::ptrdiff_t>(own_bytes_));
   end_transaction();
   out_.clear();
   attribution_.disconnect();
@@ -157,7 +166,6 @@ void session::close(metrics::close_reason why) {
 }
 
 // Closing while more of the client's requests arrive would reset the connection, and the client might not
-  note_own(-static_cast<std::ptrdiff_t>(own_bytes_));
 // read the answers that it has. So it is told the end first, and what it still sends is thrown away for a
 // moment.
 void session::linger() {

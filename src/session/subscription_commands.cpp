@@ -272,10 +272,12 @@ void start_publish(worker_context& context, session& client, const request& what
   const command::command_spec& spec = command::command_table()[what.command];
   backend::bus& target = context.bus(plan.bus);
   backend::pipeline& requests = target.requests(client.protocol(), client.database(), context.now);
+  const bool accepted = requests.accepts();
+  if (accepted && !requests.encode([&](auto& out) { resp::encoder(out).request(what.args); }))
+    return refuse_without_memory(context, client, what.command);
   auto* const op = new publish_operation(context, client, what, plan.bus, spec.name == "spublish");
   client.enqueue(*op);
-  if (!requests.accepts()) return op->on_failure(0, backend::failure::bus_down);
-  resp::encoder(requests.begin()).request(what.args);
+  if (!accepted) return op->on_failure(0, backend::failure::bus_down);
   requests.end(*op, 0, context.now);
   if (requests.congested()) client.await_drain(target);
 }

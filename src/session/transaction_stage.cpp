@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <new>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -98,7 +99,12 @@ void transaction_stage::play(session& client, const transaction& what) {
   std::string_view rest = what.requests();
   while (!rest.empty() && !client.closed()) {
     const request next = parse_next(rest);
-    if (!changed || still_permitted(context_, client, next)) play(client, next);
+    try {
+      if (!changed || still_permitted(context_, client, next)) play(client, next);
+    } catch (const std::bad_alloc&) {
+      context_.drop_unannounced();
+      client.close(metrics::close_reason::memory);
+    }
     rest.remove_prefix(next.raw.size());
   }
   playing_ = false;
@@ -118,6 +124,10 @@ void transaction_stage::play(session& client, const request& what) {
   for (std::size_t i = 0; i < buses_.size(); ++i) {
     if (buses_[i]->held.waiting() != counts_[i]) buses_[i]->only_whole_keys = false;
   }
+}
+
+void transaction_stage::drop_unannounced() {
+  for (const auto& b : buses_) b->held.drop_unannounced();
 }
 
 void transaction_stage::settle() {
@@ -146,7 +156,11 @@ void transaction_stage::carry_out_postponed(session& client, const postponed_req
   const request next = parse_next(what.bytes);
   client.answer_at(*what.place);
   playing_ = true;
-  run_local_command(context_, client, command::command_table()[next.command], next);
+  try {
+    run_local_command(context_, client, command::command_table()[next.command], next);
+  } catch (const std::bad_alloc&) {
+    client.close(metrics::close_reason::memory);
+  }
   playing_ = false;
 }
 

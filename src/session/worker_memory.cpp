@@ -33,6 +33,11 @@ void worker_context::cut_off(const memory_guard::candidate& which) {
   client->close(metrics::close_reason::memory);
 }
 
+void worker_context::drop_unannounced() {
+  for (const auto& b : buses_) b->drop_unannounced();
+  transactions.drop_unannounced();
+}
+
 bool worker_context::check_held_clients(bool tight) {
   std::vector<session*> open;
   clients.for_each([&open](session& client) { open.push_back(&client); });

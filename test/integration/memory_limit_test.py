@@ -155,19 +155,23 @@ class OneWorkerMemoryTest(MemoryTest):
 
 @unittest.skipIf(sanitized(), "a sanitizer needs all the address space")
 class AddressSpaceTest(unittest.TestCase):
-    def test_unread_replies_do_not_end_a_daemon_that_may_not_have_more_memory(self):
+    def start(self, megabytes, **config):
+        """A daemon that may not have more memory, before the two buses of a stack."""
         stack = Stack()
         self.addCleanup(stack.end)
 
         class LimitedDaemon(Daemon):
             def launch(self, command, **options):
-                super().launch(["prlimit", f"--as={512 * MEGABYTE}", *command], **options)
+                super().launch(["prlimit", f"--as={megabytes * MEGABYTE}", *command], **options)
 
         endpoints = {name: bus.endpoint for name, bus in stack.buses.items()}
-        patient = {"backend": {"request_timeout": "1m", "health_timeout": "5m"}}  # the Redis has 720 MB to send
-        daemon = LimitedDaemon(stack.directory, make_config(endpoints, patient), name="limited")
+        daemon = LimitedDaemon(stack.directory, make_config(endpoints, config), name="limited")
         self.addCleanup(daemon.kill)
         daemon.start()
+        return daemon
+
+    def test_unread_replies_do_not_end_a_daemon_that_may_not_have_more_memory(self):
+        daemon = self.start(512, backend={"request_timeout": "1m", "health_timeout": "5m"})  # the Redis has 720 MB to send
         with daemon.connect() as good:
             good.call("SET", "big", b"x" * 4 * MEGABYTE)
             clients = [resp.Connection(daemon.address) for _ in range(6)]
@@ -178,6 +182,45 @@ class AddressSpaceTest(unittest.TestCase):
             self.assertEqual(good.call("SET", "k", 1), "OK")
         self.assertTrue(daemon.running(), daemon.log())
         self.assertEqual(daemon.terminate(), 0)
+
+    def outgrow(self, requests):
+        """Each list of requests is sent by a client of its own, and has a larger last reply than the one before. From some of them on
+        there is no memory for that: then this client is closed, and nobody else."""
+        # Room for one copy of what the buses send, not for two.
+        daemon = self.start(500, workers=1, limits={"memory": "10gb"})
+        value = b"x" * 4 * MEGABYTE
+        with daemon.connect() as good:
+            for key in ("md:big", "big"):
+                self.assertEqual(good.call("SET", key, value), "OK")
+            for kind, field in (("market_data", b"m"), ("order_request", b"o")):
+                for _ in range(8):
+                    self.assertIsInstance(good.call("XADD", "s", "*", "message_type", kind, field, value), bytes)
+            answered = 0
+            for lines in requests:
+                with daemon.connect() as client:
+                    client.send_raw(b"".join(encode(*line) for line in lines))
+                    try:
+                        reply = [client.read() for _ in lines][-1]
+                    except ConnectionError:
+                        continue
+                    finally:
+                        self.assertEqual(good.call("GET", "big"), value)
+                answered += isinstance(reply, list)
+            self.assertGreater(answered, 0)
+            self.assertLess(answered, len(requests), "nothing was too large")
+            self.assertEqual(good.call("SET", "k", 1), "OK")
+        self.assertTrue(daemon.running(), daemon.log())
+        self.assertEqual(daemon.terminate(), 0)
+
+    def test_what_cannot_be_merged_for_lack_of_memory_ends_its_client_only(self):
+        self.outgrow([[("MGET", *["md:big", "big"] * count)] for count in (2, 4, 8, 12, 16, 20, 24, 28)])
+
+    def test_so_do_entries_that_cannot_be_merged(self):
+        self.outgrow([[("XRANGE", "s", "-", "+", "COUNT", count)] for count in (2, 4, 8, 12, 16)] +
+                     [[("XREAD", "COUNT", count, "STREAMS", *["s"] * keys, *["0"] * keys)] for count, keys in ((2, 1), (16, 1), (16, 2), (16, 3), (16, 4))])
+
+    def test_so_does_a_transaction_whose_reply_is_too_large(self):
+        self.outgrow([[("MULTI",), *[("GET", "big")] * count, ("EXEC",)] for count in (2, 8, 16, 24, 32, 40, 48, 56)])
 
 
 if __name__ == "__main__":

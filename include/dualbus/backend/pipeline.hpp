@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <new>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -95,10 +96,28 @@ class pipeline {
   bool accepts() const { return connected_ || out_.size() < settings_.reconnect_wait_bytes; }
   /// The queue into which the one request that end() announces is to be encoded.
   base::chunk_queue& begin() { return out_; }
+  /// The same for large ones: `write(base::chunk_queue&)` encodes it. False if memory runs out: then nothing
+  /// of it is left.
+  template <typename Write>
+  bool encode(Write&& write) {
+    try {
+      write(out_);
+      return true;
+    } catch (const std::bad_alloc&) {
+      drop_unannounced();
+      return false;
+    }
+  }
   void end(reply_sink& sink, std::uint32_t part, base::time_point now);
   /// Announces what was encoded as several requests that belong together: the sink gets `replies` calls of
   /// on_reply(), with parts from 0, or one of on_failure() for what is left of them.
   void end_block(reply_sink& sink, std::uint32_t replies, base::time_point now);
+  /// Drops what was encoded and not announced: memory ran out in the middle of it.
+  void drop_unannounced();
+  /// The time of this sink's requests is over. They end here: those of which not a byte was written as
+  /// bus_down, and they are never sent; the others as bus_timeout. For the sink's requests with one reply
+  /// each.
+  void give_up(reply_sink& sink);
   /// True if unsent bytes pile up.
   bool congested() const { return out_.size() > settings_.congestion_bytes; }
   /// True if they do although there is a connection that takes them.
@@ -112,12 +131,6 @@ class pipeline {
     std::uint32_t part;
   };
   /// Moves all requests to the end of `bytes`, and says who waits for each reply. Nobody is told anything.
-  /// Drops what was encoded and not announced: memory ran out in the middle of it.
-  void drop_unannounced();
-  /// The time of this sink's requests is over. They end here: those of which not a byte was written as
-  /// bus_down, and they are never sent; the others as bus_timeout. For the sink's requests with one reply
-  /// each.
-  void give_up(reply_sink& sink);
   void take(base::chunk_queue& bytes, std::vector<collected>& requests);
 
   // --- for requests that mean something on one connection only
@@ -147,6 +160,7 @@ class pipeline {
     ok,
     garbage,    ///< not RESP
     unasked,    ///< a reply that no request waits for
+    no_memory,  ///< it ran out while a sink was told; what was received is not all with those who wait
     disordered  ///< the replies are not those of the requests whose turn it is: see order_marker
   };
   /// Hands the complete replies in the input to their sinks. After anything but ok the connection must be
@@ -209,6 +223,7 @@ class pipeline {
 
   slot pop();
   void drop_front_bytes(std::uint64_t up_to);
+  verdict take_replies(base::time_point now);
 
   const pipeline_settings& settings_;
   metrics::bus_metrics& metrics_;

@@ -52,6 +52,7 @@ class chunk_queue {
   bool empty() const { return size_ == 0; }
   std::size_t size() const { return size_; }
 
+  /// When memory runs out it throws std::bad_alloc, and a part may have been appended.
   void append(std::string_view bytes);
   /// `bytes` of contiguous room (at most 256) to be written at once; commit() says how many were.
   char* reserve(std::size_t bytes);
@@ -63,9 +64,9 @@ class chunk_queue {
   int gather(iovec* vectors, int count) const;
   /// Drops the first `bytes`, which are there.
   void consume(std::size_t bytes);
-  void clear();
   /// Takes out `bytes` behind the first `from`; they are there. Moves bytes within chunks only.
   void erase(std::size_t from, std::size_t bytes);
+  void clear();
 
  private:
   void add_chunk(std::size_t at_least);

@@ -22,28 +22,36 @@ struct final_awaiter {
 struct promise_base {
   std::suspend_always initial_suspend() const noexcept { return {}; }
   final_awaiter final_suspend() const noexcept { return {}; }
-  void unhandled_exception() const noexcept { std::terminate(); }
+  void unhandled_exception() noexcept { thrown = std::current_exception(); }
+  void rethrow() const {
+    if (thrown) [[unlikely]]
+      std::rethrow_exception(thrown);
+  }
   std::coroutine_handle<> continuation;
+  std::exception_ptr thrown;
 };
 
 template <typename T>
 struct promise_value : promise_base {
   void return_value(T v) { value.emplace(std::move(v)); }
-  T take() { return std::move(*value); }
+  T take() {
+    rethrow();
+    return std::move(*value);
+  }
   std::optional<T> value;
 };
 
 template <>
 struct promise_value<void> : promise_base {
   void return_void() const noexcept {}
-  void take() const noexcept {}
+  void take() const { rethrow(); }
 };
 
 }  // namespace detail
 
 /// A coroutine that begins when it is awaited (or told to), for steps that wait for one another on one
 /// thread. The task owns its frame: destroying a task that waits ends it there. An exception that leaves the
-/// coroutine ends the program.
+/// coroutine goes on in the one that awaits it; of a task that nobody awaits, finish() throws it.
 template <typename T = void>
 class [[nodiscard]] task {
  public:
@@ -64,6 +72,8 @@ class [[nodiscard]] task {
   /// Begins a task that nobody awaits; it runs until it first waits.
   void start() { frame_.resume(); }
   bool done() const { return frame_.done(); }
+  /// Throws what has left a task that is done, if anything has.
+  void finish() { frame_.promise().rethrow(); }
 
   bool await_ready() const noexcept { return false; }
   std::coroutine_handle<> await_suspend(std::coroutine_handle<> awaiting) noexcept {

@@ -32,6 +32,11 @@ bool changes_keys(const command::command_spec& spec, resp::arguments args);
 /// a transaction's requests go through at EXEC. False as there, but never within a transaction.
 bool carry_out(worker_context& context, session& client, const request& what);
 
+/// To a request that was not sent because memory is short.
+inline constexpr std::string_view out_of_memory_text =
+    "OOM command not allowed when used memory is near 'limits.memory' of dualbusd: it was not sent";
+void refuse_without_memory(worker_context& context, session& client, std::uint16_t command);
+
 /// Sends a request to one bus and its reply back, with `args` instead of the raw bytes if there are any.
 void forward(worker_context& context, session& client, const request& what, command::bus_index bus,
              bool translate_id, resp::arguments args = {});

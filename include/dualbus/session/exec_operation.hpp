@@ -126,6 +126,7 @@ class exec_operation final : public operation {
   bool read_keys(block& part, std::vector<std::string>& keys) const;
   void end_survey();
   void answer_plain(std::string_view reply, base::duration bus_time);
+  void write_plain(std::string_view reply, base::duration bus_time);
   void send_at_once(block& only, std::string_view plain = {});
   void send_to_queue();
   void queue_everywhere();

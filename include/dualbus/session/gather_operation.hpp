@@ -142,6 +142,7 @@ class gather_operation : public operation {
   void keep(part& to, std::uint32_t index, const backend::reply_view& answer);
   void after_step();
   void conclude();
+  void end_without_memory();
   /// Ends the round that is out.
   void expire();
   void stop_clock();

@@ -142,6 +142,8 @@ class session final : public base::io_handler, public backend::drain_listener {
   /// Closes when everything owed so far has been written.
   void close_after_replies(metrics::close_reason why);
   void close(metrics::close_reason why);
+  /// Closes soon, after the caller has returned; nothing more is written.
+  void close_unread(metrics::close_reason why);
 
   /// Who the client is; null if it has yet to log in, or if there are no users.
   const user* current_user() const { return user_; }
@@ -156,10 +158,10 @@ class session final : public base::io_handler, public backend::drain_listener {
   // Pub/Sub
   void set_subscribed(bool value) { subscribed_ = value; }
   bool subscribed() const { return subscribed_; }
-  /// In RESP2 a client with subscriptions may send but a few commands.
-  bool subscriber_mode() const { return subscribed_ && protocol_ == resp::protocol::resp2; }
   /// What is kept for it, replies and requests apart, has grown, or shrunk: names, subscriptions.
   void note_own(std::ptrdiff_t bytes);
+  /// In RESP2 a client with subscriptions may send but a few commands.
+  bool subscriber_mode() const { return subscribed_ && protocol_ == resp::protocol::resp2; }
   /// Sends a message, given as a RESP3 push, between replies.
   void push(std::string_view message);
   /// The request just dispatched may publish to its own client (EXEC, PUBLISH, a script). Messages that come
@@ -194,10 +196,10 @@ class session final : public base::io_handler, public backend::drain_listener {
   names& mutable_names();
   const names* current_names() const { return names_.get(); }
   /// CLIENT SETNAME; empty for none.
-  void set_name(std::string_view name);
-  engine_attribution& attribution() { return attribution_; }
   /// `name` is one of mutable_names().
   void rename(std::string& name, std::string_view to);
+  void set_name(std::string_view name);
+  engine_attribution& attribution() { return attribution_; }
   /// What is counted for the engine behind this client.
   metrics::engine_counters& engine() const { return attribution_.counters(); }
   void reset();

@@ -36,6 +36,7 @@ class transaction_stage {
   bool playing() const { return playing_; }
   /// Carries out what is queued; each request puts its operation into the client's queue, or answers there.
   void play(session& client, const transaction& what);
+  void drop_unannounced();
   /// What the daemon answers itself is carried out only once EXEC has succeeded; until then its reply has a
   /// place in the client's queue.
   void postpone(session& client, const command::command_spec& spec, const request& what);

@@ -136,6 +136,8 @@ class worker_context final : private memory_guard::holder {
   /// Stops reading from clients; each is closed when what it is owed has been written.
   void drain_clients();
   void close_clients();
+  /// Memory ran out while a request was being encoded, for whatever bus: what there is of it goes.
+  void drop_unannounced();
   /// False while some bus may yet take requests that it lacks: before the end.
   bool delivered() const;
 
@@ -212,12 +214,12 @@ class worker_context final : private memory_guard::holder {
   void pass_on_renewals();
 
   // For the guard of memory: see worker_memory.cpp.
-  std::size_t held_bytes() const override;
-  std::vector<memory_guard::candidate> evictable_clients(std::size_t least_bytes) const override;
   std::size_t quick_bytes() const {
     return client_chunks.used_bytes() + bus_chunks.used_bytes() +
            static_cast<std::size_t>(base::read_buffer::bytes_of_this_thread());
   }
+  std::size_t held_bytes() const override;
+  std::vector<memory_guard::candidate> evictable_clients(std::size_t least_bytes) const override;
   void cut_off(const memory_guard::candidate& which) override;
   bool check_held_clients(bool tight) override;
 

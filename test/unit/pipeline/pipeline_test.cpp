@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <new>
 #include <random>
 #include <string>
 #include <vector>
@@ -265,6 +266,102 @@ TEST_F(PipelineTest, ATimeOutIsToldOnceAndTheLateReplyIsThrownAway) {
   write();
   EXPECT_EQ(receive("+late\r\n+right\r\n"), pipeline::verdict::ok);
   EXPECT_EQ(sink.events, (events{"1 timeout", "2 +right"}));
+}
+
+TEST_F(PipelineTest, ATimeOutCountsFromWhenTheRequestCameAlsoIfItWaitedForAConnection) {
+  request(1, "waits");
+  pass(milliseconds(900));
+  requests.on_connected();
+  write();
+  pass(milliseconds(4099));
+  EXPECT_TRUE(sink.events.empty());
+  EXPECT_FALSE(requests.written_behind_expired(now));
+  now += milliseconds(1);
+  EXPECT_EQ(requests.written_behind_expired(now), 0);
+  requests.tick(now);
+  EXPECT_EQ(sink.events, (events{"1 timeout"}));
+}
+
+TEST_F(PipelineTest, WhatIsGivenUpEndsAndIsNotSentAnyMore) {
+  recording_sink other;
+  const auto another = [&](std::uint32_t part, const std::string& bytes) {
+    requests.begin().append(bytes);
+    requests.end(other, part, now);
+  };
+  requests.on_connected();
+  request(1, "sent.");
+  another(2, "sent too.");
+  request(3, "unsent");
+  another(4, "kept.");
+  request(5, "unsent");
+  request(6, "unsent");
+  another(7, "kept too.");
+  write(14);
+  EXPECT_FALSE(requests.written_behind_expired(now));
+  requests.give_up(sink);
+  EXPECT_EQ(sink.events, (events{"1 timeout", "3 down", "5 down", "6 down"}));
+  EXPECT_EQ(requests.written_behind_expired(now), 9) << "the peer may lack the first one";
+  EXPECT_EQ(requests.waiting(), 2U);
+  EXPECT_EQ(write(), "kept.kept too.");
+  EXPECT_EQ(requests.written_behind_expired(now), 23);
+  requests.note_expired_delivered();
+  EXPECT_FALSE(requests.written_behind_expired(now));
+  EXPECT_EQ(receive("+late\r\n+b\r\n+d\r\n+g\r\n"), pipeline::verdict::ok);
+  EXPECT_EQ(other.events, (events{"2 +b", "4 +d", "7 +g"}));
+  EXPECT_TRUE(requests.idle());
+}
+
+TEST_F(PipelineTest, OfWhatIsGivenUpWhenAPartIsWrittenTheRestMayNotFollow) {
+  requests.on_connected();
+  request(1, "partly");
+  write(2);
+  requests.give_up(sink);
+  EXPECT_EQ(sink.events, (events{"1 timeout"}));
+  EXPECT_EQ(requests.written_behind_expired(now), -4);
+  requests.on_disconnected(now);
+  EXPECT_EQ(sink.events.size(), 1U);
+  EXPECT_EQ(requests.unsent_bytes(), 0U);
+  EXPECT_FALSE(requests.written_behind_expired(now));
+}
+
+TEST_F(PipelineTest, WhatIsGivenUpBeforeThereIsAConnectionIsNotSent) {
+  request(1, "one");
+  sink.then = [this] { request(2, "two"); };
+  requests.give_up(sink);
+  EXPECT_EQ(sink.events, (events{"1 down"}));
+  requests.on_connected();
+  EXPECT_EQ(write(), "two");
+}
+
+TEST_F(PipelineTest, OfARequestThatCouldNotBeEncodedNothingIsLeft) {
+  requests.on_connected();
+  const auto fails = [](base::chunk_queue& out) {
+    out.append("half of a ");
+    throw std::bad_alloc();
+  };
+  EXPECT_FALSE(requests.encode(fails));
+  EXPECT_EQ(requests.unsent_bytes(), 0U);
+  request(1, "first.");
+  write(2);
+  EXPECT_FALSE(requests.encode(fails));
+  EXPECT_EQ(write(), "rst.");
+  EXPECT_FALSE(requests.encode(fails));
+  EXPECT_TRUE(requests.encode([](base::chunk_queue& out) { out.append("second"); }));
+  requests.end(sink, 2, now);
+  EXPECT_EQ(write(), "second");
+  EXPECT_EQ(receive("+1\r\n+2\r\n"), pipeline::verdict::ok);
+  EXPECT_EQ(sink.events, (events{"1 +1", "2 +2"}));
+}
+
+TEST_F(PipelineTest, WhenMemoryRunsOutWhileASinkIsToldTheConnectionIsOver) {
+  requests.on_connected();
+  request(1, "a");
+  request(2, "b");
+  write();
+  sink.then = [] { throw std::bad_alloc(); };
+  EXPECT_EQ(receive("+1\r\n+2\r\n"), pipeline::verdict::no_memory);
+  requests.on_disconnected(now);
+  EXPECT_EQ(sink.events, (events{"1 +1", "2 lost"})) << "each was told once";
 }
 
 TEST_F(PipelineTest, AnAbandonedRequestKeepsItsReplySlot) {
