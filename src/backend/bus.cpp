@@ -174,11 +174,8 @@ void bus::flush(base::time_point now) {
     if (l.requests.unsent_bytes() > 0) l.socket.flush(now);
     congested |= l.requests.congested();
   });
-  while (!congested && !waiting_.empty()) {
-    drain_listener* const next = waiting_.front();
-    waiting_.pop_front();
-    if (next->on_drained()) return;
-  }
+  if (!congested && !drained_.empty()) [[unlikely]]
+    drained_.on_drained();
 }
 
 void bus::tick(base::time_point now) {
@@ -194,10 +191,6 @@ void bus::tick(base::time_point now) {
     return true;
   });
   dedicated_.tick(now);
-}
-
-void bus::forget(drain_listener& listener) {
-  std::erase(waiting_, &listener);
 }
 
 void bus::observe(metrics::bus_metrics& out) const {

@@ -256,7 +256,7 @@ void forward(worker_context& context, session& client, const request& what, comm
   if (!accepted) [[unlikely]]
     return op->on_failure(0, backend::failure::bus_down);
   requests.end(*op, 0, context.now);
-  if (requests.congested()) client.await_drain(target);
+  if (requests.congested()) client.await_drain(target, what.raw.size());
   // Who waits for the stream looks behind the entry, in the same write to the bus.
   if (spec.route == route::xadd && client.database() == 0) {
     const std::uint32_t key = context.parking().waited_for(what.args[1]);

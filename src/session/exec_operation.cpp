@@ -153,7 +153,7 @@ void exec_operation::send_at_once(block& only, std::string_view plain) {
   if (shared) {
     if (owner_ != nullptr && owner_->only_acknowledged())
       hold_output_back();  // whoever has sent EXEC needs no QUEUED before its reply
-    if (owner_ != nullptr && requests.congested()) owner_->await_drain(bus);
+    if (owner_ != nullptr && requests.congested()) owner_->await_drain(bus, requests.unsent_bytes() - before);
     return tell_added(only.bus_);
   }
   if (owner_ != nullptr) owner_->hold_behind_exec();

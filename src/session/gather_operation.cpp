@@ -139,9 +139,11 @@ void gather_operation::send(command::bus_index bus, resp::arguments args) {
     return;
   }
   ++outstanding_;
+  const std::size_t before = requests.unsent_bytes();
   resp::encoder(requests.begin()).request(args);
   requests.end(*this, index, context_.now);
-  if (requests.congested() && owner_ != nullptr) owner_->await_drain(target);
+  if (requests.congested() && owner_ != nullptr)
+    owner_->await_drain(target, requests.unsent_bytes() - before);
 }
 
 gather_operation::part* gather_operation::find_part(std::uint32_t index) {
@@ -184,9 +186,9 @@ void gather_operation::on_failure(std::uint32_t index, backend::failure why) {
   part* const to = find_part(index);
   if (to == nullptr) return;
   to->failed = why;
+  to->late = expiring_ && why == backend::failure::bus_down;
   if (--outstanding_ == 0) resume();
 }
-  to->late = expiring_ && why == backend::failure::bus_down;
 
 void gather_operation::destroy() {
   if (missed_ == 0) {

@@ -209,16 +209,17 @@ operation* session::first_deferred() const {
   return op;
 }
 
-void session::await_drain(backend::bus& congested) {
+void session::await_drain(backend::bus& congested, std::size_t request_bytes) {
   if (congested_bus_ != nullptr) return;
   congested_bus_ = &congested;
   pause(pause_reason::congestion);
-  congested.await_drain(*this);
+  using wants = backend::drain_queue::wants;
+  congested.drained().await(*this, request_bytes < large_request_bytes ? wants::little : wants::much);
 }
 
 bool session::await_room(backend::bus& to, std::size_t request_bytes) {
   if (request_bytes < large_request_bytes || !to.holds_back()) return false;
-  await_drain(to);
+  await_drain(to, request_bytes);
   return true;
 }
 

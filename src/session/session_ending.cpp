@@ -146,7 +146,7 @@ void session::close(metrics::close_reason why) {
   if (closed()) return;
   context_.poller.remove(fd_.get(), *this);
   fd_.reset();
-  if (congested_bus_ != nullptr) congested_bus_->forget(*this);
+  if (congested_bus_ != nullptr) congested_bus_->drained().forget(*this);
   if (subscribed_) context_.subscriptions().leave(*this);
   for (operation* op = std::exchange(head_, nullptr); op != nullptr;) {
     operation* const next = op->next_;

@@ -279,7 +279,7 @@ void start_publish(worker_context& context, session& client, const request& what
   client.enqueue(*op);
   if (!accepted) return op->on_failure(0, backend::failure::bus_down);
   requests.end(*op, 0, context.now);
-  if (requests.congested()) client.await_drain(target);
+  if (requests.congested()) client.await_drain(target, what.raw.size());
 }
 
 void run_pubsub(worker_context& context, session& client, const request& what) {

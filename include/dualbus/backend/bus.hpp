@@ -2,27 +2,17 @@
 
 #include <dualbus/backend/bus_health.hpp>
 #include <dualbus/backend/dedicated_pool.hpp>
+#include <dualbus/backend/drain_queue.hpp>
 #include <dualbus/backend/link.hpp>
 #include <dualbus/backend/master_scout.hpp>
 #include <dualbus/backend/renewal.hpp>
 
-#include <deque>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 namespace dualbus::backend {
-
-/// Gets told when a bus that was congested takes requests again.
-class drain_listener {
- public:
-  /// False if it has nothing to send now: then it is the next one's turn.
-  virtual bool on_drained() = 0;
-
- protected:
-  ~drain_listener() = default;
-};
 
 /// Takes what would go to a bus, as long as it is diverted.
 class diversion {
@@ -55,11 +45,6 @@ class bus {
     auto& l = shared_[version == resp::protocol::resp3 ? 1 : 0];
     if (!l) [[unlikely]]
       open(l, version, now);
-  /// Ends what `sink` has in the pipelines: see pipeline::give_up(). Of what is ended so no byte reaches the
-  /// bus from now on.
-  void give_up(reply_sink& sink, base::time_point now);
-  /// See pipeline::drop_unannounced().
-  void drop_unannounced();
     return l->requests;
   }
   /// As long as it is not null, requests() asks it.
@@ -70,6 +55,11 @@ class bus {
   /// Says once that its own connections have been exchanged, and why: others to it follow.
   enum class renewed : std::uint8_t { no, login, server };
   renewed take_renewed() { return std::exchange(renewed_, renewed::no); }
+  /// Ends what `sink` has in the pipelines: see pipeline::give_up(). Of what is ended so no byte reaches the
+  /// bus from now on.
+  void give_up(reply_sink& sink, base::time_point now);
+  /// See pipeline::drop_unannounced().
+  void drop_unannounced();
   /// Writes what all pipelines hold; once per turn.
   void flush(base::time_point now);
   void tick(base::time_point now);
@@ -95,12 +85,11 @@ class bus {
   base::time_point last_answer() const { return shared_[0]->socket.last_received(); }
   const link_environment& environment() const { return environment_; }
 
-  /// True if it is connected and has more unsent bytes than it should have: see await_drain().
+  /// True if it is connected and has more unsent bytes than it should have: then those who write to it wait
+  /// in drained().
   bool holds_back() const;
-  /// Calls `listener` once, when the pipelines are no longer congested and those who came before have had
-  /// their turn: one of them may congest it again.
-  void await_drain(drain_listener& listener) { waiting_.push_back(&listener); }
-  void forget(drain_listener& listener);
+  /// Told when the pipelines are no longer congested.
+  drain_queue& drained() { return drained_; }
 
   /// Fills in the gauges of this bus.
   void observe(metrics::bus_metrics& out) const;
@@ -137,7 +126,7 @@ class bus {
   std::vector<std::unique_ptr<renewal>> renewals_;
   renewed renewing_ = renewed::no, renewed_ = renewed::no;
   dedicated_pool dedicated_;
-  std::deque<drain_listener*> waiting_;
+  drain_queue drained_;
   bus_health health_;
   prober prober_{*this};
   master_scout scout_{environment_};

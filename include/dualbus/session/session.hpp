@@ -100,8 +100,9 @@ class session final : public base::io_handler, public backend::drain_listener {
   void release_behind_exec() {
     if (is_paused(pause_reason::exec)) unpause(pause_reason::exec);
   }
-  /// Does not read further requests until the bus takes more.
-  void await_drain(backend::bus& congested);
+  /// Does not read further requests until the bus takes more; `request_bytes`: what it has sent or is to
+  /// send.
+  void await_drain(backend::bus& congested, std::size_t request_bytes);
   /// The same before a large request is sent, which waits in the client's own buffer: if all clients' were
   /// copied, they would fill any memory. False if it may be sent.
   bool await_room(backend::bus& to, std::size_t request_bytes);
@@ -141,9 +142,9 @@ class session final : public base::io_handler, public backend::drain_listener {
   void send_monitor_lines(std::string_view lines);
   /// Closes when everything owed so far has been written.
   void close_after_replies(metrics::close_reason why);
-  void close(metrics::close_reason why);
   /// Closes soon, after the caller has returned; nothing more is written.
   void close_unread(metrics::close_reason why);
+  void close(metrics::close_reason why);
 
   /// Who the client is; null if it has yet to log in, or if there are no users.
   const user* current_user() const { return user_; }
@@ -157,9 +158,9 @@ class session final : public base::io_handler, public backend::drain_listener {
 
   // Pub/Sub
   void set_subscribed(bool value) { subscribed_ = value; }
-  bool subscribed() const { return subscribed_; }
   /// What is kept for it, replies and requests apart, has grown, or shrunk: names, subscriptions.
   void note_own(std::ptrdiff_t bytes);
+  bool subscribed() const { return subscribed_; }
   /// In RESP2 a client with subscriptions may send but a few commands.
   bool subscriber_mode() const { return subscribed_ && protocol_ == resp::protocol::resp2; }
   /// Sends a message, given as a RESP3 push, between replies.
@@ -195,9 +196,9 @@ class session final : public base::io_handler, public backend::drain_listener {
   };
   names& mutable_names();
   const names* current_names() const { return names_.get(); }
-  /// CLIENT SETNAME; empty for none.
   /// `name` is one of mutable_names().
   void rename(std::string& name, std::string_view to);
+  /// CLIENT SETNAME; empty for none.
   void set_name(std::string_view name);
   engine_attribution& attribution() { return attribution_; }
   /// What is counted for the engine behind this client.
