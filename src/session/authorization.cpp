@@ -19,20 +19,21 @@ void note_failure(worker_context& context, const session& client, std::string_vi
                      known ? "'" + base::in_log(name) + "'" : "an unknown user");
 }
 
+std::string denial_of(worker_context& context, const user* who, std::uint16_t command, resp::arguments args) {
+  if (!context.access().restricts()) return {};
+  if (who == nullptr) return "NOAUTH Authentication required.";
+  return who->denial(command, args, context.router().types(), context.plan.keys);
+}
+
 // False: it has been refused.
 bool authorize(worker_context& context, session& client, const command::command_spec& spec,
                const request& what) {
   const user* const who = client.current_user();
-  if (who == nullptr) {
-    if (command::has_flag(spec, 'n')) return true;
-    client.refuse(what.command, "NOAUTH Authentication required.");
-    return false;
-  }
-  const std::string denial =
-      who->denial(what.command, what.args, context.router().types(), context.plan.keys);
+  if (who == nullptr && command::has_flag(spec, 'n')) return true;
+  const std::string denial = denial_of(context, who, what.command, what.args);
   if (denial.empty()) return true;
-  ++context.metrics.permission_denials;
-  client.refuse(what.command, denial);
+  if (who != nullptr) ++context.metrics.permission_denials;
+  reject(client, &spec, what.command, denial);
   return false;
 }
 
@@ -41,20 +42,32 @@ bool writes(const session& client, const command::command_spec& spec, const requ
   return client.in_transaction() && client.current_transaction()->writes();
 }
 
-std::string denial_of(worker_context& context, const session& client, const request& what) {
-  const user* const who = client.current_user();
-  if (who == nullptr) return "NOAUTH Authentication required.";
-  return who->denial(what.command, what.args, context.router().types(), context.plan.keys);
+std::string_view name_of_auth(resp::arguments args) {
+  return args.size() == 2 ? default_user : args[1];
 }
 
 }  // namespace
 
-bool still_permitted(worker_context& context, session& client, const request& what) {
-  if (!context.access().restricts()) return true;
-  const std::string denial = denial_of(context, client, what);
-  if (denial.empty()) return true;
-  ++context.metrics.permission_denials;
-  client.refuse(
+std::string denial_of(worker_context& context, const session& client, std::uint16_t command,
+                      resp::arguments args) {
+  return denial_of(context, client.current_user(), command, args);
+}
+
+exec_permissions::exec_permissions(worker_context& context, session& client, bool users_changed)
+    : context_(context), client_(client), who_(client.current_user()), asks_(users_changed) {}
+
+bool exec_permissions::admit(const request& what) {
+  const std::string denial = asks_ ? denial_of(context_, who_, what.command, what.args) : std::string();
+  if (denial.empty()) {
+    if (command::command_table()[what.command].name != "auth" || what.args.size() > 3) return true;
+    const user* const made = context_.access().authenticate(name_of_auth(what.args), what.args.back());
+    if (made == nullptr) return true;
+    who_ = made;
+    asks_ = true;
+    return true;
+  }
+  ++context_.metrics.permission_denials;
+  client_.refuse(
       what.command,
       "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. This "
       "command is no longer allowed for the following reason: " +
@@ -101,8 +114,8 @@ void run_auth(worker_context& context, session& client, const request& what) {
           "sure your configuration is correct?");
     }
   }
-  const std::string_view name = args.size() == 2 ? default_user : args[1];
-  if (!log_in(context, client, name, args.back())) return client.refuse(what.command, wrong_pass);
+  if (!log_in(context, client, name_of_auth(args), args.back()))
+    return client.refuse(what.command, wrong_pass);
   client.answer(what.command, metrics::outcome::ok, [](resp::encoder& out) { out.status("OK"); });
 }
 

@@ -97,13 +97,12 @@ std::string unknown_subcommand(const command_spec& spec, resp::arguments args) {
 
 // What is wrong with the request before anybody looks at its keys; empty if nothing is.
 std::string refusal(const session& client, const command_spec& spec, const request& what) {
-  const std::string_view code = spec.name == "exec" ? "EXECABORT Transaction discarded because of: " : "ERR ";
-  if (has_odd_subcommand(spec, what)) return std::string(code) + unknown_subcommand(spec, what.args);
+  if (has_odd_subcommand(spec, what)) return "ERR " + unknown_subcommand(spec, what.args);
   if (!command::arity_matches(spec, what.args.size()) &&
       !(has_surplus(spec, what.args) && may_have_surplus(client, spec)))
-    return std::string(code) + wrong_arity(spec);
+    return "ERR " + wrong_arity(spec);
   if (client.subscriber_mode() && !allowed_to_subscribers(spec)) {
-    return std::string(code) + "Can't execute '" + full_name(spec, what.args) +
+    return "ERR Can't execute '" + full_name(spec, what.args) +
            "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context";
   }
   return {};
@@ -200,16 +199,17 @@ bool asks_no_bus(const command_spec& spec) {
   return spec.route == route::local || (spec.route == route::transaction && spec.name != "exec");
 }
 
-// A mistake in a transaction; in EXEC itself it ends it.
-void spoil_transaction(session& client, const command_spec* spec) {
-  if (spec != nullptr && spec->name == "exec") {
-    client.end_transaction();
-  } else if (client.in_transaction()) {
-    client.current_transaction()->spoil();
-  }
-}
-
 }  // namespace
+
+void reject(session& client, const command_spec* spec, std::uint16_t command, std::string_view error) {
+  if (spec == nullptr || spec->name != "exec") {
+    if (client.in_transaction()) client.current_transaction()->spoil();
+    return client.refuse(command, error);
+  }
+  client.end_transaction();
+  if (error.starts_with("ERR ")) error.remove_prefix(4);
+  client.refuse(command, "EXECABORT Transaction discarded because of: " + std::string(error));
+}
 
 // What it changes must not be answered from what was known before. The reads of groups change what a group
 // has, which makes no other read find more; XCLAIM with LASTID does.
@@ -284,8 +284,7 @@ bool dispatch(worker_context& context, session& client, request what) {
                          client.id(), client.peer_address());
       client.close(metrics::close_reason::protocol_error);
     } else {
-      spoil_transaction(client, nullptr);
-      client.refuse(session::no_command, unknown_command(what.args));
+      reject(client, nullptr, session::no_command, unknown_command(what.args));
     }
     return true;
   }
@@ -297,21 +296,19 @@ bool dispatch(worker_context& context, session& client, request what) {
                      (spec.route == route::local && changes_connection(context, client, spec, what));
   if (waits && client.await_replies()) return false;
   if (const std::string fault = refusal(client, spec, what); !fault.empty()) {
-    spoil_transaction(client, &spec);
-    client.refuse(what.command, fault);
+    reject(client, &spec, what.command, fault);
     return true;
   }
   const bool queued = client.in_transaction() && is_queued(spec);
   if (context.memory.refuses(what.raw.size(), queued, asks_no_bus(spec))) [[unlikely]] {
-    spoil_transaction(client, &spec);
-    refuse_without_memory(context, client, what.command);
+    ++context.metrics.memory_refusals;
+    reject(client, &spec, what.command, out_of_memory_text);
     return true;
   }
   constexpr std::size_t small = std::size_t{4} << 10;  // not worth a look
   if (what.raw.size() > small && !queued && await_room(context, client, spec, what)) return false;
   if (context.guarded) {
     const admission verdict = admit(context, client, spec, what);
-    if (verdict == admission::refused) spoil_transaction(client, &spec);
     if (verdict != admission::run) return verdict == admission::refused;
   }
   if (queued) {

@@ -95,12 +95,12 @@ void transaction_stage::play(session& client, const transaction& what) {
     context_.bus(buses_[i]->bus).divert(buses_[i].get());
   }
   playing_ = true;
-  const bool changed = what.begun_under() != context_.routing_number();
+  exec_permissions permissions(context_, client, what.begun_under() != context_.routing_number());
   std::string_view rest = what.requests();
   while (!rest.empty() && !client.closed()) {
     const request next = parse_next(rest);
     try {
-      if (!changed || still_permitted(context_, client, next)) play(client, next);
+      if (permissions.admit(next)) play(client, next);
     } catch (const std::bad_alloc&) {
       context_.drop_unannounced();
       client.close(metrics::close_reason::memory);

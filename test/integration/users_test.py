@@ -121,6 +121,25 @@ class UsersTest(StackTest):
         self.compare(("AUTH", "engine", PASSWORD), ("MULTI",), ("SET", "a:1", "x"), ("SET", "b:1", "x"), ("EXEC",), ("GET", "a:1"),
                      ("MULTI",), ("SET", "a:1", "x"), ("EXEC",), ("MULTI",), ("FLUSHALL",), ("DISCARD",))
 
+    def test_an_exec_that_is_refused_ends_the_transaction(self):
+        self.compare(("EXEC",), ("AUTH", "reader", "x"), ("EXEC",), ("GET", "k"))
+        self.compare(("AUTH", "engine", PASSWORD), ("MULTI",), ("SET", "a:1", "x"), ("EXEC", "x"), ("EXEC",), ("GET", "a:1"))
+        self.compare(("AUTH", "engine", PASSWORD), ("MULTI",), ("MULTI",), ("WATCH", "a:1"), ("SET", "a:1", "x"), ("EXEC",), ("MULTI",),
+                     ("DISCARD", "x"), ("EXEC",), ("MULTI",), ("NOSUCH",), ("EXEC",))
+
+    def test_what_stands_behind_a_log_in_within_a_transaction_needs_the_rights_of_both(self):
+        reason = " for the following reason: "
+        for requests in ([("SET", "a:1", "old"), ("AUTH", "reader", "x"), ("SET", "a:1", "new"), ("GET", "a:1"), ("ECHO", "x")],
+                         [("AUTH", "reader", "x"), ("AUTH", "engine", PASSWORD), ("SET", "a:1", "both")],
+                         [("AUTH", "engine", "wrong"), ("SET", "a:1", "same")], [("AUTH", PASSWORD), ("SET", "a:1", "same")],
+                         [("AUTH", "a", "b", "c"), ("SET", "a:1", "same")], [("AUTH", "off", "x"), ("SET", "a:1", "same")]):
+            mine, theirs = self.both()
+            with mine, theirs:
+                mine, theirs = (server.pipeline([("AUTH", "engine", PASSWORD), ("MULTI",), *requests, ("EXEC",), ("SET", "a:1", "after"), ("GET", "a:1")])
+                                for server in (mine, theirs))
+            self.assertEqual([str(reply).split(reason)[0] for reply in mine[-3]], [str(reply).split(reason)[0] for reply in theirs[-3]], requests)
+            self.assertEqual(mine[-2:], theirs[-2:], requests)
+
     def test_channels_bind_publishers_and_subscribers(self):
         self.compare(("AUTH", "engine", PASSWORD), ("PUBLISH", "c:1", "m"), ("PUBLISH", "d", "m"), ("SUBSCRIBE", "d"), ("PSUBSCRIBE", "*"),
                      ("PSUBSCRIBE", "c:*"), ("SUBSCRIBE", "c:1"), ("GET", "a:1"))

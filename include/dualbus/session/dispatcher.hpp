@@ -25,6 +25,12 @@ struct request {
 /// the client's earlier requests have been answered; the session has paused for that.
 bool dispatch(worker_context& context, session& client, request what);
 
+/// Refuses a request before it is queued or carried out, as Redis does (server.c, rejectCommand): the
+/// transaction that it would belong to is spoiled, and EXEC ends it, with EXECABORT in front of `error`.
+/// `spec` is null for a command that is not in the table.
+void reject(session& client, const command::command_spec* spec, std::uint16_t command,
+            std::string_view error);
+
 /// True if what the request names must not be answered from what was known before.
 bool changes_keys(const command::command_spec& spec, resp::arguments args);
 
