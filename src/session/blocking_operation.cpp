@@ -71,8 +71,9 @@ blocking_operation::blocking_operation(worker_context& context, session& owner, 
   std::vector<std::uint32_t>& positions = context.plan.keys;
   if (!command::find_keys(command::command_table()[what.command], what.args, positions)) return;
   const bool of_group = base::equals_ignoring_case(what.args[0], "xreadgroup");
+  words_.assign(what.args.begin(), what.args.end());
+  keys_ = positions;
   for (const std::uint32_t at : positions) {
-    keys_.emplace_back(what.args[at]);
     // A consumer's own entries have been counted when they were new.
     if (reads_) consumes_ &= !of_group || base::is_word(what.args[at + positions.size()], ">");
   }
@@ -80,9 +81,23 @@ blocking_operation::blocking_operation(worker_context& context, session& owner, 
 
 bool blocking_operation::misplaced() const {
   const command::router& router = context_.router(database_);
-  return std::any_of(keys_.begin(), keys_.end(), [&](const std::string& key) {
+  return std::any_of(keys_.begin(), keys_.end(), [&](std::uint32_t at) {
+    const std::string& key = words_[at];
     return (reads_ ? router.whole_bus(key) : router.table().bus_of_key(key)) != bus_;
   });
+}
+
+std::vector<std::string> blocking_operation::lasting_request() const {
+  return words_;
+}
+
+// The bus is asked, as by CLIENT UNBLOCK: what it has taken for the client by then is answered.
+bool blocking_operation::refuse_wait(std::string_view error) {
+  if (script_ || link_ == nullptr || given_up_) return false;
+  refusal_ = error;
+  if (unblocking_ == nullptr) tell_bus(true);
+  end_in_time();
+  return true;
 }
 
 bool blocking_operation::unblock(bool with_error) {
@@ -93,7 +108,7 @@ bool blocking_operation::unblock(bool with_error) {
 
 void blocking_operation::tell_bus(bool with_error) {
   unblocking::start(context_, bus_, *link_, with_error, unblocking_, [this] {
-    if (given_up_) release(false);
+    if (given_up_ || !refusal_.empty()) release(false);
   });
 }
 
@@ -102,10 +117,15 @@ bool blocking_operation::give_up_wait() {
   if (script_ || link_ == nullptr) return false;
   if (std::exchange(given_up_, true)) return true;
   if (unblocking_ == nullptr) tell_bus(true);
+  end_in_time();
+  return true;
+}
+
+// The bus has been told.
+void blocking_operation::end_in_time() {
   const auto limit = context_.configuration().backend.request_timeout;
   if (timer_) context_.timers.cancel(*std::exchange(timer_, std::nullopt));
   if (limit.count() > 0) give_up_at(context_.now + limit);
-  return true;
 }
 
 void blocking_operation::release(bool answered) {
@@ -126,7 +146,7 @@ void blocking_operation::end_wait() {
 }
 
 void blocking_operation::on_reply(std::uint32_t, const backend::reply_view& answer) {
-  const bool ended = given_up_ && answer.bytes.starts_with("-UNBLOCKED ");
+  const bool ended = answer.bytes.starts_with("-UNBLOCKED ");
   release(true);
   if (answer.is_error()) context_.bus(bus_).note_error(answer.bytes);
   if (takes_ && !answer.is_error() && !is_nil(answer.bytes) && (owner_ == nullptr || owner_->was_reset())) {
@@ -134,7 +154,11 @@ void blocking_operation::on_reply(std::uint32_t, const backend::reply_view& answ
   }
   if (owner_ == nullptr) return destroy();
   end_wait();
-  if (ended) return drop_wait();
+  if (ended && given_up_) return drop_wait();
+  if (ended && !refusal_.empty()) {
+    resp::encoder(reply()).error(refusal_);
+    return finish(metrics::outcome::refused);
+  }
   try {
     reply().append(answer.bytes);
   } catch (const std::bad_alloc&) {

@@ -69,6 +69,7 @@ broadcast_operation::broadcast_operation(worker_context& context, session& owner
 // written by then, whoever wrote it (server.c, processCommand: c->woff = server.master_repl_offset).
 void broadcast_operation::send(const request& what) {
   outstanding_ = shares_.size() * (kills_ ? 1 : 2);
+  if (!kills_) words_.assign(what.args.begin(), what.args.end());
   for (std::size_t bus = 0; bus < shares_.size(); ++bus) {
     backend::pipeline& requests = shares_[bus].link->requests;
     const auto part = static_cast<std::uint32_t>(2 * bus);
@@ -99,7 +100,7 @@ void broadcast_operation::tell_buses(bool with_error) {
     const auto bus = static_cast<command::bus_index>(i);
     if (s.link == nullptr) continue;
     unblocking::start(context_, bus, *s.link, with_error, s.told, [this, i] {
-      if (given_up_) release(i, false);
+      if (given_up_ || !refusal_.empty()) release(i, false);
     });
   }
 }
@@ -109,10 +110,27 @@ bool broadcast_operation::give_up_wait() {
   if (kills_) return false;
   if (std::exchange(given_up_, true)) return true;
   if (!unblocked_) tell_buses(true);
+  end_in_time();
+  return true;
+}
+
+std::vector<std::string> broadcast_operation::lasting_request() const {
+  return words_;
+}
+
+bool broadcast_operation::refuse_wait(std::string_view error) {
+  if (kills_ || given_up_) return false;
+  refusal_ = error;
+  if (!unblocked_) tell_buses(true);
+  end_in_time();
+  return true;
+}
+
+// The buses have been told.
+void broadcast_operation::end_in_time() {
   const auto limit = context_.configuration().backend.request_timeout;
   if (timer_) context_.timers.cancel(*std::exchange(timer_, std::nullopt));
   if (limit.count() > 0) give_up_at(context_.now + limit);
-  return true;
 }
 
 // Closing a connection ends its requests as failures.
@@ -140,12 +158,16 @@ void broadcast_operation::count_down() {
   if (owner_ == nullptr) return destroy();
   owner_->set_blocked(false);
   owner_->release();
-  const bool ended = given_up_ && std::any_of(shares_.begin(), shares_.end(), [](const share& s) {
-                       return s.failed || s.reply.starts_with("-UNBLOCKED ");
-                     });
-  if (!ended) return conclude();
-  owner_->drop_wait(*this);
-  finish(metrics::outcome::ok);
+  const bool ended = std::any_of(shares_.begin(), shares_.end(), [](const share& s) {
+    return s.failed || s.reply.starts_with("-UNBLOCKED ");
+  });
+  if (ended && given_up_) {
+    owner_->drop_wait(*this);
+    return finish(metrics::outcome::ok);
+  }
+  if (!ended || refusal_.empty()) return conclude();
+  resp::encoder(reply()).error(refusal_);
+  finish(metrics::outcome::refused);
 }
 
 void broadcast_operation::conclude() {

@@ -1,30 +1,26 @@
-#include "channel_rules.hpp"
-
+#include <dualbus/base/log.hpp>
 #include <dualbus/command/command_table.hpp>
+#include <dualbus/session/authorization.hpp>
 #include <dualbus/session/session.hpp>
 #include <dualbus/session/slow_log.hpp>
+#include <dualbus/session/subscription_commands.hpp>
+#include <dualbus/session/transaction.hpp>
 #include <dualbus/session/worker_context.hpp>
 
 #include <chrono>
 #include <new>
 #include <string>
 #include <utility>
+#include <vector>
 
 // What users, MONITOR, Pub/Sub and SLOWLOG need of a session.
 namespace dualbus::session {
 namespace {
 
-// Redis closes subscribers of channels that a change of their user's rules takes away (acl.c,
-// ACLKillPubsubClientsIfNeeded).
-bool may_stay_subscribed(worker_context& context, const session& client, const user& who) {
-  using kind = backend::subscription;
-  const subscription_table& table = context.subscriptions().table();
-  for (const kind k : {kind::channel, kind::pattern, kind::shard}) {
-    for (const std::string& name : table.names_of(client.id(), k)) {
-      if (!may_receive(who.settings().channels, k == kind::pattern, name)) return false;
-    }
-  }
-  return true;
+std::string denial_of(worker_context& context, const session& client, const std::vector<std::string>& words) {
+  const std::vector<std::string_view> args(words.begin(), words.end());
+  const int index = command::find_command(args[0]);
+  return denial_of(context, client, static_cast<std::uint16_t>(index), args);
 }
 
 }  // namespace
@@ -52,11 +48,55 @@ void session::change_users() {
     user_ = access.initial();
   } else {
     user_ = access.find(user_->name());
-    if (user_ == nullptr || !user_->settings().enabled) return leave(metrics::close_reason::killed);
+    if (user_ == nullptr || !user_->settings().enabled) return send_away();
   }
-  if (subscribed_ && user_ != nullptr && !may_stay_subscribed(context_, *this, *user_)) {
-    close(metrics::close_reason::killed);
+  review();
+}
+
+// Each state is judged as the request that leads to it, as if that came now: there is no second set of rules.
+// Redis closes subscribers of channels that a change of their user's rules takes away (acl.c,
+// ACLKillPubsubClientsIfNeeded). Those who monitor cannot be told in another way either.
+void session::review() {
+  if (closed() || leaving_) return;
+  if (const std::string right = lost_right(); !right.empty()) {
+    base::warn_limited({}, "client {} {}: it may not use {} any more; closing", id_, peer_address(), right);
+    return send_away();
   }
+  const auto may_not = [this](const std::vector<std::string>& words) {
+    return !words.empty() && !denial_of(context_, *this, words).empty();
+  };
+  if (transaction_ && user_ == nullptr && context_.access().restricts()) {
+    if (in_transaction_) transaction_->spoil();
+    transaction_->lose_watch();
+  }
+  if (!evictable_) evictable_ = may_not({"CLIENT", "NO-EVICT", "ON"});
+  if (tail_ == nullptr) return;
+  if (const auto words = tail_->lasting_request(); may_not(words)) {
+    if (tail_->refuse_wait(denial_of(context_, *this, words))) ++context_.metrics.permission_denials;
+  } else if (blocked_ && tail_->misplaced()) {
+    tail_->unblock(false);
+  }
+}
+
+// By which it hears what others do; empty if it has lost none.
+std::string session::lost_right() const {
+  if (monitoring_ && !denial_of(context_, *this, {"MONITOR"}).empty()) return "MONITOR";
+  if (!subscribed_) return {};
+  using kind = backend::subscription;
+  for (const kind k : {kind::channel, kind::pattern, kind::shard}) {
+    std::vector<std::string> words = context_.subscriptions().table().names_of(id_, k);
+    if (words.empty()) continue;
+    words.emplace(words.begin(), subscribing_command(k));
+    if (!denial_of(context_, *this, words).empty()) return words[0];
+  }
+  return {};
+}
+
+// It hears nothing more of what others do, though it may wait for what a bus has given it.
+void session::send_away() {
+  if (subscribed_) context_.subscriptions().leave(*this);
+  monitoring_ = false;
+  leave(metrics::close_reason::killed);
 }
 
 void session::send_monitor_lines(std::string_view lines) {

@@ -207,10 +207,6 @@ void session::drain_soon() {
   });
 }
 
-void session::end_misplaced_wait() {
-  if (blocked_ && tail_ != nullptr && tail_->misplaced()) tail_->unblock(false);
-}
-
 // A client that has gone before is noticed again. One that was to go when its wait ended goes now, though
 // that brought something; if it was the client that wanted to go, what it has sent comes first.
 void session::set_blocked(bool value) {

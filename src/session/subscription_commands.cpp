@@ -61,6 +61,19 @@ class subscription_operation final : public operation, private subscription_hub:
     if (subscribing_) release_names();
     return true;
   }
+  std::vector<std::string> lasting_request() const override {
+    if (!subscribing_) return {};
+    std::vector<std::string> words = {std::string(subscribing_command(kind_))};
+    words.insert(words.end(), names_.begin(), names_.end());
+    return words;
+  }
+  bool refuse_wait(std::string_view error) override {
+    stop_waiting();
+    release_names();
+    resp::encoder(reply()).error(error);
+    finish(metrics::outcome::refused);
+    return true;
+  }
 
  private:
   bool reached(std::size_t bus) const { return hub_.reached(static_cast<bus_index>(bus), targets_[bus]); }
@@ -256,6 +269,11 @@ class pubsub_operation final : public single_round_operation {
 };
 
 }  // namespace
+
+std::string_view subscribing_command(kind k) {
+  constexpr std::string_view commands[] = {"SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE"};
+  return commands[static_cast<std::size_t>(k)];
+}
 
 void run_subscription(worker_context& context, session& client, const command::command_spec& spec,
                       const request& what) {

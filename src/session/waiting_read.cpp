@@ -75,7 +75,7 @@ void waiting_read::answer_entries() {
 
 void waiting_read::answer_event() {
   if (event_ == event::refused) {
-    return answer_refusal("UNBLOCKED client unblocked via CLIENT UNBLOCK");
+    return answer_refusal(refusal_);
   }
   answer_nil();
 }
@@ -102,7 +102,7 @@ void waiting_read::park(std::optional<std::string_view> group,
   owner_->set_blocked(true);
   parked_ = context_.parking().park(*this, sources, group, seen, deadline);
   note_waiting();
-  look_for_misplacement();
+  note_reload();
 }
 
 // What a reader that waits takes, more or less; what a read keeps of replies takes its place.
@@ -120,11 +120,27 @@ bool waiting_read::misplaced() const {
   });
 }
 
+std::vector<std::string> waiting_read::lasting_request() const {
+  if (!request_.block) return {};
+  std::vector<std::string> words = {request_.group ? "XREADGROUP" : "XREAD"};
+  if (request_.group) words.insert(words.end(), {"GROUP", *request_.group, request_.consumer});
+  words.emplace_back("STREAMS");
+  for (const stream::read_request::key& key : request_.keys) words.push_back(key.name);
+  words.insert(words.end(), request_.keys.size(), request_.group ? ">" : "$");
+  return words;
+}
+
+bool waiting_read::refuse_wait(std::string_view error) {
+  refusal_ = error;
+  return end_parking(event::refused);
+}
+
 // A reload came while it was reading: then it did not end the wait.
-void waiting_read::look_for_misplacement() {
-  if (routing_ == context_.routing_number() || owner_ == nullptr || !misplaced()) return;
+void waiting_read::note_reload() {
+  if (std::exchange(routing_, context_.routing_number()) == context_.routing_number() || owner_ == nullptr)
+    return;
   context_.timers.add(context_.now, [&context = context_, id = owner_->id()] {
-    if (session* const client = context.clients.find(id)) client->end_misplaced_wait();
+    if (session* const client = context.clients.find(id)) client->review();
   });
 }
 
@@ -146,8 +162,13 @@ void waiting_read::on_expire() {
 
 // A read that is out is not given up: what it finds has been handed to this client.
 bool waiting_read::unblock(bool with_error) {
+  refusal_ = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
+  return end_parking(with_error ? event::refused : event::unblocked);
+}
+
+bool waiting_read::end_parking(event why) {
   if (parked_ == 0 || !context_.parking().unblock(parked_)) return false;
-  event_ = with_error ? event::refused : event::unblocked;
+  event_ = why;
   owner_->set_blocked(false);
   parked_ = 0;
   resume();
@@ -158,7 +179,7 @@ void waiting_read::stay(const std::vector<parking_lot::target>& failed,
                         std::optional<base::time_point> again) {
   taking_ = false;
   context_.parking().swept(parked_, failed, again);
-  look_for_misplacement();
+  note_reload();
   if (owner_ != nullptr) note_waiting();
   if (owner_ != nullptr) owner_->set_blocked(true);  // it may have gone meanwhile
   // The others who wait were closed when the daemon began to leave.

@@ -93,10 +93,7 @@ void worker_context::reload(std::shared_ptr<const config::configuration> c) {
   // Users of the new configuration take the place of those before, which go now.
   std::vector<session*> open;
   clients.for_each([&open](session& client) { open.push_back(&client); });
-  for (session* client : open) {
-    client->change_users();
-    client->end_misplaced_wait();
-  }
+  for (session* client : open) client->change_users();
   // Everything else about a bus stays what it was at the start.
   for (std::size_t i = 0; i < bus_settings_.size(); ++i) {
     config::bus_settings& running = bus_settings_[i];

@@ -35,21 +35,26 @@ class blocking_operation final : public operation {
   bool unblock(bool with_error) override;
   bool give_up_wait() override;
   bool misplaced() const override;
+  std::vector<std::string> lasting_request() const override;
+  bool refuse_wait(std::string_view error) override;
   bool waits() const override { return link_ != nullptr && link_->requests.unsent_bytes() == 0; }
 
  private:
   void release(bool answered);
+  void end_in_time();
   void tell_bus(bool with_error);
   void end_wait();
   void drop_wait();
 
   command::bus_index bus_;
   const bool script_;
-  const bool reads_;               // XREAD or XREADGROUP
-  bool consumes_ = true;           // what these find is new to the reader
-  const bool takes_;               // what it is answered is nowhere else any more
-  std::vector<std::string> keys_;  // that it waits for
-  backend::link* link_;            // null once given back
+  const bool reads_;                 // XREAD or XREADGROUP
+  bool consumes_ = true;             // what these find is new to the reader
+  const bool takes_;                 // what it is answered is nowhere else any more
+  std::vector<std::string> words_;   // the request, if it waits for keys
+  std::vector<std::uint32_t> keys_;  // where they stand in it
+  std::string refusal_;              // that ends the wait
+  backend::link* link_;              // null once given back
   std::optional<timer_queue::id> timer_;
   unblocking* unblocking_ = nullptr;  // while the bus is being told
   bool timed_out_ = false, given_up_ = false;

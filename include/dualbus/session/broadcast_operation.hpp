@@ -32,6 +32,8 @@ class broadcast_operation final : public operation {
   /// Each bus is told, and answers how far it has come.
   bool unblock(bool with_error) override;
   bool give_up_wait() override;
+  std::vector<std::string> lasting_request() const override;
+  bool refuse_wait(std::string_view error) override;
 
  private:
   friend bool start_broadcast(worker_context& context, session& client, const request& what);
@@ -47,11 +49,14 @@ class broadcast_operation final : public operation {
   void release(std::size_t bus, bool answered);
   void release_all();
   void tell_buses(bool with_error);
+  void end_in_time();
   void count_down();
   void conclude();
 
   const bool kills_;
-  std::vector<share> shares_;  // by bus
+  std::vector<std::string> words_;  // the request, if it waits
+  std::string refusal_;             // that ends the wait
+  std::vector<share> shares_;       // by bus
   std::size_t outstanding_ = 0;
   std::optional<timer_queue::id> timer_;
   bool timed_out_ = false, unblocked_ = false, given_up_ = false;

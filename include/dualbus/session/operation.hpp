@@ -46,6 +46,15 @@ class operation : public backend::reply_sink {
   /// True once its bus has what it waits for: whatever is sent from now on comes later there. False keeps the
   /// client from being shown as blocked.
   virtual bool waits() const { return true; }
+  /// For a state that may outlast a change of what its client may do: the request that it would take to get
+  /// there, for whoever judges it anew. Empty: it ends by itself.
+  virtual std::vector<std::string> lasting_request() const { return {}; }
+  /// Ends that state with an error, unless it has brought something already: that is answered. False if it
+  /// cannot end now; the operation has the session review it once it can.
+  virtual bool refuse_wait(std::string_view error) {
+    (void)error;
+    return false;
+  }
   /// True if it waits on a bus that has its keys no more, since a reload.
   virtual bool misplaced() const { return false; }
   /// True while it is on its way to take something from a bus that would be lost with the client.

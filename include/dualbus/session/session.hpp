@@ -115,8 +115,6 @@ class session final : public base::io_handler, public backend::drain_listener {
   /// Ends the wait of a blocked client (CLIENT UNBLOCK); false if it does not wait.
   bool unblock(bool with_error) { return blocked_ && tail_ != nullptr && tail_->unblock(with_error); }
   poll_pace& pace() { return pace_; }
-  /// After a reload: what waits for keys on a bus that has them no more ends as by CLIENT UNBLOCK.
-  void end_misplaced_wait();
   /// Asks the socket whether the client will send nothing more: while it waits, that ends the wait.
   bool peer_gone() const;
   /// Asks the socket whether nothing that is written reaches the client any more.
@@ -152,9 +150,13 @@ class session final : public base::io_handler, public backend::drain_listener {
   std::string_view user_name() const;
   /// Logs it in. The user belongs to worker_context::access().
   void set_user(const user& who);
-  /// After a reload: it goes on as the user of that name. It is closed if it had logged in as one that is
-  /// gone or disabled now.
+  /// After a reload: it goes on as the user of that name, and is reviewed. It is closed if it had logged in
+  /// as one that is gone or disabled now.
   void change_users();
+  /// Ends every state that lasts and that a request could not lead to any more: subscriptions and MONITOR
+  /// with the connection, waits with the error that a new request would get, what was queued or watched as if
+  /// it had failed. What waits for keys on a bus that has them no more ends as by CLIENT UNBLOCK.
+  void review();
 
   // Pub/Sub
   void set_subscribed(bool value) { subscribed_ = value; }
@@ -291,6 +293,8 @@ class session final : public base::io_handler, public backend::drain_listener {
   void note_slow(operation& op);
   void pop_finished();
   void release_pushes();
+  std::string lost_right() const;
+  void send_away();
   void read_ended();
   bool has_more_to_do() const;
   void linger();

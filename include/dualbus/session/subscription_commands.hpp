@@ -1,8 +1,11 @@
 #pragma once
 
+#include <dualbus/backend/subscriber.hpp>
 #include <dualbus/command/command_table.hpp>
 #include <dualbus/command/router.hpp>
 #include <dualbus/session/dispatcher.hpp>
+
+#include <string_view>
 
 namespace dualbus::session {
 
@@ -14,6 +17,9 @@ void run_subscription(worker_context& context, session& client, const command::c
 
 /// PUBLISH and SPUBLISH, to the bus of the plan.
 void start_publish(worker_context& context, session& client, const request& what, const command::plan& plan);
+
+/// SUBSCRIBE, PSUBSCRIBE or SSUBSCRIBE.
+std::string_view subscribing_command(backend::subscription kind);
 
 void run_pubsub(worker_context& context, session& client, const request& what);
 

@@ -45,7 +45,7 @@ class waiting_read : public group_operation, private parked_reader {
     wake,       ///< look at targets()
     expired,    ///< the time is over
     unblocked,  ///< CLIENT UNBLOCK
-    refused     ///< CLIENT UNBLOCK … ERROR
+    refused     ///< it is answered with an error: CLIENT UNBLOCK … ERROR, or a right was lost
   };
   /// True if there is to be a wait when nothing is found.
   bool may_wait() const;
@@ -68,6 +68,8 @@ class waiting_read : public group_operation, private parked_reader {
   bool client_gone() const;
   bool unblock(bool with_error) override;
   bool misplaced() const override;
+  std::vector<std::string> lasting_request() const override;
+  bool refuse_wait(std::string_view error) override;
   bool taking() const override { return parked_ != 0 && taking_; }
   void on_abandoned() override;
 
@@ -76,14 +78,16 @@ class waiting_read : public group_operation, private parked_reader {
 
  private:
   void note_waiting();
-  void look_for_misplacement();
+  void note_reload();
+  bool end_parking(event why);
   void on_wake(const std::vector<parking_lot::target>& targets, const reason& why) override;
   void on_expire() override;
 
-  const std::uint64_t routing_;  // the number of that under which it began
+  std::uint64_t routing_;  // the number of that under which it was last looked at
   parking_lot::reader_id parked_ = 0;
   bool taking_ = false;  // between a wake and what it leads to
   event event_ = event::wake;
+  std::string refusal_;  // that ends the wait
   std::vector<parking_lot::target> targets_;
   reason why_;
 };
