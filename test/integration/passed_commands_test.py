@@ -23,6 +23,20 @@ class PassedCommandsTest(PlainStackTest):
             for request in PASSED:
                 self.assertEqual(through.call_raw(*request.split()), direct.call_raw(*request.split()), request)
 
+    def test_a_subcommand_with_a_zero_byte_is_always_unknown(self):
+        """Redis takes some of them for the name before it (it compares as C strings what it finds by the hash of all), so they are
+        not passed on: no rule for that subcommand would hold."""
+        client, bus = self.connect(), self.connect(self.bus)
+        odd = [b"SET\0" + str(number).encode() for number in range(200)]
+        self.assertEqual(set(client.pipeline([("CONFIG", name, "maxmemory-samples", 9) for name in odd])),
+                         {"ERR unknown subcommand 'SET'. Try CONFIG HELP."})
+        self.assertIn("OK", bus.pipeline([("CONFIG", name, "maxmemory-samples", 5) for name in odd]))
+        self.assertEqual(client.call("CONFIG", "GET", "maxmemory-samples"), [b"maxmemory-samples", b"5"])
+        client.call("MULTI")
+        self.assertRegex(client.call("SCRIPT", b"FLUSH\0"), "^ERR unknown subcommand 'FLUSH'")
+        self.assertRegex(client.call("EXEC"), "^EXECABORT")
+        self.assertRegex(client.call("CONFIG", "SET", b"port\0x", 1), "^NOTSUPPORTED")
+
     def test_they_do_it(self):
         client, bus = self.connect(), self.bus.client()
         self.addCleanup(bus.connection_pool.disconnect)

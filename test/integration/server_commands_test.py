@@ -260,7 +260,11 @@ class ServerCommandsTest(StackTest):
         monitor.call("MONITOR")
         for request in (("HELLO", 2, "SETNAME", "auth", "AUTH", "default", "secret"), ("HELLO", 2, "AUTH", "default", "secret", "SETNAME", "auth"),
                         ("MIGRATE", "127.0.0.1", 1, "el:k", 0, 10, "AUTH", "secret"),
-                        ("MIGRATE", "127.0.0.1", 1, "el:k", 0, 10, "COPY", "AUTH2", "user", "secret"), ("PING",)):
+                        ("MIGRATE", "127.0.0.1", 1, "el:k", 0, 10, "COPY", "AUTH2", "user", "secret"),
+                        ("HELLO", 2, b"AUTH\0", "default", "secret"), ("HELLO", "AUTH", "default", "secret"),
+                        ("COMMAND", "GETKEYS", "AUTH", "default", "secret"), ("COMMAND", "GETKEYSANDFLAGS", "AUTH", "default", "secret"),
+                        ("COMMAND", "GETKEYS", "HELLO", 3, "AUTH", "default", "secret"), ("COMMAND", b"GETKEYS\0", "AUTH", "x", "secret"),
+                        ("COMMAND", "GETKEYS", "MIGRATE", "h", 1, "k", 0, 10, b"auth\0x", "secret"), ("PING",)):
             client.call(*request)
         lines = []
         while not lines or not lines[-1].endswith('"PING"'):
