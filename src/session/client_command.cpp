@@ -194,7 +194,7 @@ std::string parse_filter(const access_control& access, resp::arguments args, kil
 }
 
 bool matches(const kill_filter& filter, const session& s, std::uint64_t asking) {
-  if (filter.skip_me && s.id() == asking) return false;
+  if (s.leaving() || (filter.skip_me && s.id() == asking)) return false;
   if (filter.type && !has_type(s, *filter.type)) return false;
   if (filter.id && *filter.id != s.id()) return false;
   if (filter.user && *filter.user != s.user_name()) return false;

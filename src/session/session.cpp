@@ -376,10 +376,7 @@ void session::flush() {
     writing_ = !out_.empty();
     watch();
   }
-  if (is_paused(pause_reason::closing) && out_.empty() && head_ == nullptr) {
-    if (close_reason_ != metrics::close_reason::shutdown) return close(close_reason_);
-    linger();
-  }
+  if (is_paused(pause_reason::closing) && head_ == nullptr) end_output();
 }
 
 void session::on_writable() {

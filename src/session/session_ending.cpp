@@ -12,6 +12,7 @@
 namespace dualbus::session {
 namespace {
 
+// How long a client that is sent away has to take its last answers.
 constexpr std::chrono::milliseconds linger_time{250};
 // While memory is tight: who has more replies to read is not read, and is cut off if it takes none of them
 // for so long.
@@ -39,6 +40,7 @@ void session::watch() {
 void session::on_hangup(bool both_directions) {
   deaf_ |= both_directions;
   half_closed_ = true;
+  if (lingering_) return deaf_ ? close(close_reason_) : watch();
   const bool taking = tail_ != nullptr && tail_->taking();
   if (blocked_ && !taking && !leaving_) {
     leave(metrics::close_reason::client);
@@ -68,11 +70,23 @@ bool session::was_reset() const {
   return deaf_ || !fd_ || ::poll(&state, 1, 0) > 0;
 }
 
+// What a bus has done for the client is answered before it goes: nobody else would ever hear of it. Only a
+// wait is called off, and what no bus has yet is dropped.
 void session::leave(metrics::close_reason why) {
   if (closed() || leaving_) return;
-  leaving_ = blocked_ && tail_ != nullptr && tail_->give_up_wait();
-  if (!leaving_) return close(why);
-  leaving_why_ = why;
+  if (why == metrics::close_reason::memory) {
+    if (!blocked_ || owed_bytes() > 0) return close(why);
+    if (partial_) context_.give_partial(std::move(partial_));
+  }
+  if (blocked_ && tail_ != nullptr && !tail_->taking()) {
+    leaving_why_ = why;
+    leaving_ = tail_->give_up_wait();
+    if (leaving_) return;
+    tail_->muted_ = true;
+    tail_->unblock(false);
+  }
+  if (deaf_ || (head_ == nullptr && out_.empty())) return close(why);
+  end_input(why);
 }
 
 void session::drop_wait(operation& op) {
@@ -165,31 +179,36 @@ void session::close(metrics::close_reason why) {
   context_.retire(*this);
 }
 
-// Closing while more of the client's requests arrive would reset the connection, and the client might not
-// read the answers that it has. So it is told the end first, and what it still sends is thrown away for a
-// moment.
-void session::linger() {
-  if (std::exchange(lingering_, true)) return;
+// All answers stand in the output. Closing while more of the client's requests arrive would reset the
+// connection, and a client that is sent away might not read the answers that it has. So it is told the end
+// first, and what it still sends is thrown away for a moment.
+void session::end_output() {
+  using metrics::close_reason;
+  const bool sent_away = close_reason_ == close_reason::killed || close_reason_ == close_reason::memory;
+  if (out_.empty() && !sent_away && close_reason_ != close_reason::shutdown) return close(close_reason_);
+  if (!out_.empty() && !sent_away) return;
+  if (!std::exchange(last_answers_, true)) {
+    context_.timers.add(context_.now + linger_time, [&context = context_, id = id_] {
+      if (session* const client = context.clients.find(id)) client->close(client->close_reason_);
+    });
+  }
+  if (!out_.empty() || std::exchange(lingering_, true)) return;
   ::shutdown(fd_.get(), SHUT_WR);
   reading_ = true;
   watch();
-  context_.timers.add(context_.now + linger_time, [&context = context_, id = id_] {
-    if (session* const client = context.clients.find(id)) client->close(metrics::close_reason::shutdown);
-  });
 }
 
 void session::discard_input() {
   char rest[4096];
   const ssize_t received = ::recv(fd_.get(), rest, sizeof rest, 0);
   if (received > 0 || (received < 0 && (errno == EAGAIN || errno == EINTR))) return;
-  close(metrics::close_reason::shutdown);
+  close(close_reason_);
 }
 
 void session::drain() {
   // It may wait for ever; but what a read has been sent for belongs to this client.
   const bool taking = tail_ != nullptr && tail_->taking();
   if (blocked_ && !taking) {
-    if (head_ != tail_ || !out_.empty()) return drain_soon();  // what it is owed comes first
     leave(metrics::close_reason::shutdown);
     draining_ = true;
     return;
@@ -211,14 +230,17 @@ void session::drain_soon() {
 // that brought something; if it was the client that wanted to go, what it has sent comes first.
 void session::set_blocked(bool value) {
   blocked_ = value;
-  if (value && (half_closed_ || deaf_)) {
-    context_.timers.add(context_.now, [&context = context_, id = id_] {
+  const bool sent_away = is_paused(pause_reason::closing);
+  if (value && (half_closed_ || deaf_ || sent_away)) {
+    context_.timers.add(context_.now, [&context = context_, id = id_, sent_away] {
       session* const client = context.clients.find(id);
-      if (client != nullptr && client->blocked_) client->on_hangup(client->deaf_);
+      if (client == nullptr || !client->blocked_) return;
+      sent_away ? client->leave(client->close_reason_) : client->on_hangup(client->deaf_);
     });
   }
   if (value || !std::exchange(leaving_, false)) return;
-  if (leaving_why_ == metrics::close_reason::killed) close_after_replies(leaving_why_);
+  if (leaving_why_ != metrics::close_reason::client && leaving_why_ != metrics::close_reason::shutdown)
+    close_after_replies(leaving_why_);
 }
 
 void session::check_idle(std::chrono::seconds limit) {

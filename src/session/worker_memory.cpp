@@ -30,7 +30,7 @@ void worker_context::cut_off(const memory_guard::candidate& which) {
                      "client {} {}: {} bytes are kept for it, and all clients together have more than "
                      "limits.memory, {}; closing",
                      which.client, client->peer_address(), which.bytes, daemon.memory.limit());
-  client->close(metrics::close_reason::memory);
+  client->leave(metrics::close_reason::memory);
 }
 
 void worker_context::drop_unannounced() {

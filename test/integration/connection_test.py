@@ -248,7 +248,7 @@ class ConnectionTest(StackTest):
         with self.counted("dualbus_clients_closed_total", reason="killed") as killed:
             self.assertEqual(client.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "no"), 1)
             self.assertEqual(client.read_rest(), b"")
-            self.assertEqual(killed.value, 1)
+            wait_for(lambda: killed.value == 1, "it is counted")
 
     def test_command_describes_what_redis_describes(self):
         daemon, bare = self.connect(), self.connect(to=self.stack.marketdata)

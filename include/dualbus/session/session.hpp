@@ -119,8 +119,15 @@ class session final : public base::io_handler, public backend::drain_listener {
   bool peer_gone() const;
   /// Asks the socket whether nothing that is written reaches the client any more.
   bool was_reset() const;
-  /// Ends a client, now or when what it waits for has been called off.
+  /// Sends a client away: its wait is called off, what buses have of its other requests is answered, and then
+  /// it has a moment to take the answers. One that is owed nothing is closed at once, and so is one that goes
+  /// for its memory, unless it waits.
   void leave(metrics::close_reason why);
+  /// It has been sent away and only takes its last answers.
+  bool leaving() const {
+    return leaving_ || lingering_ ||
+           (is_paused(pause_reason::closing) && close_reason_ == metrics::close_reason::killed);
+  }
   /// The wait of `op`, the newest one, was called off because the client leaves: it is not answered, and what
   /// the client has sent behind it is not carried out, as in Redis.
   void drop_wait(operation& op);
@@ -297,7 +304,7 @@ class session final : public base::io_handler, public backend::drain_listener {
   void send_away();
   void read_ended();
   bool has_more_to_do() const;
-  void linger();
+  void end_output();
   void discard_input();
   void watch();
   void queue_flush();
@@ -336,7 +343,8 @@ class session final : public base::io_handler, public backend::drain_listener {
   bool tcp_, reading_ = true, writing_ = false, flush_queued_ = false, resume_queued_ = false;
   bool in_transaction_ = false, logged_in_ = false, monitoring_ = false, blocked_ = false,
        half_closed_ = false, deaf_ = false, leaving_ = false, watched_ = true, draining_ = false,
-       lingering_ = false, subscribed_ = false, only_acknowledged_ = false, evictable_ = true;
+       last_answers_ = false, lingering_ = false, subscribed_ = false, only_acknowledged_ = false,
+       evictable_ = true;
 };
 
 }  // namespace dualbus::session
