@@ -147,6 +147,34 @@ class SentAwayTest(StackTest):
         wait_for(lambda: self.clients() == 1, "it is gone")
 
 
+class MemoryTest(unittest.TestCase):
+    def test_who_waits_when_memory_ends_gets_what_its_bus_has_given_it(self):
+        stack = Stack({"workers": 1, "limits": {"memory": "64mb"}, "backend": {"request_timeout": "60s", "health_timeout": "3m"}})
+        self.addCleanup(stack.end)
+        bus = stack.marketdata.client()
+        self.addCleanup(bus.close)
+        waiter, spared, pusher = stack.daemon.connect(), stack.daemon.connect(), stack.marketdata.connect()
+        for connection in (waiter, spared, pusher):
+            self.addCleanup(connection.close)
+        spared.call("SET", "el:big", b"x" * (1 << 20))
+        self.assertEqual(spared.call("CLIENT", "NO-EVICT", "ON"), "OK")
+        # What stands behind the request that waits is what the daemon holds for it.
+        waiter.send_raw(encode("BLPOP", "md:l", 0) + encode("ECHO", "x" * 1000) * 200)
+        wait_for(lambda: bus.info("clients")["blocked_clients"] == 1, "it waits")
+        closed = lambda: stack.daemon.metrics().value("dualbus_clients_closed_total", reason="memory")
+        stack.marketdata.pause()
+        try:
+            pusher.send("RPUSH", "md:l", "v")
+            spared.send_raw(encode("GET", "el:big") * 80)
+            stack.daemon.wait_for_log("all clients together have more than limits.memory")
+        finally:
+            stack.marketdata.proceed()
+        self.assertEqual(pusher.read(), 1)
+        received = waiter.read_rest()
+        self.assertEqual(received.count(b"$1\r\nv\r\n") + bus.llen("md:l"), 1, received[:100])
+        wait_for(lambda: closed() == 1, "it is gone")
+
+
 class LeavingTest(unittest.TestCase):
     def test_who_waits_and_is_owed_answers_gets_the_element_that_comes_when_the_daemon_ends(self):
         stack = Stack({"workers": 1})
