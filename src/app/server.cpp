@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cerrno>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <future>
 #include <random>
 #include <sys/resource.h>
@@ -120,6 +121,8 @@ void server::start() {
 
 void server::stop() {
   if (threads_.empty()) return;
+  moves_.stop();
+  reloader_.stop();
   spdlog::info("stopping: no new clients, finishing what is in flight");
   // Asked from outside no more, before the workers end.
   for (auto& w : workers_) w->shut_down(configuration_->limits.shutdown_timeout);
@@ -131,7 +134,29 @@ void server::stop() {
 }
 
 void server::reload(const std::string& path) {
-  const config::load_result loaded = config::load(path);
+  if (path_.empty()) path_ = path;
+  reloader_.ask();
+}
+
+bool server::may_move_keys(const config::configuration& loaded) {
+  const bool allowed = loaded.moves == config::stream_moves::allowed;
+  const admin::move_report found = moves_.run(*configuration_, loaded);
+  if (moves_.stopped()) return false;
+  const auto level = allowed ? spdlog::level::warn : spdlog::level::err;
+  for (const std::string& line : found.streams) spdlog::log(level, "{}", line);
+  if (found.more_streams > 0) spdlog::log(level, "… and {} more such streams", found.more_streams);
+  for (const std::string& line : found.unchecked) spdlog::log(level, "{}", line);
+  for (const std::string& line : found.others) spdlog::warn("{}", line);
+  if (allowed || (found.streams.empty() && found.unchecked.empty())) return true;
+  spdlog::error(
+      "configuration not reloaded: nothing was changed; have the entries read and acknowledged first, "
+      "remove them{}, or say 'moved_streams: allowed' in 'routing'",
+      found.unchecked.empty() ? "" : ", wait for the bus");
+  return false;
+}
+
+void server::load_again() {
+  const config::load_result loaded = config::load(path_);
   for (const std::string& warning : loaded.warnings) spdlog::warn("{}", warning);
   if (!loaded.value) {
     for (const std::string& mistake : loaded.mistakes) spdlog::error("{}", mistake);
@@ -145,6 +170,13 @@ void server::reload(const std::string& path) {
     spdlog::error("configuration not reloaded: nothing was changed");
     return admin_->note_reload(false);
   }
+  if (!may_move_keys(*loaded.value)) {
+    if (!moves_.stopped()) admin_->note_reload(false);
+    return;
+  }
+  const std::vector<std::string> changed = config::changed_keys(*configuration_, *loaded.value);
+  for (const std::string& line : config::side_effects(*configuration_, *loaded.value))
+    spdlog::warn("{}", line);
   configuration_ = loaded.value;
   base::set_log_level(configuration_->log_level);
   limit_memory();
@@ -153,7 +185,9 @@ void server::reload(const std::string& path) {
   }
   admin_->set_configuration(configuration_);
   admin_->note_reload(true);
-  spdlog::info("configuration reloaded");
+  spdlog::info("configuration reloaded: {}", changed.empty()
+                                                 ? "nothing is different"
+                                                 : fmt::format("changed {}", fmt::join(changed, ", ")));
 }
 
 void server::ask_all(std::size_t asking, session::worker_context::question what,

@@ -120,6 +120,18 @@ constexpr key_row rows[] = {
          "the message's bus; `remap`, also those of slot 0, which are stored as they are and shown with the "
          "slot of the bus.",
      .bind = in<&configuration::routing, &routing_rules::ids>()},
+    {.path = "routing.moved_streams",
+     .type = choice,
+     .reload = true,
+     .choices = "refused|allowed",
+     .fallback = "refused",
+     .meaning =
+         "What becomes of a reload whose `routing.keys` pin a stream, or no longer do, or pin it to another "
+         "bus. `refused` looks on every bus first, and changes nothing if entries would get out of sight, if "
+         "some are pending whose IDs would not be known any more, or if a bus does not answer; the log names "
+         "stream, bus and counts. `allowed` logs the same as warnings and goes on. Keys of other types that "
+         "get out of reach are a warning. A restart does not look.",
+     .bind = top<&configuration::moves>()},
     {.path = "missing_group.action",
      .type = choice,
      .reload = true,

@@ -24,7 +24,7 @@ class MovedKeysTest(StackTest):
                 self.check_waiting(request, push, protocol)
 
     def test_who_waits_behind_an_earlier_request_is_told_as_well(self):
-        patient = merge(self.stack.config, {"backend": {"request_timeout": "1m", "health_timeout": "5m"}})
+        patient = merge(self.stack.config, {"routing": {"moved_streams": "allowed"}, "backend": {"request_timeout": "1m", "health_timeout": "5m"}})
         self.daemon.reload(patient)
         reader, other = self.connect(), self.connect()
         self.stack.engine_logic.pause()

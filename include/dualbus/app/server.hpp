@@ -1,6 +1,8 @@
 #pragma once
 
+#include <dualbus/admin/move_check.hpp>
 #include <dualbus/admin/service.hpp>
+#include <dualbus/app/reloader.hpp>
 #include <dualbus/app/worker.hpp>
 #include <dualbus/config/configuration.hpp>
 
@@ -23,7 +25,8 @@ class server {
 
   /// Starts the workers' threads and the admin service, which may throw as the constructor does.
   void start();
-  /// Loads the file again and takes over what can change at run time; names in the log what cannot.
+  /// Loads the file again, soon, on another thread, and takes over what can change at run time; names in the
+  /// log what cannot, and what it would take from readers of streams.
   void reload(const std::string& path);
   /// Ends gracefully, within shutdown_timeout.
   void stop();
@@ -32,6 +35,9 @@ class server {
   void open_listeners();
   void raise_descriptor_limit();
   void limit_memory();
+  void load_again();
+  /// False if the reload is refused.
+  bool may_move_keys(const config::configuration& loaded);
   void ask_all(std::size_t asking, session::worker_context::question what,
                session::worker_context::answers done);
   std::vector<metrics::worker_snapshot> snapshots();
@@ -43,6 +49,9 @@ class server {
   std::mutex snapshots_mutex_;
   std::vector<std::shared_ptr<metrics::worker_snapshot>> last_snapshots_;
   std::unique_ptr<admin::service> admin_;
+  std::string path_;
+  admin::move_check moves_;
+  reloader reloader_{[this] { load_again(); }};  // from its start on the configuration is its thread's
 };
 
 }  // namespace dualbus::app

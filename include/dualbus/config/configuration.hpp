@@ -116,6 +116,9 @@ struct slowlog_settings {
   bool arguments = false;          ///< copies those of every request, in case it turns out slow
 };
 
+/// What a reload does that would take entries of streams out of reach.
+enum class stream_moves : std::uint8_t { refused, allowed };
+
 /// Everything the YAML file says, checked. Immutable once loaded.
 struct configuration {
   listen_settings listen;
@@ -133,6 +136,7 @@ struct configuration {
   draining_settings draining;
   slowlog_settings slowlog;
   std::string log_level = "info";
+  stream_moves moves = stream_moves::refused;
 };
 
 }  // namespace dualbus::config

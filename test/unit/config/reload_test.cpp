@@ -123,5 +123,55 @@ TEST(RestartNeededTest, RoutingLimitsTimingsAndLoggingDoNotNeedIt) {
       ElementsAre());
 }
 
+std::vector<std::string> changed(const std::string& from, const std::string& to) {
+  std::string text = base_text;
+  const std::size_t at = text.find(from);
+  EXPECT_NE(at, std::string::npos) << from;
+  text.replace(at, from.size(), to);
+  return changed_keys(good(base_text), good(text));
+}
+
+TEST(ChangedKeysTest, NothingIsNamedWhenTheFileSaysTheSameInOtherWords) {
+  EXPECT_THAT(changed_keys(good(base_text), good("# again\n" + base_text + "absorb: relaxed\n")),
+              ElementsAre());
+}
+
+TEST(ChangedKeysTest, EveryKeyThatCanChangeIsNamed) {
+  const std::string routing = "routing: {default_bus: a, types: {a: [x]}}\n";
+  EXPECT_THAT(
+      changed(routing,
+              "routing: {default_bus: b, default_key_bus: a, field: f, types: {b: [x]}, keys: [{match: k, "
+              "bus: b}], channels: [{match: c, bus: b}], moved_streams: allowed}\n"
+              "missing_group: {action: create, start: $, rules: [{key: a, action: error}]}\n"
+              "auth: {users: {u: {commands: [\"+@all\"], nopass: true}}}\n"
+              "limits: {max_clients: 5}\n"),
+      UnorderedElementsAre("routing.default_bus", "routing.field", "routing.types", "routing.keys",
+                           "routing.channels", "routing.moved_streams", "missing_group.action",
+                           "missing_group.start", "missing_group.rules", "auth.users", "limits.max_clients"));
+  EXPECT_THAT(changed("latency_target: 1ms", "latency_target: 2ms"), ElementsAre("buses.a.latency_target"));
+}
+
+TEST(ChangedKeysTest, APasswordThatChangedInItsFileIsNamedAndNotShown) {
+  const temporary_directory directory;
+  const std::string file = directory.write("secret", "old");
+  std::string text = base_text;
+  text.replace(text.find("\"h:2\""), 5, "\"h:2\", password_file: " + file);
+  const configuration before = good(text);
+  directory.write("secret", "new");
+  EXPECT_THAT(changed_keys(before, good(text)), ElementsAre("buses.b.password_file"));
+}
+
+TEST(SideEffectsTest, ADefaultBusThatTakesTheBusOfOtherKeysAlongIsToldOf) {
+  const auto effects = [](const std::string& before, const std::string& after) {
+    const std::string head = base_text.substr(0, base_text.find("routing:"));
+    return side_effects(good(head + "routing: {" + before + "}\n"), good(head + "routing: {" + after + "}\n"))
+        .size();
+  };
+  EXPECT_EQ(effects("default_bus: a", "default_bus: b"), 1U);
+  EXPECT_EQ(effects("default_bus: a", "default_bus: a, field: f"), 0U);
+  EXPECT_EQ(effects("default_bus: a", "default_bus: b, default_key_bus: a"), 0U);
+  EXPECT_EQ(effects("default_bus: a, default_key_bus: a", "default_bus: b, default_key_bus: a"), 0U);
+}
+
 }  // namespace
 }  // namespace dualbus::config::test

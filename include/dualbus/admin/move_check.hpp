@@ -1,0 +1,47 @@
+#pragma once
+
+#include <dualbus/config/configuration.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace dualbus::admin {
+
+class stop_signal;
+
+/// What a change of the rules for keys does to what is stored. Lines for the log, that name keys and buses;
+/// of many streams only the first are named.
+struct move_report {
+  std::vector<std::string> streams;  ///< what readers of streams would lose, one line for each stream and bus
+  std::uint64_t more_streams = 0;    ///< those that are not named
+  std::vector<std::string> others;   ///< keys that are no streams and get out of reach, one line for each bus
+  std::vector<std::string> unchecked;  ///< buses that could not be asked, and why
+};
+
+/// Looks on every bus, before a reload, for what it would take from clients:
+///
+///   rules before, rules after --> keys that belong elsewhere then --> XINFO STREAM: entries, groups, pending
+///
+/// A stream whose bus is out of sight then is reported if it has entries or groups with pending ones; one
+/// that stays in sight, but gets or loses the IDs of several buses, if entries are pending: whoever holds
+/// their IDs could not acknowledge them. Nothing is changed. It takes the time of a SCAN of each bus, and
+/// none if the rules are the same. What is added while it runs may be missed.
+class move_check {
+ public:
+  /// Throws std::system_error if there is no descriptor left.
+  move_check();
+  ~move_check();
+
+  /// Waits for buses, one that hangs for some seconds; one at a time.
+  move_report run(const config::configuration& running, const config::configuration& loaded) const;
+  /// Ends run(), whose report then says little. From any thread.
+  void stop();
+  bool stopped() const;
+
+ private:
+  std::unique_ptr<stop_signal> stop_;
+};
+
+}  // namespace dualbus::admin
