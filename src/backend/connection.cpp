@@ -1,7 +1,6 @@
 #include <dualbus/backend/connection.hpp>
 #include <dualbus/base/log.hpp>
 #include <dualbus/base/socket.hpp>
-#include <dualbus/resp/reply_reader.hpp>
 
 #include <algorithm>
 #include <cerrno>
@@ -27,15 +26,6 @@ constexpr std::chrono::seconds lasting{1};
 // The kernel's time-out for bytes is this much later than ours, which knows the requests.
 constexpr std::chrono::milliseconds kernel_lag{500};
 
-// A peer's words on their way into the log.
-std::string printable(std::string_view text) {
-  constexpr std::size_t longest = 200;
-  std::string result(text.substr(0, longest));
-  std::replace_if(
-      result.begin(), result.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
-  return result;
-}
-
 // Leaves the first `bytes` of what the vectors hold; returns how many of them that takes.
 std::size_t cut(iovec* vectors, std::size_t count, std::size_t bytes) {
   for (std::size_t i = 0; i < count; ++i) {
@@ -47,10 +37,6 @@ std::size_t cut(iovec* vectors, std::size_t count, std::size_t bytes) {
     return i + 1;
   }
   return count;
-}
-
-std::string bulk(std::string_view text) {
-  return "$" + std::to_string(text.size()) + "\r\n" + std::string(text) + "\r\n";
 }
 
 }  // namespace
@@ -147,59 +133,15 @@ void connection::connected(base::time_point now) {
       base::set_acknowledge_limit(fd_.get(), limit + kernel_lag);
   }
   state_ = phase::handshake;
-  handshake_scanner_.reset();
   requests_.input().release();
-  const bool with_password = !target_.password.empty();
-  handshake_ = with_password ? "*7\r\n" : "*4\r\n";
-  handshake_ += bulk("HELLO") + bulk(version_ == resp::protocol::resp3 ? "3" : "2");
-  if (with_password) {
-    handshake_ +=
-        bulk("AUTH") + bulk(target_.username.empty() ? "default" : target_.username) + bulk(target_.password);
-  }
-  handshake_ += bulk("SETNAME") + bulk("dualbusd");
-  handshake_replies_ = 1;
-  if (const int database = target_.database + database_; database != 0) {
-    handshake_ += "*2\r\n" + bulk("SELECT") + bulk(std::to_string(database));
-    ++handshake_replies_;
-  }
+  unwritten_ = handshake_.start(version_, target_, target_.database + database_);
   last_received_ = now;
   on_writable();
 }
 
-bool connection::accept_handshake_reply(std::string_view reply, char type) {
-  resp::reply_reader reader(reply);
-  const resp::reply_value head = reader.next();
-  if (type == '-') {
-    refusal_ = "refused the handshake: " + printable(head.text);
-    return false;
-  }
-  if (!head.is_aggregate()) return true;  // SELECT's OK
-  const std::size_t values = head.type == '%' ? 2 * head.elements : head.elements;
-  for (std::size_t i = 0; i + 1 < values; i += 2) {
-    const resp::reply_value name = reader.next();
-    resp::reply_reader value(reader.skip());
-    if (name.text == "server") identity_.name = printable(value.next().text);
-    if (name.text == "version") identity_.version = printable(value.next().text);
-    if (name.text == "role") role_ = printable(value.next().text);
-    if (name.text == "id") client_id_ = value.next().number;
-  }
-  return true;
-}
-
 void connection::read_handshake(base::time_point now) {
-  base::read_buffer& input = requests_.input();
-  while (handshake_replies_ > 0) {
-    const resp::scan_status status = handshake_scanner_.scan(input.data());
-    if (status == resp::scan_status::incomplete) return;
-    if (status == resp::scan_status::error) return fail("answered something that is not RESP", now);
-    const std::string_view reply = input.data().substr(0, handshake_scanner_.consumed());
-    if (!accept_handshake_reply(reply, handshake_scanner_.type())) return fail(refusal_, now);
-    input.consume(reply.size());
-    handshake_scanner_.reset();
-    --handshake_replies_;
-  }
-  if (!input.empty()) return fail("sent more than was asked for", now);
-  up(now);
+  if (const std::string fault = handshake_.read(requests_.input()); !fault.empty()) return fail(fault, now);
+  if (handshake_.done()) up(now);
 }
 
 void connection::up(base::time_point now) {
@@ -211,8 +153,8 @@ void connection::up(base::time_point now) {
   base::log_limited(logged_ == log_of::everything ? spdlog::level::info : spdlog::level::debug, "connected",
                     bus_name_,
                     fmt::format("bus '{}': connected to {} (RESP{}, {} {})", bus_name_, target_.endpoint,
-                                static_cast<int>(version_), identity_.title(),
-                                identity_.known() ? identity_.version : "?"));
+                                static_cast<int>(version_), identity().title(),
+                                identity().known() ? identity().version : "?"));
   requests_.on_connected();
   flush(now);
 }
@@ -224,7 +166,7 @@ void connection::close() {
   }
   resolver_.cancel();
   state_ = phase::disconnected;
-  handshake_.clear();
+  unwritten_.clear();
 }
 
 void connection::reconnect(base::time_point now) {
@@ -242,9 +184,7 @@ void connection::take_over(connection& fresh, base::time_point now) {
   requests_.on_disconnected(now);
   poller_.remove(fresh.fd_.get(), fresh);
   fd_ = std::move(fresh.fd_);
-  identity_ = fresh.identity_;
-  role_ = fresh.role_;
-  client_id_ = fresh.client_id_;
+  handshake_ = fresh.handshake_;
   fresh.stopped_ = true;
   fresh.state_ = phase::disconnected;
   state_ = phase::up;
@@ -295,7 +235,7 @@ void connection::fail(const std::string& why, base::time_point now) {
 void connection::update_interest() {
   const bool read = state_ == phase::handshake || state_ == phase::up;
   const bool write =
-      state_ == phase::connecting || !handshake_.empty() || (state_ == phase::up && writable_bytes() > 0);
+      state_ == phase::connecting || !unwritten_.empty() || (state_ == phase::up && writable_bytes() > 0);
   if (read == read_armed_ && write == write_armed_) return;
   read_armed_ = read;
   write_armed_ = write;
@@ -330,15 +270,15 @@ void connection::on_writable() {
     if (const int error = base::connect_error(fd_.get()); error != 0) return fail(std::strerror(error), now);
     return connected(now);
   }
-  while (!handshake_.empty()) {
+  while (!unwritten_.empty()) {
     const ssize_t written =
-        ::send(fd_.get(), handshake_.data(), handshake_.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+        ::send(fd_.get(), unwritten_.data(), unwritten_.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (written < 0) {
       if (errno == EINTR) continue;
       if (errno == EAGAIN || errno == EWOULDBLOCK) break;
       return fail(std::strerror(errno), now);
     }
-    handshake_.erase(0, static_cast<std::size_t>(written));
+    unwritten_.erase(0, static_cast<std::size_t>(written));
   }
   if (state_ == phase::up) return flush(now);
   update_interest();

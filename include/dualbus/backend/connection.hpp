@@ -1,7 +1,7 @@
 #pragma once
 
+#include <dualbus/backend/handshake.hpp>
 #include <dualbus/backend/pipeline.hpp>
-#include <dualbus/backend/server_identity.hpp>
 #include <dualbus/base/log.hpp>
 #include <dualbus/base/poller.hpp>
 #include <dualbus/config/configuration.hpp>
@@ -72,12 +72,12 @@ class connection final : public base::io_handler {
   /// True if the peer has got everything that there is, or cannot get it.
   bool delivered() const;
   /// The backend's answer in the last handshake that succeeded.
-  const server_identity& identity() const { return identity_; }
+  const server_identity& identity() const { return handshake_.greeting().identity; }
   /// The answer to CLIENT ID on the present connection; 0 while there is none.
-  std::int64_t client_id() const { return state_ == phase::up ? client_id_ : 0; }
+  std::int64_t client_id() const { return state_ == phase::up ? handshake_.greeting().client_id : 0; }
   /// The role that HELLO named on the last connection: "master", "replica"; empty until a handshake
   /// succeeded.
-  const std::string& role() const { return role_; }
+  const std::string& role() const { return handshake_.greeting().role; }
   /// When bytes were last received.
   base::time_point last_received() const { return last_received_; }
 
@@ -93,7 +93,6 @@ class connection final : public base::io_handler {
   void begin(base::unique_fd fd, base::time_point now);
   void connected(base::time_point now);
   void read_handshake(base::time_point now);
-  bool accept_handshake_reply(std::string_view reply, char type);
   void up(base::time_point now);
   void fail(const std::string& why, base::time_point now);
   void close();
@@ -119,16 +118,12 @@ class connection final : public base::io_handler {
   phase state_ = phase::disconnected;
   bool stopped_ = true, write_armed_ = false, read_armed_ = false, held_ = false;
   base::unique_fd fd_;
-  std::string handshake_;  // bytes still to be written
-  int handshake_replies_ = 0;
-  resp::reply_scanner handshake_scanner_;
-  server_identity identity_;
-  std::string role_;
-  std::int64_t client_id_ = 0;
-  int failures_ = 0;  // since the last connection that lasted
+  handshake handshake_;
+  std::string unwritten_;  // of the handshake
+  int failures_ = 0;       // since the last connection that lasted
   base::time_point next_attempt_{}, deadline_{}, next_mark_{}, last_received_{}, up_since_{};
   std::minstd_rand random_;
-  std::string last_error_, refusal_;
+  std::string last_error_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for the resolver's late answers
 };
 
