@@ -87,6 +87,24 @@ TEST(KeyPositionsTest, FindsDestinations) {
             (strings{"a", "store"}));
 }
 
+// For Redis an option word ends at its first zero byte.
+TEST(KeyPositionsTest, FindsKeysBehindWordsWithZeroBytes) {
+  using namespace std::string_literals;
+  EXPECT_EQ(keys_of({"SORT", "a", "STORE\0"s, "d"}), (strings{"a", "d"}));
+  EXPECT_EQ(keys_of({"SORT", "a", "STORE", "d", "store\0x"s, "e"}), (strings{"a", "e"}));
+  EXPECT_EQ(keys_of({"SORT", "a", "GET\0STORE"s, "store", "BY\0"s, "store"}), strings{"a"});
+  EXPECT_EQ(keys_of({"GEORADIUS", "a", "1", "1", "1", "km", "count\0"s, "1", "STORE\0DIST"s, "d"}),
+            (strings{"a", "d"}));
+  EXPECT_EQ(keys_of({"XREAD", "STREAMS\0"s, "a", "STREAMS", "0", "0"}), (strings{"a", "STREAMS"}));
+  EXPECT_EQ(
+      keys_of({"XREADGROUP", "GROUP\0"s, "streams", "streams", "count\0\0"s, "streams", "STREAMS", "a", ">"}),
+      strings{"a"});
+  EXPECT_EQ(keys_of({"SORT", "a", "STOR\0E"s, "d"}), strings{"a"});
+  std::vector<std::uint32_t> patterns;
+  find_sort_patterns(test::owned_arguments({"SORT", "a", "LIMIT\0"s, "by", "get", "GET\0x"s, "p"}), patterns);
+  EXPECT_EQ(patterns, std::vector<std::uint32_t>{6});
+}
+
 TEST(KeyPositionsTest, FindsThePatternsOfSort) {
   const auto patterns_of = [](const strings& request) {
     std::vector<std::uint32_t> positions = {77};
@@ -106,12 +124,27 @@ TEST(KeyPositionsTest, RunsShowWhereTheResultIsStored) {
   redis.command({"GEOADD", "places", "1", "1", "m"});
   const strings sort = {"SORT", "list"}, radius = {"GEORADIUS", "places", "1", "1", "1", "km"},
                 member = {"GEORADIUSBYMEMBER", "places", "m", "1", "km"};
-  const std::vector<strings> sort_options = {{"STORE", "d"},     {"STORE", "e"}, {"BY", "store"},
-                                             {"GET", "#"},       {"ASC"},        {"LIMIT", "0", "9"},
-                                             {"store", "store"}, {"ALPHA"},      {"GET", "store"}};
-  const std::vector<strings> geo_options = {
-      {"STORE", "d"}, {"storedist", "e"}, {"STORE", "storedist"}, {"ASC"},
-      {"COUNT", "5"}, {"STOREDIST", "d"}, {"storedist", "STORE"}};
+  const std::vector<strings> sort_options = {{"STORE", "d"},
+                                             {"STORE", "e"},
+                                             {"BY", "store"},
+                                             {"GET", "#"},
+                                             {"ASC"},
+                                             {"LIMIT", "0", "9"},
+                                             {"store", "store"},
+                                             {"ALPHA"},
+                                             {"GET", "store"},
+                                             {std::string("STORE\0", 6), "d"},
+                                             {std::string("get\0STORE", 9), "store"},
+                                             {std::string("Limit\0x", 7), "0", "9"}};
+  const std::vector<strings> geo_options = {{"STORE", "d"},
+                                            {"storedist", "e"},
+                                            {"STORE", "storedist"},
+                                            {"ASC"},
+                                            {"COUNT", "5"},
+                                            {"STOREDIST", "d"},
+                                            {"storedist", "STORE"},
+                                            {std::string("STORE\0DIST", 10), "d"},
+                                            {std::string("Count\0", 6), "5"}};
   std::mt19937 random(73);
   int stored = 0;
   for (int i = 0; i < 1000; ++i) {
@@ -173,7 +206,7 @@ TEST(KeyPositionsTest, AgreesWithCommandGetkeys) {
               request.insert(request.end(), {"GROUP", words[random() % words.size()], "c"});
             if (random() % 2 == 0) request.insert(request.end(), {"COUNT", "1"});
             if (random() % 2 == 0) request.insert(request.end(), {"block", "1"});
-            request.push_back("STREAMS");
+            request.push_back(random() % 2 == 0 ? "STREAMS" : std::string("Streams\0", 8));
             for (std::size_t n = 2 + random() % 3 * 2; n > 0; --n)
               request.push_back(words[random() % words.size()]);
             if (!arity_matches(spec, request.size())) continue;
@@ -184,7 +217,9 @@ TEST(KeyPositionsTest, AgreesWithCommandGetkeys) {
           // COMMAND GETKEYS is no oracle for repeated options; RunsShowWhereTheResultIsStored is.
           request.resize(1);
           request.resize(static_cast<std::size_t>(std::abs(spec.arity)), "a");
-          if (round % 2 == 0) request.insert(request.end(), {"ASC", round % 4 == 0 ? "Store" : "STORE", "d"});
+          if (round % 2 == 0)
+            request.insert(request.end(),
+                           {"ASC", round % 4 == 0 ? std::string("Store\0x", 7) : "STORE", "d"});
           break;
         default:
           break;

@@ -49,6 +49,19 @@ TEST(XaddArgumentsTest, OptionsBehindTheIdAreFields) {
   EXPECT_FALSE(result.no_mkstream);
 }
 
+// For Redis an option word ends at its first zero byte; read as an ID, it would move the fields.
+TEST(XaddArgumentsTest, WordsEndAtTheirFirstZeroByte) {
+  using namespace std::string_literals;
+  const xadd_arguments result = parse({"XADD", "k", "NOMKSTREAM\0"s, "MINID\0x"s, "~\0"s, "5-1", "limit\0"s,
+                                       "0", "*\0x"s, "t", "nomkstream"});
+  EXPECT_EQ(result.result, verdict::ok);
+  EXPECT_TRUE(result.no_mkstream);
+  EXPECT_EQ(result.min_id, 5U);
+  EXPECT_EQ(result.id, 8U);
+  EXPECT_EQ(result.fields, 9U);
+  EXPECT_EQ(parse({"XADD", "k", "keepref\0"s, "*", "f", "v"}).result, verdict::unsupported);
+}
+
 TEST(XaddArgumentsTest, NeedsPairsOfFieldsAndValues) {
   EXPECT_EQ(parse({"XADD", "k", "*", "f", "v", "g"}).result, verdict::malformed);
   EXPECT_EQ(parse({"XADD", "k", "NOMKSTREAM", "*", "f"}).result, verdict::malformed);

@@ -63,9 +63,22 @@ TEST(SlowLogTest, PasswordsAreHiddenAsRedisHidesThem) {
   EXPECT_THAT(shown({"CONFIG", "SET", "maxmemory", "masterauth", "MasterAuth", "p"}),
               ElementsAre("CONFIG", "SET", "maxmemory", "masterauth", "MasterAuth", x));
   EXPECT_THAT(shown({"ACL", "SETUSER", "u", ">p"}), ElementsAre("ACL", "SETUSER", x, x));
+  using namespace std::string_view_literals;
+  EXPECT_THAT(shown({"HELLO", "3", "AUTH\0"sv, "u", "p"}), ElementsAre("HELLO", "3", "AUTH\0"sv, x, x));
+  EXPECT_THAT(shown({"HELLO", "AUTH", "u", "p"}), ElementsAre("HELLO", "AUTH", x, x))
+      << "the version was forgotten";
+  EXPECT_THAT(shown({"MIGRATE", "h", "1", "k", "0", "9", "auth2\0x"sv, "u", "p"}),
+              ElementsAre("MIGRATE", "h", "1", "k", "0", "9", "auth2\0x"sv, x, x));
+  EXPECT_THAT(shown({"COMMAND", "GETKEYS", "AUTH", "u", "p"}),
+              ElementsAre("COMMAND", "GETKEYS", "AUTH", x, x));
+  EXPECT_THAT(shown({"command", "GetKeysAndFlags", "hello", "3", "auth", "u", "p"}),
+              ElementsAre("command", "GetKeysAndFlags", "hello", "3", "auth", x, x));
+  EXPECT_THAT(shown({"ACL", "DRYRUN", "auth", "COMMAND", "GETKEYS", "CONFIG", "SET", "requirepass", "p"}),
+              ElementsAre("ACL", "DRYRUN", "auth", "COMMAND", "GETKEYS", "CONFIG", "SET", "requirepass", x));
   for (const words& plain :
        {words{"HELLO", "auth"}, words{"HELLO", "3", "AUTH"}, words{"CONFIG", "GET", "requirepass"},
-        words{"CONFIG", "SET", "requirepass"}, words{"SET", "auth", "p"}, words{"ACL"}})
+        words{"CONFIG", "SET", "requirepass"}, words{"SET", "auth", "p"}, words{"ACL"},
+        words{"COMMAND", "GETKEYS"}, words{"COMMAND", "GETKEYS", "GET", "auth"}})
     EXPECT_EQ(shown(plain), std::vector<std::string>(plain.begin(), plain.end()));
 }
 

@@ -116,6 +116,11 @@ TEST(BoundsTest, ReadsEveryFormOfABound) {
   EXPECT_EQ(parse_end("5").value, (bound<client_id>{{5, max_number}, false}));
   EXPECT_EQ(parse_start("(5-3").value, (bound<client_id>{{5, 3}, true}));
   EXPECT_EQ(parse_end("(5").value, (bound<client_id>{{5, max_number}, true}));
+  // As C strings.
+  using namespace std::string_view_literals;
+  EXPECT_EQ(parse_start("-\0x"sv).value, (bound<client_id>{{0, 0}, false}));
+  EXPECT_EQ(parse_end("+\0"sv).value, (bound<client_id>{{max_number, max_number}, false}));
+  EXPECT_EQ(parse_end("(5\0-3"sv).value, (bound<client_id>{{5, max_number}, true}));
 }
 
 TEST(BoundsTest, RefusesWhatRedisRefuses) {

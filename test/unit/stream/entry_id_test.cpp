@@ -69,6 +69,15 @@ TEST(EntryIdTest, ParsesWhatRedisWritesAndNothingElse) {
 }
 
 // The quick path against the one that converts numbers.
+// Redis reads IDs as C strings (t_stream.c, streamGenericParseIDOrReply).
+TEST(EntryIdTest, WhatStandsBehindAZeroByteDoesNotCount) {
+  using namespace std::string_view_literals;
+  EXPECT_EQ(parse_id("5-3\0-9"sv, 0)->seq, 3U);
+  EXPECT_EQ(parse_id("5\0-9"sv, 7)->seq, 7U);
+  EXPECT_FALSE(parse_id("\0005-3"sv, 0));
+  EXPECT_FALSE(parse_id("5-\0003"sv, 0));
+}
+
 TEST(EntryIdTest, WritingFromTextEqualsConvertingNumbers) {
   std::mt19937_64 random(77);
   for (int i = 0; i < 200'000; ++i) {
