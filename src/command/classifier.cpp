@@ -1,7 +1,8 @@
+#include "json_reader.hpp"
+
 #include <dualbus/base/log.hpp>
 #include <dualbus/base/read_buffer.hpp>
 #include <dualbus/command/classifier.hpp>
-#include <dualbus/command/json_search.hpp>
 
 #include <optional>
 
@@ -13,39 +14,6 @@ namespace {
 static_assert(simdjson::SIMDJSON_PADDING <= base::read_buffer::padding);
 
 constexpr std::string_view rule_names[] = {"type", "glob", "json", "key", "channel", "default"};
-constexpr std::string_view json_fault_names[] = {"number", "string", "size", "depth", "syntax"};
-constexpr std::string_view json_fault_texts[] = {
-    "a number that is malformed or too large", "a string that is not closed or no valid Unicode",
-    "more than 4 MiB", "more than 1024 levels", "NaN, or something else that JSON does not have,"};
-
-json_fault fault_of(simdjson::error_code error) {
-  switch (error) {
-    case simdjson::NUMBER_ERROR:
-      return json_fault::number;
-    case simdjson::STRING_ERROR:
-    case simdjson::UTF8_ERROR:
-    case simdjson::UNESCAPED_CHARS:
-    case simdjson::UNCLOSED_STRING:
-      return json_fault::string;
-    case simdjson::CAPACITY:
-      return json_fault::size;
-    case simdjson::DEPTH_ERROR:
-      return json_fault::depth;
-    default:
-      return json_fault::syntax;
-  }
-}
-
-// Behind what some programs put in front of UTF-8, and blanks. Empty if what stands there can hold no member:
-// telling so here spares the parser.
-std::string_view document_in(std::string_view text) {
-  constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
-  if (text.starts_with(byte_order_mark)) text.remove_prefix(byte_order_mark.size());
-  const std::size_t start = text.find_first_not_of(" \t\r\n");
-  const bool container = start != std::string_view::npos && (text[start] == '{' || text[start] == '[');
-  return container ? text : std::string_view();
-}
-
 // A member's name as a JSON pointer token.
 std::string pointer_to(std::string_view name) {
   std::string pointer = "/";
@@ -61,68 +29,18 @@ std::string pointer_to(std::string_view name) {
   return pointer;
 }
 
-std::string unescaped(std::string_view token) {
-  std::string name;
-  for (std::size_t i = 0; i < token.size(); ++i) {
-    const bool escape = token[i] == '~' && i + 1 < token.size();
-    name += escape ? (token[++i] == '0' ? '~' : '/') : token[i];
-  }
-  return name;
-}
-
-// Whether a member on the way of a JSON pointer stands twice in its object.
-bool names_twice(simdjson::dom::element at, std::string_view pointer) {
-  while (!pointer.empty()) {
-    pointer.remove_prefix(1);
-    const std::string_view token = pointer.substr(0, pointer.find('/'));
-    pointer.remove_prefix(token.size());
-    simdjson::dom::object object;
-    if (at.get(object) != simdjson::SUCCESS) {
-      if (at.at_pointer("/" + std::string(token)).get(at) != simdjson::SUCCESS) return false;
-      continue;
-    }
-    const std::string name = unescaped(token);
-    int found = 0;
-    for (const simdjson::dom::key_value_pair member : object) {
-      if (member.key == name && ++found == 1) at = member.value;
-    }
-    if (found != 1) return found > 1;
-  }
-  return false;
-}
-
-bool stands_twice(resp::arguments args, const xadd_arguments& where, std::string_view field) {
-  int found = 0;
-  for (std::size_t i = where.fields; i + 1 < args.size(); i += 2) found += args[i] == field ? 1 : 0;
-  return found > 1;
-}
-
 }  // namespace
-
-std::string_view json_fault_name(json_fault f) {
-  return json_fault_names[static_cast<std::size_t>(f)];
-}
 
 std::string_view rule_name(rule r) {
   return rule_names[static_cast<std::size_t>(r)];
 }
 
-struct classifier::json_reader {
-  // In larger documents the type is searched for: the parser would need many times their size, and keep it.
-  static constexpr std::size_t max_document_bytes = std::size_t{4} << 20;
-  simdjson::dom::parser parser{max_document_bytes};
-  std::string pointer;
-  json_search search;
-  simdjson::error_code refused = simdjson::SUCCESS;  // what the parser said of the last document
-
-  explicit json_reader(std::string path) : pointer(std::move(path)), search(pointer) {}
-};
-
 classifier::classifier(const routing_table& table, message_counters& counters)
     : table_(table),
       counters_(counters),
       json_(std::make_unique<json_reader>(table.rules().json_pointer.empty() ? pointer_to(table.rules().field)
-                                                                             : table.rules().json_pointer)) {}
+                                                                             : table.rules().json_pointer)),
+      judge_(table.rules(), *json_) {}
 
 classifier::~classifier() = default;
 
@@ -138,23 +56,23 @@ std::string_view classifier::read_json(std::string_view text, bool count) {
   const std::string_view document = document_in(text);
   if (document.empty()) return {};
   simdjson::dom::element root;
-  json_->refused = json_->parser.parse(document.data(), document.size(), false).get(root);
+  const simdjson::error_code refused = json_->parser.parse(document.data(), document.size(), false).get(root);
   std::string_view type;
-  if (json_->refused == simdjson::SUCCESS)
+  if (refused == simdjson::SUCCESS)
     return root.at_pointer(json_->pointer).get(type) == simdjson::SUCCESS ? type : std::string_view();
   type = json_->search.find(document);
-  if (count) note_refused(type.data() != nullptr);
+  if (count) note_refused(fault_of(refused), type.data() != nullptr);
   return type;
 }
 
-void classifier::note_refused(bool found) {
-  const auto fault = static_cast<std::size_t>(fault_of(json_->refused));
-  std::array<std::uint64_t, 2>& counts = counters_.refused_json[fault];
+void classifier::note_refused(json_fault fault, bool found) {
+  const std::string_view text = json_fault_text(fault);
+  std::array<std::uint64_t, 2>& counts = counters_.refused_json[static_cast<std::size_t>(fault)];
   if (counts[0] + counts[1] == 0) {
-    base::warn_limited(json_fault_texts[fault],
+    base::warn_limited(text,
                        "JSON with {} was searched for the message type byte by byte, and it was {}; "
                        "dualbus_json_refused_total counts such texts from now on",
-                       json_fault_texts[fault], found ? "found" : "not found");
+                       text, found ? "found" : "not found");
   }
   ++counts[found ? 1 : 0];
 }
@@ -166,34 +84,6 @@ std::string_view classifier::type_of_json(std::string_view text) {
 std::string_view classifier::type_of(resp::arguments args, const xadd_arguments& where) {
   const std::string_view type = find_field(args, where, table_.rules().field);
   return type.data() == nullptr ? type_in_fields(args, where, false) : type;
-}
-
-std::string_view classifier::sole_type_of_json(std::string_view text) {
-  const std::string_view type = type_of_json(text);
-  if (type.data() == nullptr) return {};
-  if (json_->refused != simdjson::SUCCESS) {
-    const std::string_view document = document_in(text);
-    if (!simdjson::validate_utf8(document.data(), document.size())) return {};
-    return json_->search.find_sole(document);
-  }
-  // The parser still has what it has just read.
-  return names_twice(json_->parser.doc.root(), json_->pointer) ? std::string_view() : type;
-}
-
-std::string_view classifier::sole_type_of(resp::arguments args, const xadd_arguments& where) {
-  const routing_rules& rules = table_.rules();
-  if (stands_twice(args, where, rules.field)) return {};
-  const std::string_view type = find_field(args, where, rules.field);
-  if (type.data() != nullptr) return type;
-  std::string_view deciding;  // the JSON that does
-  for (const std::string& field : rules.json_fields) {
-    if (stands_twice(args, where, field)) return {};
-    const std::string_view text = find_field(args, where, field);
-    if (type_of_json(text).data() == nullptr) continue;
-    if (!deciding.empty()) return {};
-    deciding = text;
-  }
-  return sole_type_of_json(deciding);
 }
 
 classifier::known_type classifier::look_up(std::string_view type, bool remember) {

@@ -33,6 +33,18 @@ std::string_view option_with_other_keys(resp::arguments args, std::vector<std::u
   return {};
 }
 
+constexpr std::string_view type_denied =
+    "NOPERM this user has no permissions to publish this type of message";
+
+// What brings to a key the value of another one, or from elsewhere: it may be a stream with messages of any
+// type.
+bool brings_messages(const command_spec& spec) {
+  constexpr std::string_view names[] = {"copy",     "migrate", "move",           "rename",
+                                        "renamenx", "restore", "restore-asking", "swapdb"};
+  return command::has_flag(spec, 'w') &&
+         std::find(std::begin(names), std::end(names), spec.name) != std::end(names);
+}
+
 }  // namespace
 
 user::user(const config::user_settings& settings)
@@ -64,18 +76,32 @@ bool user::may_use_channels(const command_spec& spec, resp::arguments args) cons
   });
 }
 
-bool user::may_publish(const command_spec& spec, resp::arguments args, command::classifier& types) const {
-  if (all_types_) return true;
-  if (spec.name == "publish" || spec.name == "spublish") {
-    return matches_any(settings_.message_types, types.sole_type_of_json(args[2]));
+// Empty if it may.
+std::string user::publishing_denial(const command_spec& spec, resp::arguments args,
+                                    command::classifier& types) const {
+  if (all_types_) return {};
+  // The routes come first: they are compared faster than names.
+  const bool publishes = spec.route == command::route::publish, adds = spec.route == command::route::xadd;
+  if (!publishes && !adds) {
+    if (!brings_messages(spec)) return {};
+    return std::string(type_denied) + ": '" + std::string(spec.name) + "' brings messages of any type";
   }
-  // What it brings may be a stream with messages of any type.
-  if (spec.name == "restore") return false;
-  if (spec.route != command::route::xadd) return true;
-  const command::xadd_arguments where = command::parse_xadd(args);
-  // A form that only a later Redis knows might add an entry.
-  return where.result == command::xadd_arguments::verdict::ok &&
-         matches_any(settings_.message_types, types.sole_type_of(args, where));
+  const auto permits = [this](std::string_view type) { return matches_any(settings_.message_types, type); };
+  command::type_judge::verdict judged;
+  if (publishes) {
+    judged = types.judge().of_text(args[2], permits);
+  } else {
+    // A form that only a later Redis knows might add an entry.
+    const command::xadd_arguments where = command::parse_xadd(args);
+    if (where.result != command::xadd_arguments::verdict::ok) return std::string(type_denied);
+    judged = types.judge().of_entry(args, where, permits);
+  }
+  if (judged.permitted) return {};
+  std::string denial(type_denied);
+  if (judged.unclear.empty()) return denial;
+  denial +=
+      publishes ? ": the type in the message" : ": the type in field '" + std::string(judged.field) + "'";
+  return denial + " cannot be told for certain, because it holds " + std::string(judged.unclear);
 }
 
 std::string user::denial(std::size_t index, resp::arguments args, command::classifier& types,
@@ -106,10 +132,7 @@ std::string user::denial(std::size_t index, resp::arguments args, command::class
   if (!may_use_channels(spec, args)) {
     return "NOPERM this user has no permissions to access one of the channels used as arguments";
   }
-  if (!may_publish(spec, args, types)) {
-    return "NOPERM this user has no permissions to publish this type of message";
-  }
-  return {};
+  return publishing_denial(spec, args, types);
 }
 
 access_control::access_control(const config::auth_settings& settings) {

@@ -21,7 +21,8 @@ USERS = {
                "keys": ["a:*"], "channels": ["c:*"]},
     "admin": {"password_env": "TEST_ADMIN_PASSWORD", "commands": ["+@all"], "keys": ["*"], "channels": ["*"]},
     "reader": {"nopass": True, "commands": ["+@read", "+@connection"], "keys": ["*"]},
-    "publisher": {"nopass": True, "commands": ["+xadd", "+restore"], "keys": ["*"], "message_types": ["risk_*", "market_data"]},
+    "publisher": {"nopass": True, "commands": ["+xadd", "+xlen", "+publish", "+restore", "+copy", "+rename", "+renamenx", "+move"],
+                  "keys": ["*"], "channels": ["*"], "message_types": ["risk_*", "market_data"]},
     "off": {"enabled": False, "nopass": True, "commands": ["+@all"], "keys": ["*"]},
 }
 ACL = {
@@ -160,7 +161,7 @@ class UsersTest(StackTest):
             self.assertIsInstance(client.call("XADD", "md:s", "*", "payload", '{"message_type": "risk_alerts"}'), bytes)
             # A stream with any messages may come that way.
             admin = self.log_in("admin", "adm")
-            self.assertEqual(client.call("RESTORE", "md:t", 0, admin.call("DUMP", "md:s")), denied)
+            self.assertEqual(client.call("RESTORE", "md:t", 0, admin.call("DUMP", "md:s")), denied + ": 'restore' brings messages of any type")
         self.assertEqual(denials.value, 4)
         self.assertEqual(admin.call("XLEN", "s"), 2)
         self.assertEqual(admin.call("XLEN", "md:s"), 1)
@@ -249,6 +250,29 @@ class UsersTest(StackTest):
         for fields in (("message_type", "risk_x", "message_type", "order_request"), ("payload", "{%s, %s}" % (allowed, denied)),
                        ("payload", "{%s}" % allowed, "payload", "{%s}" % denied), ("payload", "{%s}" % allowed, "data", "{%s}" % denied)):
             self.assertRegex(str(client.call("XADD", "s", "*", *fields)), "^NOPERM .*type of message", fields)
+
+    def test_a_type_that_another_program_may_read_does_not_get_past_either(self):
+        client = self.log_in("publisher")
+        allowed, denied = '{"message_type": "risk_x"}', '{"message_type": "order_request"}'
+        unclear = "^NOPERM .* this type of message: the type in %s cannot be told for certain, because it holds "
+        for name, content in {"UTF-16": denied.encode("utf-16"), "UTF-32": denied.encode("utf-32"), "UTF-16, no mark": denied.encode("utf-16-le"),
+                              "text in text": json.dumps(denied), "comment": "/**/" + denied, "list": f"[{denied}]", "cut": denied[:-1],
+                              "list as type": '{"message_type": ["order_request"]}', "quotes": denied.replace('"', "'")}.items():
+            for fields in (("payload", content, "data", allowed), ("data", content, "x", "1", "message", allowed)):
+                self.assertRegex(str(client.call("XADD", "s", "*", *fields)), unclear % f"field '{fields[0]}'", name)
+            self.assertRegex(str(client.call("PUBLISH", "c", content)), "^NOPERM", name)
+        self.assertEqual(client.call("XLEN", "s"), 0)
+        self.assertIn(b"-", client.call("XADD", "s", "*", "payload", "text", "data", allowed))
+        self.assertIn(b"-", client.call("XADD", "s", "*", "message_type", "risk_x", "payload", denied[:-1]))
+
+    def test_no_message_of_another_type_is_copied_to_where_its_publisher_writes(self):
+        admin, client = self.log_in("admin", "adm"), self.log_in("publisher")
+        for key in ("s", "md:s"):
+            admin.call("XADD", key, "*", "message_type", "order_request")
+            for request in (("COPY", key, key + "2"), ("RENAME", key, key + "2"), ("RENAMENX", key, key + "2"), ("MOVE", key, 0),
+                            ("RESTORE", key + "2", 0, "x")):
+                self.assertRegex(str(client.call(*request)), "^NOPERM .* this type of message: '[a-z]+' brings messages of any type", request)
+            self.assertEqual(admin.call("EXISTS", key, key + "2"), 1)
 
     def test_who_has_not_logged_in_may_send_but_little(self):
         client = self.connect()

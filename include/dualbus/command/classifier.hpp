@@ -1,7 +1,9 @@
 #pragma once
 
 #include <dualbus/base/name_table.hpp>
+#include <dualbus/command/json_fault.hpp>
 #include <dualbus/command/routing_table.hpp>
+#include <dualbus/command/type_judge.hpp>
 #include <dualbus/command/xadd_arguments.hpp>
 
 #include <array>
@@ -26,16 +28,6 @@ enum class rule : std::uint8_t {
 inline constexpr std::size_t rule_count = 6;
 std::string_view rule_name(rule r);
 
-/// Why the parser refused a JSON text in which it was to find a type.
-enum class json_fault : std::uint8_t {
-  number,  ///< one that no 64-bit integer or double holds, or malformed
-  string,  ///< a lone surrogate, no UTF-8, a raw control character, not closed
-  size,    ///< more than 4 MiB
-  depth,   ///< more than 1024 levels
-  syntax  ///< something else that JSON does not have, such as NaN, or nothing where there should be something
-};
-inline constexpr std::size_t json_fault_count = 5;
-std::string_view json_fault_name(json_fault f);
 /// JSON texts that the parser refused: by why, and by whether a type was found in them all the same (1) or
 /// not (0).
 using json_fault_counts = std::array<std::array<std::uint64_t, 2>, json_fault_count>;
@@ -79,10 +71,8 @@ class classifier {
   std::string_view type_of(resp::arguments args, const xadd_arguments& where);
   /// The same for a message that is one JSON text.
   std::string_view type_of_json(std::string_view text);
-  /// As those, but a null view if a field or member that decides stands there twice, or if the text is such
-  /// that readers may not agree about it: they may take another one. For permissions.
-  std::string_view sole_type_of(resp::arguments args, const xadd_arguments& where);
-  std::string_view sole_type_of_json(std::string_view text);
+  /// For permissions. What the views of its verdicts refer to is valid until the next call of anything here.
+  const type_judge& judge() const { return judge_; }
   /// Of PUBLISH and SPUBLISH: by the type in a JSON payload, else by the first channel rule that matches,
   /// else the default bus. Nothing is counted but, unless `count` says no, JSON that the parser refuses. As
   /// many bytes behind `payload` must be readable.
@@ -98,11 +88,10 @@ class classifier {
     using is_transparent = void;
     std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
   };
-  struct json_reader;
 
   std::string_view type_in_fields(resp::arguments args, const xadd_arguments& where, bool count);
   std::string_view read_json(std::string_view text, bool count);
-  void note_refused(bool found);
+  void note_refused(json_fault fault, bool found);
   known_type look_up(std::string_view type, bool remember);
   classification decide(resp::arguments args, const xadd_arguments& where, bool count);
 
@@ -110,6 +99,7 @@ class classifier {
   message_counters& counters_;
   std::unordered_map<std::string, known_type, string_hash, std::equal_to<>> known_;
   std::unique_ptr<json_reader> json_;
+  type_judge judge_;
 };
 
 }  // namespace dualbus::command

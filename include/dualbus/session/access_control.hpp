@@ -32,7 +32,8 @@ class user {
   bool may_use_keys(const command::command_spec& spec, resp::arguments args,
                     std::vector<std::uint32_t>& positions) const;
   bool may_use_channels(const command::command_spec& spec, resp::arguments args) const;
-  bool may_publish(const command::command_spec& spec, resp::arguments args, command::classifier& types) const;
+  std::string publishing_denial(const command::command_spec& spec, resp::arguments args,
+                                command::classifier& types) const;
 
   config::user_settings settings_;
   command::command_permissions commands_;

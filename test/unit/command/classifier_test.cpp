@@ -329,44 +329,5 @@ TEST_F(ClassifierTest, APublishGoesByItsPayloadsTypeThenByItsChannelThenToTheDef
   EXPECT_TRUE(counted().empty());
 }
 
-TEST_F(ClassifierTest, TypesThatStandTwiceCountForNoPermission) {
-  const auto sole = [this](const strings& fields) {
-    strings request = {"XADD", "s", "*"};
-    request.insert(request.end(), fields.begin(), fields.end());
-    const test::owned_arguments args(request);
-    return std::string(classifier_->sole_type_of(args, parse_xadd(args)));
-  };
-  EXPECT_EQ(sole({"message_type", "a", "payload", R"({"message_type": "b"})"}), "a");
-  EXPECT_EQ(sole({"payload", R"({"x": {"message_type": "b"}, "message_type": "a"})"}), "a");
-  EXPECT_EQ(sole({"message_type", "a", "message_type", "a"}), "");
-  EXPECT_EQ(sole({"payload", R"({"message_type": "a", "message_type": "b"})"}), "");
-  EXPECT_EQ(sole({"payload", R"({"message_type": "a"})", "payload", R"({"message_type": "b"})"}), "");
-  EXPECT_EQ(sole({"payload", R"({"message_type": "a"})", "data", R"({"message_type": "b"})"}), "");
-  EXPECT_EQ(sole({"payload", "no JSON", "x", "y"}), "");
-  // Text that only the daemon's own search reads must be read alike by everybody.
-  EXPECT_EQ(sole({"payload", R"({"x": [NaN, 1e400, "\ud800"], "message_type": "a"})"}), "a");
-  EXPECT_EQ(sole({"payload", R"({"x": NaN, "message_type": "a", "message_type": "b"})"}), "");
-  EXPECT_EQ(sole({"payload", R"({"x": NaN, "message_type": "a", "message\u005ftype": "b"})"}), "");
-  EXPECT_EQ(sole({"payload", R"({"x": NaN, "message_type": "a", "message\_type": "b"})"}), "");
-  EXPECT_EQ(sole({"payload", R"({"x": NaN, "message_type": "a", 'message_type': "b"})"}), "");
-  EXPECT_EQ(sole({"payload",
-                  R"({"x": NaN, "message_type": "a", "y": [/*"*/], "message_type": "b", "z": [/*"*/]})"}),
-            "");
-  EXPECT_EQ(sole({"payload", "{\"message_type\": \"a\", \"message_\xfftype\": \"b\"}"}), "");
-  EXPECT_EQ(sole({"payload", R"({"x": NaN, "message_type": "a")"}), "");
-  EXPECT_EQ(sole({"payload", R"({"x": NaN, "message_type": "a", "y": {})"}), "");
-  EXPECT_EQ(sole({"payload", R"({"x": NaN, "message_type": "a"} {"message_type": "b"})"}), "");
-  EXPECT_EQ(sole({"payload", R"({"x": NaN, "message_type": "a" "b"})"}), "");
-  routing_rules nested = fleet_rules();
-  nested.json_pointer = "/meta/0/the~1type";
-  use(nested);
-  EXPECT_EQ(sole({"payload", R"({"meta": [{"the/type": "a"}]})"}), "a");
-  EXPECT_EQ(sole({"payload", R"({"meta": [{"the/type": "a", "the/type": "b"}]})"}), "");
-  EXPECT_EQ(sole({"payload", R"({"meta": [{"the/type": "a"}], "meta": [{"the/type": "b"}]})"}), "");
-  EXPECT_EQ(sole({"payload", R"({"meta": [{"x": NaN, "the/type": "a"}, 1], "x": {}})"}), "a");
-  EXPECT_EQ(sole({"payload", R"({"meta": [{"x": NaN, "the/type": "a"}], "meta": [{"the/type": "b"}]})"}), "");
-  EXPECT_EQ(sole({"payload", R"({"meta": [{"x": NaN, "the/type": "a", "the\/type": "b"}]})"}), "");
-}
-
 }  // namespace
 }  // namespace dualbus::command

@@ -150,6 +150,58 @@ TEST_F(AccessControlTest, OnlyAllowedTypesArePublished) {
   EXPECT_EQ(denial(user(s), {"xadd", "k", "*", "f", "v"}), "");
 }
 
+TEST_F(AccessControlTest, ATypeThatIsNotCertainIsDeniedWithTheField) {
+  config::user_settings s = settings("u", "x");
+  s.message_types = {"risk_*"};
+  const user u(s);
+  EXPECT_EQ(denial(u, {"xadd", "k", "*", "payload", R"({"message_type":["x"]})"}),
+            std::string(type_denied) +
+                ": the type in field 'payload' cannot be told for certain, because it holds a type that is "
+                "no string");
+  EXPECT_EQ(
+      denial(u, {"publish", "c", "{"}),
+      std::string(type_denied) +
+          ": the type in the message cannot be told for certain, because it holds NaN or something else that "
+          "JSON does not have");
+  s.message_types.push_back("*");
+  EXPECT_EQ(denial(user(s), {"xadd", "k", "*", "payload", R"({"message_type":["x"]})"}), "");
+}
+
+TEST_F(AccessControlTest, WhatBringsMessagesOfAnyTypeNeedsAllTypes) {
+  config::user_settings s = settings("u", "x");
+  s.message_types = {"risk_*"};
+  const user u(s);
+  for (const std::vector<std::string>& request : {std::vector<std::string>{"copy", "a", "b"},
+                                                  {"RENAME", "a", "b"},
+                                                  {"renamenx", "a", "b"},
+                                                  {"move", "a", "1"},
+                                                  {"swapdb", "0", "1"},
+                                                  {"restore", "a", "0", "x"},
+                                                  {"restore-asking", "a", "0", "x"},
+                                                  {"migrate", "h", "1", "a", "0", "9"}}) {
+    EXPECT_TRUE(denial(u, request).starts_with(std::string(type_denied) + ": '")) << request[0];
+  }
+  EXPECT_EQ(denial(u, {"set", "a", "b"}), "");
+  EXPECT_EQ(denial(u, {"dump", "a"}), "");
+  EXPECT_EQ(denial(u, {"sort", "a", "store", "b"}), "");
+  s.message_types.push_back("*");
+  EXPECT_EQ(denial(user(s), {"copy", "a", "b"}), "");
+}
+
+// For Redis an option word ends at its first zero byte.
+TEST_F(AccessControlTest, KeysBehindWordsWithZeroBytesMustBeAllowed) {
+  using namespace std::string_literals;
+  config::user_settings s = settings("u", "x");
+  s.keys = {"a:*"};
+  const user u(s);
+  EXPECT_EQ(denial(u, {"sort", "a:1", "STORE\0"s, "b"}), key_denied);
+  EXPECT_EQ(denial(u, {"sort", "a:1", "STORE\0"s, "a:2"}), "");
+  EXPECT_EQ(denial(u, {"sort_ro", "a:1", "get\0x"s, "a:*"}),
+            "ERR GET option of SORT denied due to insufficient ACL permissions.");
+  EXPECT_EQ(denial(u, {"georadius", "a:1", "1", "1", "1", "km", "StoreDist\0x"s, "b"}), key_denied);
+  EXPECT_EQ(denial(u, {"xread", "STREAMS\0"s, "b", "STREAMS", "0", "0"}), key_denied);
+}
+
 TEST_F(AccessControlTest, ScriptsNeedEverything) {
   config::user_settings s = settings("u", "x");
   EXPECT_EQ(denial(user(s), {"eval", "return 1", "0"}), "");
