@@ -4,6 +4,7 @@
 #include <dualbus/base/glob.hpp>
 #include <dualbus/base/sha256.hpp>
 #include <dualbus/command/key_positions.hpp>
+#include <dualbus/command/subcommand_table.hpp>
 #include <dualbus/session/access_control.hpp>
 
 #include <algorithm>
@@ -35,6 +36,12 @@ std::string_view option_with_other_keys(resp::arguments args, std::vector<std::u
 
 constexpr std::string_view type_denied =
     "NOPERM this user has no permissions to publish this type of message";
+
+bool changes_functions(const command_spec& spec, std::size_t index, resp::arguments args) {
+  const int part = spec.name == "function" && args.size() > 1 ? command::find_subcommand(index, args[1]) : -1;
+  return part >= 0 && command::subcommand_table()[static_cast<std::size_t>(part)].flags.find('w') !=
+                          std::string_view::npos;
+}
 
 // What brings to a key the value of another one, or from elsewhere: it may be a stream with messages of any
 // type.
@@ -111,11 +118,16 @@ std::string user::denial(std::size_t index, resp::arguments args, command::class
     return "NOPERM this user has no permissions to run the '" + command::full_command_name(index, args) +
            "' command";
   }
-  // The buses know one user, the daemon: nobody there looks at what a script does.
-  if (spec.route == command::route::scripting && spec.name != "script" && spec.name != "function" &&
-      !(all_keys_ && all_channels_ && all_types_)) {
-    return "NOPERM this user has no permissions to run scripts: they need all keys, channels and message "
-           "types";
+  if (!(all_keys_ && all_channels_ && all_types_)) {
+    // The buses know one user, the daemon: nobody there looks at what a script does.
+    if (spec.keys == command::key_form::numkeys2 && spec.route == command::route::scripting) {
+      return "NOPERM this user has no permissions to run scripts: they need all keys, channels and message "
+             "types";
+    }
+    if (changes_functions(spec, index, args)) {
+      return "NOPERM this user has no permissions to change functions, which others run: that needs all "
+             "keys, channels and message types";
+    }
   }
   if (!may_use_keys(spec, args, positions)) {
     return "NOPERM this user has no permissions to access one of the keys used as arguments";

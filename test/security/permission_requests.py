@@ -10,6 +10,8 @@ NUMBERS = ["0", "1", "2", "0-1"]
 WORDS = ["STORE", "STOREDIST", "STREAMS", "COUNT", "BLOCK", "GROUP", "NOACK", "BY", "GET", "LIMIT", "ASC", "ALPHA", "WEIGHTS", "AGGREGATE",
          "SUM", "WITHSCORES", "REPLACE", "DB", "LEFT", "MIN", "IDLE", "JUSTID", "MKSTREAM", "NOMKSTREAM", "MAXLEN", "MINID", "EX", "NX",
          "KEEPTTL", "PERSIST", "MATCH", "TYPE", "FULL", "SAMPLES", "WITHDIST", "ANY", "REV", "BYSCORE", "ENTRIESREAD", "FORCE"]
+# By what the names of commands begin with: how the keys end that they work on.
+TYPES = {"SORT": ":l", "L": ":l", "RPOP": ":l", "GEO": ":g", "X": ":s", "Z": ":z", "S": ":set", "H": ":h", "GET": ":x", "BITOP": ":x"}
 
 
 class Requests:
@@ -18,9 +20,12 @@ class Requests:
     def __init__(self, random, keys):
         self.random = random
         self.keys = keys
+        self.type = ""
 
     def key(self):
-        return self.random.choice(self.keys)
+        """Most are of the type that the command takes."""
+        suiting = [key for key in self.keys if key.endswith(self.type)]
+        return self.random.choice(suiting if suiting and self.random.random() < 0.7 else self.keys)
 
     def word(self, text):
         """An option word as Redis takes it, written in some way."""
@@ -54,6 +59,7 @@ class Requests:
         """A request that Redis understands. Without `repeats` no option that names a key stands twice."""
         random, key, w = self.random, self.key, self.word
         name = random.choice(self.NAMES)
+        self.type = next((type for start, type in TYPES.items() if name.startswith(start)), "")
         if name in ("SORT", "SORT_RO"):
             args = [key(), *self.option(("BY", "nosort"), ("BY", "store"), ("BY", "a:w*")), *self.option(("LIMIT", "0", "5")), *self.option(("ALPHA",)),
                     *self.option(("GET", "#"), ("GET", "b:*"), ("GET", "store"))]

@@ -207,6 +207,12 @@ TEST_F(AccessControlTest, ScriptsNeedEverything) {
   EXPECT_EQ(denial(user(s), {"eval", "return 1", "0"}), "");
   s.keys = {"a"};
   EXPECT_NE(denial(user(s), {"eval", "return 1", "0"}), "");
+  EXPECT_NE(denial(user(s), {"fcall_ro", "f", "0"}), "");
+  for (const char* const change : {"LOAD", "restore", "delete"})
+    EXPECT_NE(denial(user(s), {"function", change, "x"}), "") << "others would run it";
+  EXPECT_NE(denial(user(s), {"function", "flush"}), "");
+  EXPECT_EQ(denial(user(s), {"function", "list"}), "");
+  EXPECT_EQ(denial(user(s), {"script", "load", "return 1"}), "");
 }
 
 }  // namespace
