@@ -1,7 +1,41 @@
 #!/usr/bin/env bash
 # Processes that a script starts, finds again later, and ends; and who listens where. To be sourced. The script has a
-# folder $state for the processes' logs and IDs, a function say, and keeps its lock in file descriptor 9.
+# folder $state for the processes' logs and IDs, functions say and fail, and keeps its lock in file descriptor 9.
 # shellcheck disable=SC2154
+
+# own_folder FOLDER: makes sure that nobody else has put anything into the folder, or can put another one in its place. What
+# stands in it is believed: processes are ended, programs run, and files removed that it names. Makes it if it is missing.
+own_folder() {
+  local folder=$1 path mode owner found trusted
+  trusted="0 $EUID $(stat -c %u "${BASH_SOURCE[0]}")"
+  umask go-w
+  for path in "$folder" "$(realpath -m "$folder")"; do
+    while [ "$path" != / ]; do
+      path=$(dirname "$path")
+      read -r mode owner < <(stat -c '%a %u' "$path" 2>/dev/null) || continue
+      [[ " $trusted " == *" $owner "* ]] ||
+        fail "$path belongs to $(stat -c %U "$path"), who can put another folder in the place of $folder; choose one with --state"
+      # In a sticky folder such as /tmp only owners rename. A link's own mode says nothing.
+      [ -L "$path" ] || [ $((0$mode & 01002)) -ne 2 ] ||
+        fail "everybody may write in $path, and so put another folder in the place of $folder: chmod o-w $path, or choose one with --state"
+    done
+  done
+  [ ! -L "$folder" ] || fail "$folder is a symbolic link; name the folder itself with --state"
+  if [ ! -e "$folder" ]; then
+    mkdir -p "$(dirname "$folder")"
+    mkdir -m 700 "$folder"
+  fi
+  [ -d "$folder" ] || fail "$folder is no folder; choose one with --state"
+  # What disappears while find looks is somebody else's who works here with the same rights.
+  found=$(find "$folder" ! -user "$EUID" -print -quit || true)
+  [ -z "$found" ] ||
+    fail "${found@Q} belongs to $(stat -c %U "$found"), not to $(id -un): work as that user, or choose a folder with --state"
+  found=$(find "$folder" ! -type f ! -type d ! -type s -print -quit || true)
+  [ -z "$found" ] || fail "${found@Q} is a $(stat -c %F "$found"), no plain file: remove it, or choose a folder with --state"
+  found=$(find "$folder" ! -type s -perm /022 -print -quit || true)
+  [ -z "$found" ] ||
+    fail "others may write to ${found@Q}: look what they have written, then chmod go-w it, or choose a folder with --state"
+}
 
 # When a process started, in clock ticks since boot: with the ID it names a process for good. Fails when there is none, or
 # only its unreaped rest.

@@ -207,7 +207,7 @@ give_up() {
 
 # Two of us at the same state would see half of what the other does. The lock ends with this process.
 lock_state() {
-  mkdir -p "$state"
+  own_folder "$state"
   exec 9<"$state"
   flock -n 9 || fail "another quickstart.sh is at work in $state"
   # Whatever lies in here is removed in the end, so it must be ours.
@@ -256,7 +256,7 @@ start() {
 }
 
 stop() {
-  if [ ! -d "$state" ]; then
+  if [ ! -e "$state" ]; then
     say "Nothing to stop."
     return
   fi
@@ -268,6 +268,7 @@ stop() {
 
 status() {
   local service pid running
+  [ ! -e "$state" ] || own_folder "$state"
   running=$(count_running)
   if [ "$running" -eq 0 ]; then
     say "Not running."
@@ -314,7 +315,7 @@ while [ $# -gt 0 ]; do
         --admin-port) admin_port=$2 ;;
         --seconds) seconds=$2 ;;
         --daemon) daemon=$(realpath "$2") ;;
-        --state) state=$(realpath -m "$2") ;;
+        --state) state=$(realpath -ms "$2") ;;
       esac
       shift 2
       ;;

@@ -338,7 +338,7 @@ while [ $# -gt 0 ]; do
         --config) config=$2 ;;
         --daemon) daemon=$(realpath "$2") ;;
         --password-file) password_file=$(realpath "$2") ;;
-        --state) state=$(realpath -m "$2") ;;
+        --state) state=$(realpath -ms "$2") ;;
       esac
       shift
       ;;
@@ -354,8 +354,8 @@ trap give_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 trap : PIPE # not ignored: that would be inherited
+if [ $dry_run = no ] || [ -e "$state" ]; then own_folder "$state"; fi
 if [ $dry_run = no ]; then
-  mkdir -p "$state"
   chmod 700 "$state"
   exec 9<"$state"
   # What one that was killed had started may hold it for a moment longer.
