@@ -178,7 +178,10 @@ std::optional<std::string> assembler::password_from_file(const std::string& name
   const bool relative = name.front() != '/' && !directory_.empty();
   file_content content = read_file(relative ? directory_ + "/" + name : name, max_password_bytes);
   if (!content.problem.empty()) {
-    mistake(key, quoted(name) + " " + content.problem);
+    // What names no file may be the password itself.
+    mistake(key, content.absent
+                     ? "names a file that does not exist; a relative path starts from the folder of this file"
+                     : quoted(name) + " " + content.problem);
     return std::nullopt;
   }
   while (content.text.ends_with('\n') || content.text.ends_with('\r')) content.text.pop_back();
@@ -194,8 +197,8 @@ std::optional<std::string> assembler::password_from_environment(const std::strin
                                                                 const std::string& key) {
   const char* password = std::getenv(name.c_str());
   if (password == nullptr || *password == '\0') {
-    mistake(key,
-            "the environment variable " + quoted(name) + (password == nullptr ? " is not set" : " is empty"));
+    mistake(key, password == nullptr ? "names an environment variable that is not set"
+                                     : "the environment variable " + quoted(name) + " is empty");
     return std::nullopt;
   }
   return std::string(password);

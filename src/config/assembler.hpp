@@ -40,6 +40,7 @@ class assembler {
   std::optional<std::string> password_from_file(const std::string& name, const std::string& key);
   std::optional<std::string> password_from_environment(const std::string& name, const std::string& key);
   void check_auth();
+  void warn_of_open_doors();
   void check_user(user_settings& user);
   void check_hashes(user_settings& user, const std::string& path);
   void check_commands(const user_settings& user, const std::string& path);

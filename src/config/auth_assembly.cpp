@@ -22,6 +22,33 @@ void assembler::check_auth() {
                                   "auth.allow_unauthenticated: true");
   }
   for (user_settings& user : auth.users) check_user(user);
+  warn_of_open_doors();
+}
+
+// What is legal, and seldom meant: anybody may do everything.
+void assembler::warn_of_open_doors() {
+  const listen_settings& listen = config_.listen;
+  const auth_settings& auth = config_.auth;
+  const auto everything = [](const user_settings& user) {
+    command::command_permissions permissions;
+    for (const std::string& rule : user.commands) permissions.apply(rule);
+    return user.name == "default" && user.enabled && user.no_password && permissions.allows_everything() &&
+           std::find(user.keys.begin(), user.keys.end(), "*") != user.keys.end();
+  };
+  const bool open = std::any_of(auth.users.begin(), auth.users.end(), everything);
+  if (open && listen.port != 0 && !is_loopback_address(listen.address)) {
+    warning("listen.address", "everybody who reaches " + listen.address + " port " +
+                                  std::to_string(listen.port) +
+                                  " may do everything without logging in: so says auth.users.default");
+  }
+  constexpr unsigned everybody_writes = 0002;
+  if (!listen.unix_socket.empty() && (listen.unix_socket_mode & everybody_writes) != 0 &&
+      (open || (auth.users.empty() && !auth.allow_unauthenticated && !at_.refused("auth") &&
+                !at_.refused("auth.users")))) {
+    warning("listen.unix_socket_mode",
+            "everybody on this machine may do everything through " + quoted(listen.unix_socket) +
+                ": take the others' right to write from it, or name users in auth.users");
+  }
 }
 
 void assembler::check_user(user_settings& user) {
@@ -56,6 +83,9 @@ void assembler::check_hashes(user_settings& user, const std::string& path) {
       mistake(path + "[" + std::to_string(i) + "]",
               "must be a SHA-256 of 64 hexadecimal digits in lower case, as `printf %s password | sha256sum` "
               "prints it");
+    } else if (hash == base::sha256_hex("")) {
+      warning(path + "[" + std::to_string(i) + "]",
+              "is the hash of the empty password, which lets everybody in");
     }
   }
 }
@@ -64,10 +94,12 @@ void assembler::check_commands(const user_settings& user, const std::string& pat
   command::command_permissions permissions;
   for (std::size_t i = 0; i < user.commands.size(); ++i) {
     if (user.commands[i].empty()) continue;
-    const std::string problem = permissions.apply(user.commands[i]);
-    if (!problem.empty()) {
-      mistake(path + "[" + std::to_string(i) + "]", quoted(user.commands[i]) + ": " + problem);
-    }
+    const std::string& rule = user.commands[i];
+    const std::string problem = permissions.apply(rule);
+    if (problem.empty()) continue;
+    // As `>secret` Redis's ACL takes a password.
+    const bool is_rule = rule.front() == '+' || rule.front() == '-';
+    mistake(path + "[" + std::to_string(i) + "]", (is_rule ? quoted(rule) + ": " : "") + problem);
   }
 }
 

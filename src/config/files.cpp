@@ -26,6 +26,7 @@ file_content read_file(const std::string& path, std::size_t max_bytes) {
   const base::unique_fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   struct stat status {};
   if (file.get() < 0 || ::fstat(file.get(), &status) != 0) {
+    content.absent = errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG;
     content.problem = "cannot be read: " + error_text();
     return content;
   }

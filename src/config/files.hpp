@@ -9,6 +9,7 @@ struct file_content {
   std::string problem;  ///< why it could not be read; empty if it was
   std::string text;
   bool world_readable = false;
+  bool absent = false;  ///< that is the problem
 };
 
 /// Reads a regular file of at most `max_bytes`. Never waits for a writer, as a pipe would make it.

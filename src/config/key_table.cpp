@@ -95,17 +95,22 @@ std::string bound(const key_row& row, std::int64_t amount) {
   return std::to_string(amount);
 }
 
+std::string not_this(const key_row& row, std::string_view text) {
+  return may_be_secret(row.path) ? "; what stands there is not repeated, it may be a password"
+                                 : ", not " + quoted(text);
+}
+
 std::string out_of_range(const key_row& row, std::string_view text) {
-  return "must be between " + bound(row, row.range.low) + " and " + bound(row, row.range.high) + ", not " +
-         quoted(text);
+  return "must be between " + bound(row, row.range.low) + " and " + bound(row, row.range.high) +
+         not_this(row, text);
 }
 
 std::string read_amount(const key_row& row, std::string_view text, std::optional<std::int64_t> amount,
                         std::string_view expected, value& out) {
-  if (!amount) return "must be " + std::string(expected) + ", not " + quoted(text);
+  if (!amount) return "must be " + std::string(expected) + not_this(row, text);
   if (*amount < row.range.low || *amount > row.range.high) return out_of_range(row, text);
   if (*amount % row.range.step != 0) {
-    return "must be a multiple of " + bound(row, row.range.step) + ", not " + quoted(text);
+    return "must be a multiple of " + bound(row, row.range.step) + not_this(row, text);
   }
   out.number = *amount;
   return {};
@@ -114,7 +119,7 @@ std::string read_amount(const key_row& row, std::string_view text, std::optional
 std::string read_integer(const key_row& row, std::string_view text, value& out) {
   const std::string_view digits = text.substr(text.starts_with('-') ? 1 : 0);
   if (digits.size() > 1 && digits.find_first_not_of("0123456789") == std::string_view::npos) {
-    if (digits.front() == '0') return "must be an integer without leading zeros, not " + quoted(text);
+    if (digits.front() == '0') return "must be an integer without leading zeros" + not_this(row, text);
     if (!base::parse_int64(text)) return out_of_range(row, text);
   }
   return read_amount(row, text, base::parse_int64(text), "an integer", out);
@@ -133,14 +138,14 @@ std::string read_text(const key_row& row, std::string_view text, value& out) {
 std::string read_choice(const key_row& row, std::string_view text, value& out) {
   const std::vector<std::string_view> choices = choices_of(row);
   const auto found = std::find(choices.begin(), choices.end(), text);
-  if (found == choices.end()) return "must be one of " + joined(choices, ", ") + ", not " + quoted(text);
+  if (found == choices.end()) return "must be one of " + joined(choices, ", ") + not_this(row, text);
   out.number = found - choices.begin();
   out.text = text;
   return {};
 }
 
-std::string wanted(std::string_view expected, std::string_view text) {
-  return "must be " + std::string(expected) + ", not " + quoted(text);
+std::string wanted(const key_row& row, std::string_view expected, std::string_view text) {
+  return "must be " + std::string(expected) + not_this(row, text);
 }
 
 }  // namespace
@@ -178,6 +183,13 @@ std::string child_path(std::string_view section, std::string_view child) {
   return path.append(child);
 }
 
+// Whoever mistakes a place for a password writes it where users are, or where a bus is. A file that is one
+// scalar may be a password's own.
+bool may_be_secret(std::string_view path) {
+  return path.empty() || path == "auth" || path.starts_with("auth.users") || path == "buses" ||
+         path == "buses.*" || path == "buses.*.username" || path.starts_with("buses.*.password");
+}
+
 std::string read_scalar(const key_row& row, std::string_view text, value& out) {
   switch (row.type) {
     case value_type::text:
@@ -198,7 +210,7 @@ std::string read_scalar(const key_row& row, std::string_view text, value& out) {
     }
     case value_type::mode: {
       const auto mode = parse_mode(text);
-      if (!mode) return wanted("octal permissions such as \"0700\"", text);
+      if (!mode) return wanted(row, "octal permissions such as \"0700\"", text);
       out.number = *mode;
       return {};
     }
@@ -206,12 +218,12 @@ std::string read_scalar(const key_row& row, std::string_view text, value& out) {
       return read_choice(row, text, out);
     case value_type::address:
       out.text = text;
-      return is_numeric_address(text) ? "" : wanted("a numeric IPv4 or IPv6 address", text);
+      return is_numeric_address(text) ? "" : wanted(row, "a numeric IPv4 or IPv6 address", text);
     case value_type::socket_path:
-      if (!text.empty() && text.front() != '/') return wanted("an absolute path", text);
+      if (!text.empty() && text.front() != '/') return wanted(row, "an absolute path", text);
       return read_text(row, text, out);
     case value_type::pointer:
-      if (!is_json_pointer(text)) return wanted("a JSON pointer such as /meta/type", text);
+      if (!is_json_pointer(text)) return wanted(row, "a JSON pointer such as /meta/type", text);
       return read_text(row, text, out);
     case value_type::endpoint: {
       endpoint where;

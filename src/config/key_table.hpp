@@ -102,6 +102,10 @@ std::vector<std::string_view> children_of(std::string_view section);
 /// `section` and a child as one path.
 std::string child_path(std::string_view section, std::string_view child);
 
+/// Whether a mistaken value of that key or section may be a password, or hold one: then no message repeats
+/// it.
+bool may_be_secret(std::string_view path);
+
 /// Reads a scalar as the row wants it, or one element of a list. Returns what is wrong, or nothing and fills
 /// `out`.
 std::string read_scalar(const key_row& row, std::string_view text, value& out);

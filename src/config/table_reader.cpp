@@ -78,9 +78,9 @@ void table_reader::read_section(const node& n, position at, const std::string& p
     read_child(n, n.at, child_path(pattern, section->shorthand), path, here);
     return;
   } else if (n.is != node::kind::refused) {
-    report_.mistake(
-        n.at, path,
-        std::string("must be ") + (of_elements ? "a list" : "a map of settings") + ", not " + description(n));
+    report_.mistake(n.at, path,
+                    std::string("must be ") + (of_elements ? "a list" : "a map of settings") + ", not " +
+                        description(n, !may_be_secret(pattern)));
     return;
   }
   if (!of_elements) require(pattern, n, at, path);
@@ -119,7 +119,8 @@ void table_reader::read_sequence(const node& list, const std::string& pattern, c
     if (item.is == node::kind::map) {
       read_child(item, item.at, child_path(pattern, "[]"), element, {i, {}});
     } else if (item.is != node::kind::refused) {
-      report_.mistake(item.at, element, "must be a map of settings, not " + description(item));
+      report_.mistake(item.at, element,
+                      "must be a map of settings, not " + description(item, !may_be_secret(pattern)));
     }
   }
 }
@@ -135,7 +136,7 @@ void table_reader::read_setting(const node& n, const key_row& row, const std::st
 
 bool table_reader::read_list(const node& n, const key_row& row, const std::string& path, value& out) {
   if (n.is != node::kind::list) {
-    report_.mistake(n.at, path, "must be a list, not " + description(n));
+    report_.mistake(n.at, path, "must be a list, not " + description(n, !may_be_secret(row.path)));
     return false;
   }
   bool good = true;
@@ -161,7 +162,7 @@ bool table_reader::check(const node& n, const key_row& row, const std::string& p
   } else if (n.is == node::kind::nothing) {
     problem = "has no value";
   } else {
-    problem = "must be a single value, not " + description(n);
+    problem = "must be a single value, not " + description(n, !may_be_secret(row.path));
   }
   if (!problem.empty()) report_.mistake(n.at, path, problem);
   return problem.empty();

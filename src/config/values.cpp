@@ -79,7 +79,15 @@ std::optional<unsigned> parse_mode(std::string_view text) {
 }
 
 std::string parse_endpoint(std::string_view text, endpoint& out) {
-  std::string wrong = "must be host:port, [v6]:port, unix:/path or /path, not " + quoted(text);
+  constexpr std::string_view forms = "must be host:port, [v6]:port, unix:/path or /path";
+  // The URL of a client may hold its password.
+  const bool login = text.find('@') != std::string_view::npos;
+  if (text.find("://") != std::string_view::npos
+          ? login || !text.starts_with("unix:")
+          : login && !text.starts_with("unix:") && !text.starts_with('/')) {
+    return std::string(forms) + ", and no URL: a user stands in username, a password in password_file";
+  }
+  std::string wrong = std::string(forms) + ", not " + quoted(text);
   std::string_view path = text;
   if (path.starts_with("unix:")) path.remove_prefix(5);
   if (path.starts_with('/')) {
@@ -170,7 +178,12 @@ std::string printable(std::string_view text, std::size_t longest) {
   return end < text.size() ? out + "…" : out;
 }
 
+// The URL of a client may hold its password, wherever it was written.
 std::string quoted(std::string_view text) {
+  const std::size_t scheme = text.find("://");
+  const std::size_t login_end = text.rfind('@');
+  if (scheme != std::string_view::npos && login_end != std::string_view::npos && login_end > scheme)
+    return "'" + printable(text.substr(0, scheme), 20) + "://…" + printable(text.substr(login_end), 80) + "'";
   return "'" + printable(text, 80) + "'";
 }
 

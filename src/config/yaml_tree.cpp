@@ -268,14 +268,14 @@ yaml_tree read_yaml(std::string_view text, report& findings) {
   return tree;
 }
 
-std::string description(const node& n) {
+std::string description(const node& n, bool repeated) {
   switch (n.is) {
     case node::kind::map:
       return "a map";
     case node::kind::list:
       return "a list";
     case node::kind::scalar:
-      return quoted(n.text);
+      return repeated ? quoted(n.text) : "a single value";
     case node::kind::nothing:
     case node::kind::refused:
       break;

@@ -42,7 +42,8 @@ struct yaml_tree {
 };
 yaml_tree read_yaml(std::string_view text, report& findings);
 
-/// "a map", "a list", "'text'" or "nothing", for messages.
-std::string description(const node& n);
+/// "a map", "a list", "'text'" or "nothing", for messages. Unless the text may be `repeated`, "a single
+/// value".
+std::string description(const node& n, bool repeated);
 
 }  // namespace dualbus::config

@@ -134,9 +134,9 @@ TEST(EndpointTest, TakesHostsAddressesAndSockets) {
 }
 
 TEST(EndpointTest, RefusesEverythingElse) {
-  for (const std::string bad : {"localhost", "6380", ":6380", "host:", "host:x", "host:06380", "host:1e3",
-                                "ho st:1", "redis://host:1", "[::1]", "[::1]6380", "[host]:1",
-                                "127.0.0.256:1", "1.2.3:1", "unix:", "unix:redis.sock", "/", "a:b:1", ""}) {
+  for (const std::string bad :
+       {"localhost", "6380", ":6380", "host:", "host:x", "host:06380", "host:1e3", "ho st:1", "[::1]",
+        "[::1]6380", "[host]:1", "127.0.0.256:1", "1.2.3:1", "unix:", "unix:redis.sock", "/", "a:b:1", ""}) {
     EXPECT_THAT(
         mistakes_in(with_endpoint("\"" + bad + "\"")),
         ElementsAre(
@@ -197,7 +197,9 @@ TEST(PasswordTest, FilesThatCannotServeAreMistakes) {
   directory.write("large", std::string(5000, 'x'));
   ASSERT_EQ(::mkfifo((directory.path() + "/pipe").c_str(), 0600), 0);
   const std::string place = "f.yaml:2:51: buses.a.password_file: '" + directory.path() + "/";
-  EXPECT_THAT(found("none"), ElementsAre(place + "none' cannot be read: No such file or directory"));
+  EXPECT_THAT(found("none"),
+              ElementsAre("f.yaml:2:51: buses.a.password_file: names a file that does not exist; a "
+                          "relative path starts from the folder of this file"));
   EXPECT_THAT(found("empty"), ElementsAre(place + "empty' is empty"));
   EXPECT_THAT(found("large"), ElementsAre(place + "large' is larger than 4kb"));
   EXPECT_THAT(found("pipe"), ElementsAre(place + "pipe' is not a regular file"));
@@ -216,8 +218,7 @@ TEST(PasswordTest, ComesFromTheEnvironment) {
   ::unsetenv("DUALBUS_TEST_PASSWORD");
   EXPECT_THAT(
       mistakes_in(with_endpoint("\"h:1\", password_env: DUALBUS_TEST_PASSWORD")),
-      ElementsAre(
-          "f.yaml:2:50: buses.a.password_env: the environment variable 'DUALBUS_TEST_PASSWORD' is not set"));
+      ElementsAre("f.yaml:2:50: buses.a.password_env: names an environment variable that is not set"));
 }
 
 TEST(PasswordTest, DoesNotStandInTheConfiguration) {

@@ -240,7 +240,7 @@ TEST(YamlFormTest, CarriageReturnsDoNotMatter) {
 }
 
 TEST(YamlFormTest, TheTopMustBeAMap) {
-  EXPECT_THAT(mistakes_in("hello\n"), ElementsAre("f.yaml:1:1: must be a map of settings, not 'hello'",
+  EXPECT_THAT(mistakes_in("hello\n"), ElementsAre("f.yaml:1:1: must be a map of settings, not a single value",
                                                   "f.yaml:1:1: buses: is required"));
   EXPECT_THAT(mistakes_in("- a\n").front(), "f.yaml:1:1: must be a map of settings, not a list");
 }
