@@ -13,8 +13,9 @@ namespace dualbus::fuzz {
 void requests(std::string_view bytes);  ///< parsing as a whole and in pieces agree
 void replies(
     std::string_view bytes);  ///< scanning as a whole and in pieces agree, reading walks exactly a reply
-void routes(std::string_view bytes);  ///< every request gets a plan that makes sense
-void merges(std::string_view bytes);  ///< whatever buses answer, a merge of it is one whole reply
+void routes(std::string_view bytes);          ///< every request gets a plan that makes sense
+void configurations(std::string_view bytes);  ///< a configuration is read, or every mistake has a place
+void merges(std::string_view bytes);          ///< whatever buses answer, a merge of it is one whole reply
 
 inline void check(bool condition, const char* what) {
   if (condition) return;
