@@ -137,8 +137,10 @@ constexpr key_row rows[] = {
      .reload = true,
      .choices = "error|create",
      .fallback = "error",
-     .meaning = "What a group read on a stream without that group does: `error` answers `NOGROUP`, as Redis "
-                "does; `create` makes the group on every bus of the stream and runs the read.",
+     .meaning =
+         "What a group read on a stream without that group does: `error` answers `NOGROUP`, as Redis "
+         "does; `create` makes the group on every bus of the stream and runs the read, if the client's user "
+         "may run `XGROUP CREATE`.",
      .bind = {[](draft& d, place, value&& v) {
                 assign(d.config.missing_group.otherwise.action, std::move(v));
               },

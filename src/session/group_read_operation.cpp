@@ -196,7 +196,7 @@ void group_read_operation::spare(std::vector<ask>& where, bool all) {
     if (keys_[i].always) continue;
     views_[i] = context_.polls().look(keys_[i].name, keys_[i].only);
     empty[i] = context_.polls().empty(poll_of(i), views_[i]);
-    if (!absent_ && context_.polls().no_group(poll_of(i), views_[i])) absent_ = i;
+    if (!absent_ && context_.polls().no_group(poll_of(i), views_[i]) && !makes_group(i)) absent_ = i;
   }
   const auto known = [&](const ask& a) { return absent_ == a.key || (empty[a.key] >> a.bus & 1) != 0; };
   // What other streams have comes before the error.

@@ -89,6 +89,7 @@ class group_read_operation final : public waiting_read, private spared_poll {
   void note_unmade(std::size_t key, const part& problem);
   void note_error(std::size_t key, const part& answer);
   void note_absence(std::size_t key);
+  bool makes_group(std::size_t key) const;
   void keep_absence(std::size_t key);
   bool any_found() const;
   bool answer_first_error();

@@ -1,6 +1,8 @@
 #include "group_read_operation.hpp"
 
+#include <dualbus/command/command_table.hpp>
 #include <dualbus/resp/reply_reader.hpp>
+#include <dualbus/session/authorization.hpp>
 
 #include <algorithm>
 #include <string>
@@ -220,6 +222,17 @@ void group_read_operation::note_absence(std::size_t key) {
   note_error(key, absent);
 }
 
+// If it is to be made where it exists nowhere. The daemon does nothing that its client may not do: whoever
+// may read with groups need not be allowed to make any.
+bool group_read_operation::makes_group(std::size_t key) const {
+  const std::string_view name = keys_[key].name;
+  const auto& rule = context_.configuration().missing_group.of(name, group_);
+  if (rule.action == config::missing_group_action::error || owner_ == nullptr) return false;
+  const std::string_view create[] = {"XGROUP", "CREATE", name, group_, rule.start, "MKSTREAM"};
+  const auto command = static_cast<std::uint16_t>(command::find_command(create[0]));
+  return denial_of(context_, *owner_, command, create).empty();
+}
+
 // The group is made where it is missing if it exists, and everywhere if it is to.
 base::task<> group_read_operation::make_missing(std::size_t key) {
   const std::string_view name = keys_[key].name;
@@ -235,7 +248,7 @@ base::task<> group_read_operation::make_missing(std::size_t key) {
     }
   }
   const auto& rule = context_.configuration().missing_group.of(name, group_);
-  if (rule.action == config::missing_group_action::error) {
+  if (!makes_group(key)) {
     note_absence(key);
     keep_absence(key);
     s.missing.clear();

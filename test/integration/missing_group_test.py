@@ -111,6 +111,54 @@ class MissingGroupTest(StackTest):
         self.assertEqual(self.read(*read("s")), set(ALL_TYPES))
 
 
+class RightsTest(StackTest):
+    """Whoever may read with groups need not be allowed to make streams and groups."""
+
+    USER = {"nopass": True, "keys": ["a:*", "md:*"], "commands": ["+@all", "-xgroup"]}
+    USERS = {"reader": USER, "maker": {**USER, "commands": ["+@all", "-xgroup", "+xgroup|create"]},
+             "admin": {"nopass": True, "keys": ["*"], "commands": ["+@all"]}}
+    config = {"missing_group": "create", "auth": {"users": USERS}}
+
+    def log_in(self, user):
+        client = self.connect()
+        self.assertEqual(client.call("AUTH", user, "x"), "OK")
+        return client
+
+    def test_only_who_may_make_a_group_has_it_made(self):
+        reader, maker, admin = map(self.log_in, self.USERS)
+        for key in ("a:s", "md:s"):
+            for _ in range(3):  # from the buses, then from memory
+                self.assertEqual(reader.call(*read(key)), NO_GROUP.format(key, "g"))
+                self.assertEqual(reader.call(*read(key, "g", "BLOCK", 5000)), NO_GROUP.format(key, "g"))
+            self.assertEqual(admin.call("EXISTS", key), 0)
+            self.assertIsNone(maker.call(*read(key)))  # whatever others have just been told
+            self.assertEqual(admin.call("EXISTS", key), 1)
+            self.assertIsNone(reader.call(*read(key)))
+            self.assertIn("NOPERM", maker.call("XGROUP", "DESTROY", key, "g"))
+
+    def test_a_group_that_exists_is_completed_for_everybody(self):
+        admin, reader = self.log_in("admin"), self.log_in("reader")
+        for kind in ALL_TYPES:
+            admin.call("XADD", "a:s", "*", "message_type", kind, "name", kind)
+        self.stack.engine_logic.client().xgroup_create("a:s", "g", "0")
+        self.assertEqual({name.decode() for _, name in entries(reader.call(*read("a:s")))}, set(ALL_TYPES))
+
+    def test_a_group_that_goes_while_somebody_waits_comes_back_for_its_maker_only(self):
+        admin = self.log_in("admin")
+        for user, comes_back in (("reader", False), ("maker", True)):
+            admin.call("XGROUP", "CREATE", "a:w", "g", "$", "MKSTREAM")
+            waiting = self.log_in(user)
+            waiting.send(*read("a:w", "g", "BLOCK", 0))
+            wait_for(lambda: b"blocked_clients:1" in admin.call("INFO", "clients"), "it waits")
+            admin.call("XGROUP", "DESTROY", "a:w", "g")
+            if comes_back:
+                admin.call("XADD", "a:w", "*", "message_type", ALL_TYPES[0], "name", "n")
+                self.assertEqual(len(entries(waiting.read())), 1)
+            else:
+                self.assertIn("NOGROUP", waiting.read())
+            self.assertEqual(len(admin.call("XINFO", "GROUPS", "a:w")), int(comes_back))
+
+
 class RaceTest(DaemonsTest):
     config = {"missing_group": "create"}
 
