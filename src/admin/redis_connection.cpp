@@ -1,5 +1,6 @@
 #include "redis_connection.hpp"
 
+#include <dualbus/backend/refusal_text.hpp>
 #include <dualbus/base/socket.hpp>
 #include <dualbus/resp/reply_reader.hpp>
 
@@ -72,7 +73,7 @@ bool redis_connection::log_in(base::time_point deadline) {
   const auto refused = [this](std::string_view command, const std::optional<std::string_view>& reply) {
     if (!reply) return true;
     const resp::reply_value value = resp::reply_reader(*reply).next();
-    if (value.is_error()) fail(std::string(command) + ": " + std::string(value.text));
+    if (value.is_error()) fail(std::string(command) + ": " + std::string(backend::refusal_text(value.text)));
     return value.is_error();
   };
   if (!bus_.password.empty()) {

@@ -1,4 +1,5 @@
 #include <dualbus/backend/handshake.hpp>
+#include <dualbus/backend/refusal_text.hpp>
 #include <dualbus/resp/reply_reader.hpp>
 
 #include <algorithm>
@@ -55,7 +56,7 @@ std::string handshake::read(base::read_buffer& input) {
 std::string handshake::accept(std::string_view reply, char type) {
   resp::reply_reader reader(reply);
   const resp::reply_value head = reader.next();
-  if (type == '-') return "refused the handshake: " + printable(head.text);
+  if (type == '-') return "refused the handshake: " + printable(refusal_text(head.text));
   if (!head.is_aggregate()) return {};  // SELECT's OK
   const std::size_t values = head.type == '%' ? 2 * head.elements : head.elements;
   for (std::size_t i = 0; i + 1 < values; i += 2) {

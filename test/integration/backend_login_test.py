@@ -53,6 +53,16 @@ class LoginTest(unittest.TestCase):
                 self.assertIsInstance(client.call("XADD", "s", "*", "message_type", "market_data"), bytes)
         wait_for(lambda: daemon.metrics().value("redis_up") == 2, "both buses answer INFO")
 
+    def test_a_redis_that_repeats_the_arguments_of_a_log_in_brings_no_password_into_the_log(self):
+        path = self.write_secret(SECRET)
+        buses = {name: (self.redis(name, "--rename-command", command, ""), {"password_file": path})
+                 for name, command in ((MARKETDATA, "HELLO"), (ENGINE_LOGIC, "AUTH"))}
+        daemon = self.daemon(buses, {"log": {"level": "trace"}}, page="/healthz")
+        daemon.wait_for_log("bus 'marketdata'.*unknown command")
+        daemon.wait_for_log("bus engine_logic.*AUTH.*unknown command")
+        for page in ("/", "/metrics", "/readyz"):
+            self.assertNotIn("s3cret", daemon.fetch(page)[1])
+
     def test_passwords_from_a_file_and_from_the_environment(self):
         marketdata = self.redis(MARKETDATA, "--requirepass", SECRET, password=SECRET)
         engine_logic = self.redis(ENGINE_LOGIC, "--requirepass", "other", password="other")
