@@ -5,6 +5,7 @@
 #   - resp, command, stream and the pipeline know no socket, neither directly nor through a header of ours;
 #   - lines of the log that a client or a bus can cause are limited: only app, which logs what the operator causes, uses
 #     spdlog directly, and the one line of admin/service;
+#   - words of clients and buses go into the log through base::in_log(), which escapes and shortens them;
 #   - no file of src or include is longer than 450 lines.
 #
 #   test/check_layers.sh [ROOT]       checks the tree (default: this one); prints every breach
@@ -27,8 +28,8 @@ breach() {
 }
 
 # Of every file: its includes, "line number:header" a line, however they are spaced and quoted; and how long it is.
-# And where it logs without a limit.
-declare -A includes=() lengths=() unlimited=()
+# And where it logs without a limit, or somebody else's words as they are.
+declare -A includes=() lengths=() unlimited=() unescaped=()
 read_files() {
   local kind file line header
   [ $# -gt 0 ] || return 0
@@ -37,6 +38,7 @@ read_files() {
       include) includes[$file]+="$line:$header"$'\n' ;;
       length) lengths[$file]=$line ;;
       unlimited) unlimited[$file]+="$line " ;;
+      unescaped) unescaped[$file]+="$line " ;;
     esac
   done < <(awk '
     /^[ \t]*#[ \t]*include[ \t]*[<"]/ {
@@ -46,6 +48,20 @@ read_files() {
       print "include\t" FILENAME "\t" FNR "\t" header
     }
     /spdlog::(trace|debug|info|warn|error|critical|log)\(/ { print "unlimited\t" FILENAME "\t" FNR "\t" }
+    # What a call logs, without its texts and what in_log() makes fit: no name is left that stands for the words of
+    # clients or buses.
+    /(info|warn|error|log)_limited\(/ { call = ""; first = FNR }
+    first {
+      call = call " " $0
+      if (/;[ \t]*$/) {
+        gsub(/"([^"\\]|\\.)*"/, "", call)
+        sub(/.*(info|warn|error|log)_limited\(/, "", call)
+        while (sub(/in_log\([^()]*\)/, "", call) || sub(/[a-z_]+\([^()]*\)/, "", call)) {}
+        if (call ~ /[^a-z_](key|group|channel|consumer|args|fault|words|reply|((key|reply|answer|what|what_)\.(name|bytes|text|key|group)))_?[,)]/)
+          print "unescaped\t" FILENAME "\t" first "\t"
+        first = 0
+      }
+    }
     { length_of[FILENAME] = FNR }
     END { for (file in length_of) print "length\t" file "\t" length_of[file] "\t" }' "$@")
 }
@@ -140,6 +156,7 @@ check_tree() {
       */base/log* | src/app/* | src/admin/service.cpp) ;;
       *) [ -z "${unlimited[$file]:-}" ] || breach "$file:${unlimited[$file]%% *}: logs without a limit; use base::info_limited() and its kin" ;;
     esac
+    [ -z "${unescaped[$file]:-}" ] || [[ $file == */base/log* ]] || breach "$file:${unescaped[$file]%% *}: logs somebody else's words; put them through base::in_log()"
     case $file in
       src/resp/* | src/command/* | src/stream/* | src/backend/pipeline* | include/dualbus/resp/* | include/dualbus/command/* | \
         include/dualbus/stream/* | include/dualbus/backend/pipeline*)
@@ -210,6 +227,12 @@ self_test() {
   expect 'a socket through two headers' 'src/backend/pipeline.cpp -> include/dualbus/resp/parser.hpp -> include/dualbus/base/text.hpp:2'
   echo '  spdlog::warn("x");' >>"$scratch/tree/src/session/session.cpp"
   expect 'a line of the log without a limit' 'src/session/session.cpp:2: logs without a limit'
+  echo '  base::warn_limited({}, "x {}", key);' >>"$scratch/tree/src/session/session.cpp"
+  expect 'words of a client in the log' "src/session/session.cpp:2: logs somebody else's words"
+  printf '%s\n' '  base::warn_limited(bus_name(key), "x {} key {}", base::in_log(key),' '      base::in_log(a ? b(key) : c.reply.substr(1), 200));' \
+    >>"$scratch/tree/src/session/session.cpp"
+  if ! "$0" "$scratch/tree"; then failures=$((failures + 1)); fi
+  fresh_tree
   seq $((longest + 1)) | sed 's|^|// |' >"$scratch/tree/src/session/long.cpp"
   expect 'a long file' "src/session/long.cpp: $((longest + 1)) lines"
   rm -rf "$scratch/tree/src" "$scratch/tree/include" && mkdir "$scratch/tree/src" "$scratch/tree/include"

@@ -1,6 +1,7 @@
 #include "values.hpp"
 
 #include <dualbus/base/numbers.hpp>
+#include <dualbus/base/printable.hpp>
 
 #include <algorithm>
 #include <arpa/inet.h>
@@ -160,21 +161,11 @@ std::string format_duration(std::chrono::microseconds duration) {
 }
 
 std::string printable(std::string_view text, std::size_t longest) {
-  constexpr std::string_view hex = "0123456789abcdef";
   std::string out;
   std::size_t end = std::min(text.size(), longest);
   // Do not cut a character in half: go back to the start of a UTF-8 sequence.
   while (end < text.size() && end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
-  for (const char c : text.substr(0, end)) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '\n') {
-      out += "\\n";
-    } else if (byte < 0x20 || byte == 0x7f) {
-      out.append("\\x").append(1, hex[byte >> 4]).append(1, hex[byte & 15]);
-    } else {
-      out += c;
-    }
-  }
+  base::append_printable(out, text.substr(0, end), {});
   return end < text.size() ? out + "…" : out;
 }
 

@@ -23,7 +23,7 @@ void append_without_form(worker_context& context, command::bus_index bus, std::s
   ++context.metrics.buses[bus].entries_omitted;
   base::error_limited(context.bus_name(bus),
                       "{} stored an entry as {}: its sequence is too large to have a form for clients", name,
-                      id);
+                      base::in_log(id));
   resp::encoder(out).error(
       "ERR dualbus: the entry is stored, do not repeat it, but its ID on " + name + ", " + std::string(id) +
       ", has no form for clients, who cannot read it: delete it on that bus and use '*' as "

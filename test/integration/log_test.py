@@ -121,6 +121,20 @@ class LimitsTest(StackTest):
         client.call("XREADGROUP", "GROUP", "g' of stream 'other", "c", "STREAMS", "s", ">")
         self.daemon.wait_for_log(r"group 'g\\' of stream \\'other' of stream 's' did not exist")
 
+    def test_names_steer_no_terminal_and_fill_no_log(self):
+        client = self.connect()
+        odd = b"\x1b[2J\x9b31m\xff\xfe\xe2\x80\xae\xc2\x9b\x00\x07"
+        for name in (odd, b"A" * 100_000, odd * 10_000):
+            client.call("XREADGROUP", "GROUP", b"g" + name, "c", "STREAMS", b"steer" + name, ">")
+        client.call("XREADGROUP", "GROUP", "last", "c", "STREAMS", "steer", ">")
+        self.daemon.wait_for_log("group 'last' of stream 'steer' did not exist")
+        with open(self.daemon.log_path, "rb") as file:
+            log = file.read()
+        self.assertRegex(log, rb"stream 'steer\\x1b\[2J\\x9b31m\\xff\\xfe\\xe2\\x80\\xae\\xc2\\x9b\\x00\\x07'")
+        log.decode("utf-8")
+        self.assertNotRegex(log, rb"[\x00-\x09\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\xa8-\xae]")
+        self.assertLess(max(map(len, log.splitlines())), 1500)
+
     def test_signals_without_a_meaning_do_not_end_the_daemon(self):
         for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGPIPE, signal.SIGVTALRM):
             self.daemon.signal(number)
