@@ -31,6 +31,7 @@ WAITING = {  # they are owed an answer
     "XREAD": ("XREAD", "BLOCK", 0, "STREAMS", "k:s", "$"), "XREAD pinned": ("XREAD", "BLOCK", 0, "STREAMS", "md:s", "$"),
     "XREADGROUP": ("XREADGROUP", "GROUP", "g", "me", "BLOCK", 0, "STREAMS", "k:s", ">"),
     "XREADGROUP pinned": ("XREADGROUP", "GROUP", "g", "me", "COUNT", 1, "BLOCK", 0, "STREAMS", "md:s", ">"),
+    "XREAD in database 1": ("XREAD", "BLOCK", 0, "STREAMS", "k:s", "$"),
     "BLPOP": ("BLPOP", "k:l", "k:l2", 0), "BRPOP": ("BRPOP", "k:l", 0), "BLMOVE": ("BLMOVE", "k:l", "k:to", "LEFT", "RIGHT", 0),
     "BRPOPLPUSH": ("BRPOPLPUSH", "k:l", "k:to", 0), "BLMPOP": ("BLMPOP", 0, 1, "k:l", "LEFT"), "BZPOPMIN": ("BZPOPMIN", "k:z", 0),
     "BZPOPMAX": ("BZPOPMAX", "k:z", 0), "BZMPOP": ("BZMPOP", 0, 1, "k:z", "MIN"), "WAIT": ("WAIT", 9, 0)}
@@ -55,7 +56,7 @@ LOSSES = {
 
 
 class ReloadsTest(StackTest):
-    config = {"auth": {"users": USERS}, "backend": {"dedicated_connections": 64}}
+    config = {"auth": {"users": USERS}, "backend": {"dedicated_connections": 64}, "databases": 2}
 
     def setUp(self):
         super().setUp()
@@ -87,6 +88,8 @@ class ReloadsTest(StackTest):
             clients[name].call(*words)
         for name, words in WAITING.items():
             clients[name] = self.log_in(user)
+            if "database 1" in name:
+                self.assertEqual(clients[name].call("SELECT", 1), "OK")
             clients[name].send(*words)
         wait_for(lambda: self.blocked() == len(WAITING), "all wait")
         return clients
@@ -96,6 +99,7 @@ class ReloadsTest(StackTest):
                         ("XADD", "md:s", "*", "v", TOLD), ("RPUSH", "k:l", *[TOLD] * 9), ("RPUSH", "k:l2", TOLD),
                         ("ZADD", "k:z", 1, TOLD + "1", 2, TOLD + "2", 3, TOLD + "3")):
             self.assertNotIsInstance(self.operator.call(*request), ReplyError, request)
+        self.assertEqual(self.operator.pipeline([("SELECT", 1), ("XADD", "k:s", "*", "v", TOLD), ("SELECT", 0)])[::2], ["OK", "OK"])
 
     def left(self):
         """Elements on the buses, and entries that were delivered."""
@@ -113,7 +117,7 @@ class ReloadsTest(StackTest):
                 continue
             with self.subTest(state=name):
                 if gone or name in HEARING:
-                    wait_for(client.is_closed, f"{name} is closed")
+                    client.read_rest()  # until it is closed
                 elif lost_login:
                     self.assertEqual(client.read(), "NOAUTH Authentication required.")
                     self.assertEqual(client.call("GET", "k"), "NOAUTH Authentication required.")
