@@ -192,10 +192,13 @@ class ReloadsTest(StackTest):
         self.assertIsNone(client.call("GET", "k"))
 
     def test_a_watch_without_multi_is_forgotten_with_the_log_in(self):
-        client = self.connect()
+        client, bus = self.connect(), self.stack.engine_logic.client()
+        self.addCleanup(bus.connection_pool.disconnect)
+        watching = lambda: any(row["cmd"] == "watch" for row in bus.client_list())  # noqa: E731
         client.call("WATCH", "k")
+        self.assertTrue(watching())
         self.daemon.reload(self.users("default", {"default": None}))
-        wait_for(lambda: self.daemon.metrics().value("dualbus_backend_dedicated_in_use") == 0, "the connection that watched is free")
+        wait_for(lambda: not watching(), "nobody watches for it any more")
         client.call("AUTH", "engine", "pw")
         self.assertEqual(client.pipeline([("MULTI",), ("SET", "k", "mine"), ("EXEC",)])[2], None)
 
