@@ -132,17 +132,30 @@ std::optional<drain_stream> read_stream(std::string_view reply, std::uint64_t no
   return found;
 }
 
-std::optional<std::vector<std::string>> read_group_names(std::string_view reply) {
+namespace {
+
+// Of maps in an array, the text that each has under `wanted`.
+std::optional<std::vector<std::string>> read_names(std::string_view reply, std::string_view wanted) {
   reply_reader reader(reply);
   std::vector<std::string> names;
   const bool good = each_element(reader, [&](reply_reader& r) {
     return each_field(r, [&](std::string_view name, reply_reader& inner) {
-      if (name == "name") return keep_text(inner.next(), names.emplace_back());
+      if (name == wanted) return keep_text(inner.next(), names.emplace_back());
       return !inner.skip().empty();
     });
   });
   if (!good) return {};
   return names;
+}
+
+}  // namespace
+
+std::optional<std::vector<std::string>> read_group_names(std::string_view reply) {
+  return read_names(reply, "name");
+}
+
+std::optional<std::vector<std::string>> read_library_names(std::string_view reply) {
+  return read_names(reply, "library_name");
 }
 
 std::optional<std::uint64_t> read_pending_total(std::string_view reply) {

@@ -1,3 +1,4 @@
+#include <dualbus/admin/slot_marks.hpp>
 #include <dualbus/app/server.hpp>
 #include <dualbus/base/log.hpp>
 #include <dualbus/base/memory_limit.hpp>
@@ -12,6 +13,7 @@
 #include <fmt/format.h>
 #include <future>
 #include <random>
+#include <stdexcept>
 #include <sys/resource.h>
 #include <system_error>
 #include <unistd.h>
@@ -98,6 +100,10 @@ void server::open_listeners() {
 }
 
 void server::start() {
+  const admin::slot_findings slots = admin::check_slot_marks(*configuration_);
+  for (const std::string& line : slots.warnings) spdlog::warn("{}", line);
+  for (const std::string& line : slots.mistakes) spdlog::error("{}", line);
+  if (!slots.mistakes.empty()) throw std::runtime_error("buses bear other slots than 'buses' gives them");
   admin_ = std::make_unique<admin::service>(
       configuration_,
       admin::daemon_view{

@@ -78,6 +78,21 @@ constexpr key_row rows[] = {
          "target is exported with the number of requests that missed it; nothing else depends on it. `0` "
          "means none.",
      .bind = of_bus<&bus_settings::latency_target>()},
+    {.path = "slot_marks",
+     .type = choice,
+     .choices = "none|function",
+     .fallback = "none",
+     .meaning =
+         "Whether each bus bears its `id_slot`, so that the daemon notices when two have been exchanged: IDs "
+         "that consumers hold would then acknowledge entries of the wrong bus, without an error. `function` "
+         "makes a library of functions on each bus, `dualbus_db0_slot1`, which Redis keeps with the data and "
+         "which is no key, and does not start if a bus bears another slot. A bus that does not answer at the "
+         "start, or refuses, is a warning in the log. The daemon's user on the buses needs `+function|list` "
+         "and "
+         "`+function|load`. The daemon's `FUNCTION LIST` leaves the library out; `FUNCTION FLUSH` removes it "
+         "until the next start, `FUNCTION STATS` counts it, and `FUNCTION DUMP` has it: restored on another "
+         "bus it is a wrong mark there.",
+     .bind = top<&configuration::marks>()},
     {.path = "anchor",
      .type = bus,
      .fallback_note = "the value of `routing.default_bus`",

@@ -360,6 +360,7 @@ bool carry_out(worker_context& context, session& client, const request& what) {
           done = start_blocking(context, client, what, p.bus);
           break;
         }
+        if (start_function_list(context, client, what, p.bus)) break;
         spread_script(context, client, spec, what, p.bus);
       }
       if (names_databases(spec)) {

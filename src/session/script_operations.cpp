@@ -1,7 +1,9 @@
 #include "everywhere_operation.hpp"
 
 #include <dualbus/base/numbers.hpp>
+#include <dualbus/config/slot_mark.hpp>
 #include <dualbus/resp/reply_reader.hpp>
+#include <dualbus/session/dispatcher.hpp>
 #include <dualbus/session/keyspace_operations.hpp>
 #include <dualbus/session/session.hpp>
 
@@ -62,7 +64,56 @@ class script_exists_operation final : public script_operation {
   }
 };
 
+// FUNCTION LIST without the libraries that say which slot a bus has.
+class function_list_operation final : public single_round_operation {
+ public:
+  function_list_operation(worker_context& context, session& owner, std::uint16_t command,
+                          resp::arguments args, command::bus_index bus)
+      : single_round_operation(context, owner, command), args_(args), bus_(bus) {}
+
+ private:
+  void on_start() override {
+    send(bus_, args_);
+    args_ = {};
+  }
+  void on_round(const parts& all) override {
+    if (answer_error(all)) return;
+    answer(metrics::outcome::ok, [&all](resp::encoder& out, base::chunk_queue& raw) {
+      resp::reply_reader reader(all[0].reply);
+      std::vector<std::string_view> shown;
+      for (std::size_t left = reader.next().elements; left > 0; --left) {
+        const std::string_view library = reader.skip();
+        if (!is_mark(library)) shown.push_back(library);
+      }
+      out.array(shown.size());
+      for (const std::string_view library : shown) raw.append(library);
+    });
+  }
+  static bool is_mark(std::string_view library) {
+    resp::reply_reader reader(library);
+    reader.next();
+    while (!reader.done()) {
+      if (reader.next().text == "library_name") return config::is_slot_mark(reader.next().text);
+      reader.skip();
+    }
+    return false;
+  }
+
+  resp::arguments args_;
+  const command::bus_index bus_;
+};
+
 }  // namespace
+
+bool start_function_list(worker_context& context, session& client, const request& what,
+                         command::bus_index bus) {
+  if (context.configuration().marks == config::slot_mark::none) return false;
+  if (!base::equals_ignoring_case(what.args[0], "function") ||
+      !base::equals_ignoring_case(what.args[1], "list"))
+    return false;
+  (new function_list_operation(context, client, what.command, what.args, bus))->start();
+  return true;
+}
 
 void start_script_operation(worker_context& context, session& client, std::uint16_t command,
                             const command::command_spec& spec, resp::arguments args) {

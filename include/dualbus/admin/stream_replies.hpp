@@ -29,6 +29,9 @@ struct range_start {
 };
 std::optional<range_start> read_range_start(std::string_view reply);
 
+/// FUNCTION LIST: the names of the libraries.
+std::optional<std::vector<std::string>> read_library_names(std::string_view reply);
+
 struct scan_page {
   std::string cursor;
   std::vector<std::string> keys;

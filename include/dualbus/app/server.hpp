@@ -23,7 +23,8 @@ class server {
   server(const server&) = delete;
   server& operator=(const server&) = delete;
 
-  /// Starts the workers' threads and the admin service, which may throw as the constructor does.
+  /// Looks whether the buses are those that they were, and starts the workers' threads and the admin service;
+  /// may throw as the constructor does.
   void start();
   /// Loads the file again, soon, on another thread, and takes over what can change at run time; names in the
   /// log what cannot, and what it would take from readers of streams.

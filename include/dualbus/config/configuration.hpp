@@ -119,6 +119,12 @@ struct slowlog_settings {
 /// What a reload does that would take entries of streams out of reach.
 enum class stream_moves : std::uint8_t { refused, allowed };
 
+/// Whether each bus bears its id_slot, so that no other is read into its IDs.
+enum class slot_mark : std::uint8_t {
+  none,
+  function  ///< by the name of a library of functions
+};
+
 /// Everything the YAML file says, checked. Immutable once loaded.
 struct configuration {
   listen_settings listen;
@@ -137,6 +143,7 @@ struct configuration {
   slowlog_settings slowlog;
   std::string log_level = "info";
   stream_moves moves = stream_moves::refused;
+  slot_mark marks = slot_mark::none;
 };
 
 }  // namespace dualbus::config

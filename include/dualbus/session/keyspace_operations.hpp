@@ -1,6 +1,7 @@
 #pragma once
 
 #include <dualbus/command/command_table.hpp>
+#include <dualbus/command/routing_table.hpp>
 #include <dualbus/resp/request_parser.hpp>
 
 #include <cstdint>
@@ -8,6 +9,7 @@
 namespace dualbus::session {
 
 class session;
+struct request;
 class worker_context;
 
 /// Starts a command about all keys of all buses (route keyspace): KEYS, SCAN, DBSIZE, RANDOMKEY, FLUSHDB,
@@ -23,5 +25,9 @@ void start_whole_key_operation(worker_context& context, session& client, std::ui
 /// are loaded and removed everywhere, since the keys decide where one runs.
 void start_script_operation(worker_context& context, session& client, std::uint16_t command,
                             const command::command_spec& spec, resp::arguments args);
+
+/// FUNCTION LIST where buses bear marks of the daemon's; false if it is none, or there are none.
+bool start_function_list(worker_context& context, session& client, const request& what,
+                         command::bus_index bus);
 
 }  // namespace dualbus::session
