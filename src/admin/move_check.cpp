@@ -53,7 +53,9 @@ std::string counted(std::uint64_t count, const std::string& one, const std::stri
 class mover {
  public:
   mover(const config::configuration& running, const config::configuration& loaded, const stop_signal& stop)
-      : buses_(running.routing.buses),
+      : loaded_(loaded),
+        buses_(running.routing.buses),
+        anchor_(running.routing.anchor),
         links_(running.buses, stop, {.connect_timeout = running.backend.connect_timeout}),
         databases_(running.databases) {
     tables_.push_back({routing_table(running.routing), routing_table(loaded.routing)});
@@ -153,7 +155,32 @@ class mover {
       judge(bus, which, *found, database);
       return std::string();
     });
-    return answered && links_.pace(2 * keys.size());
+    return answered && links_.pace(2 * keys.size()) && look_for_hidden_groups();
+  }
+
+  // A stream that is pinned no more has the groups that the anchor has.
+  bool look_for_hidden_groups() {
+    const std::vector<pinned_groups> asked = std::exchange(may_hide_, {});
+    request_batch batch;
+    for (const pinned_groups& one : asked) batch.add({"XINFO", "GROUPS", one.key});
+    if (asked.empty() || !select(anchor_, loaded_.buses[anchor_].database)) return true;
+    links_.exchange(anchor_, batch, [&](std::size_t index, std::string_view reply) {
+      const std::string_view error = error_in(reply);
+      auto names = error.empty() ? read_group_names(reply) : std::vector<std::string>();
+      if (!names || (!error.empty() && error != "ERR no such key" && !error.starts_with("WRONGTYPE")))
+        return "XINFO GROUPS: " + std::string(error);
+      for (const std::string& group : asked[index].groups) {
+        if (std::find(names->begin(), names->end(), group) != names->end()) continue;
+        if (++hidden_groups_ > most_named) continue;
+        report_.others.push_back("group " + quoted(group) + " of stream " + quoted(asked[index].key) +
+                                 " is on bus " + quoted(name(asked[index].bus)) + ", but not on the anchor " +
+                                 quoted(name(anchor_)) +
+                                 ": its readers get NOGROUP once that bus has nothing for them; XGROUP "
+                                 "CREATE makes it there, and leaves its position on the other bus as it is");
+      }
+      return std::string();
+    });
+    return true;
   }
 
   void judge(bus_index bus, const rules& which, const drain_stream& stream, int database) {
@@ -167,6 +194,7 @@ class mover {
       behind += (behind.empty() ? "" : ", ") + quoted(group.name);
     }
     const bool hidden = after != no_bus && after != bus;
+    if (before == bus && after == no_bus && bus != anchor_) note_groups(bus, stream);
     // The bus with slot 0 has IDs that are the same in both forms.
     if (hidden ? stream.length == 0 && pending == 0 : pending == 0 || buses_[bus].id_slot == 0) return;
     if (report_.streams.size() >= most_named) {
@@ -188,12 +216,30 @@ class mover {
     report_.streams.push_back(std::move(text));
   }
 
+  void note_groups(bus_index bus, const drain_stream& stream) {
+    pinned_groups one{bus, stream.key, {}};
+    for (const drain_group& group : stream.groups) {
+      const auto action = loaded_.missing_group.of(stream.key, group.name).action;
+      if (action == config::missing_group_action::error) one.groups.push_back(group.name);
+    }
+    if (!one.groups.empty()) may_hide_.push_back(std::move(one));
+  }
+
+  struct pinned_groups {
+    bus_index bus;
+    std::string key;
+    std::vector<std::string> groups;
+  };
+
+  const config::configuration& loaded_;
   const std::vector<command::bus_rules>& buses_;
+  const bus_index anchor_;
   bus_links links_;
   const int databases_;
   std::vector<rules> tables_;  // of database 0, and of the others
   move_report report_;
-  std::uint64_t others_ = 0;
+  std::vector<pinned_groups> may_hide_;
+  std::uint64_t others_ = 0, hidden_groups_ = 0;
   std::string example_;
 };
 

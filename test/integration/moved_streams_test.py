@@ -86,6 +86,21 @@ class MovedStreamsTest(StackTest):
             self.accepted(after)
             self.assertEqual(self.client.call("XLEN", "s"), 3)
 
+    def test_groups_of_a_stream_that_is_pinned_no_more_and_that_the_anchor_lacks_are_named(self):
+        self.begin(PINNED)
+        self.client.call("XGROUP", "CREATE", "s", "g", "0", "MKSTREAM")
+        self.add()
+        self.accepted(LOGICAL, rf" warning group 'g' of stream 's' is on bus '{MARKETDATA}', but not on the anchor '{ENGINE_LOGIC}': ")
+        self.assertEqual(len(self.read(count=2)[0][1]), 2)
+        self.assertEqual(self.client.call("XGROUP", "CREATE", "s", "g", "$", "MKSTREAM"), "OK")
+        self.assertEqual(len(self.read(count=2)[0][1]), 1)
+        self.assertIsNone(self.read())
+        # One that reads create is not hidden.
+        self.begin(PINNED)
+        self.client.call("XGROUP", "CREATE", "s", "g", "0", "MKSTREAM")
+        text = self.accepted(merge(LOGICAL, {"missing_group": {"action": "create"}}))
+        self.assertNotIn(" warning ", text)
+
     def test_a_pinned_stream_does_not_lose_its_entries_to_another_bus(self):
         self.begin(PINNED)
         self.add(count=1)

@@ -1,7 +1,7 @@
 """Clients that the daemon sends away: what a bus has done for them reaches them, what no bus has is dropped."""
 import unittest
 
-from harness import Stack, StackTest, wait_for
+from harness import Stack, StackTest, merge, wait_for
 from resp import encode
 
 NOACK = ("XREADGROUP", "GROUP", "g", "c", "NOACK", "BLOCK", 0, "STREAMS", "md:s", ">")
@@ -145,6 +145,29 @@ class SentAwayTest(StackTest):
         wait_for(lambda: self.daemon.metrics().value("dualbus_requests_in_flight") == 0, "its answers are held")
         self.kill(number)
         wait_for(lambda: self.clients() == 1, "it is gone")
+
+
+class UserTest(StackTest):
+    RULES = {"nopass": True, "commands": ["+@all"], "keys": ["*"]}
+    config = {"auth": {"users": {"admin": RULES, "engine": RULES}}, "backend": {"request_timeout": "60s", "health_timeout": "3m"}}
+
+    def setUp(self):
+        pass  # a client that is not logged in may not look around
+
+    def test_who_is_a_user_no_more_gets_what_a_bus_has_taken_for_it(self):
+        with self.stack.marketdata.client() as bus, self.connect() as client:
+            bus.rpush("md:l", "a", "b")
+            self.assertEqual(client.call("AUTH", "engine", "x"), "OK")
+            self.stack.marketdata.pause()
+            try:
+                client.send("LPOP", "md:l")
+                wait_for(lambda: self.daemon.metrics().value("dualbus_requests_in_flight") > 0, "it is in flight")
+                self.daemon.reload(merge(self.stack.config, {"auth": {"users": {"engine": None}}}))
+                client.send_raw(AFTER)
+            finally:
+                self.stack.marketdata.proceed()
+            self.assertEqual((client.read(), client.read_rest()), (b"a", b""))
+            self.assertIsNone(bus.get("md:after"))
 
 
 class MemoryTest(unittest.TestCase):

@@ -16,7 +16,8 @@ class stop_signal;
 struct move_report {
   std::vector<std::string> streams;  ///< what readers of streams would lose, one line for each stream and bus
   std::uint64_t more_streams = 0;    ///< those that are not named
-  std::vector<std::string> others;   ///< keys that are no streams and get out of reach, one line for each bus
+  std::vector<std::string> others;  ///< keys that are no streams and get out of reach, one line for each bus;
+                                    ///< groups that readers will not find
   std::vector<std::string> unchecked;  ///< buses that could not be asked, and why
 };
 

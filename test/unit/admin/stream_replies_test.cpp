@@ -42,6 +42,13 @@ class StreamRepliesTest : public testing::Test {
   test::real_redis redis_;
 };
 
+TEST_F(StreamRepliesTest, ReadsTheNamesOfLibraries) {
+  EXPECT_THAT(*read_library_names(ask("FUNCTION LIST")), ElementsAre());
+  ask("FUNCTION LOAD \"#!lua name=one\\nredis.register_function('f', function() end)\"");
+  EXPECT_THAT(*read_library_names(ask("FUNCTION LIST WITHCODE")), ElementsAre("one"));
+  EXPECT_FALSE(read_library_names(ask("FUNCTION LIST NOSUCH")));
+}
+
 TEST_F(StreamRepliesTest, ReadsWhatRedisSaysOfAStreamAndItsGroups) {
   for (int i = 1; i <= 4; ++i) ask("XADD s 5-" + std::to_string(i) + " field value");
   ask("XGROUP CREATE s g 0");
