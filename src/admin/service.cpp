@@ -6,6 +6,7 @@
 #include <dualbus/admin/info_poller.hpp>
 #include <dualbus/admin/service.hpp>
 #include <dualbus/admin/shared_redis.hpp>
+#include <dualbus/admin/slot_marks.hpp>
 #include <dualbus/admin/status_page.hpp>
 #include <dualbus/base/log.hpp>
 
@@ -99,6 +100,10 @@ struct service::parts {
     for (const shared_redis& shared : find_shared_redis(state.buses, *state.configuration)) {
       reasons += describe(shared, *state.configuration) + "\n";
     }
+    {
+      const std::scoped_lock lock(mutex);
+      for (const std::string& mistake : wrong_slots) reasons += mistake + "\n";
+    }
     return reasons.empty() ? plain(200, "ready\n") : plain(503, "not ready\n" + reasons);
   }
 
@@ -114,13 +119,28 @@ struct service::parts {
     }
   }
 
+  // A bus may have been away when the daemon started, or be another Redis now.
+  void look_at_slots() {
+    const auto known = [this] {
+      const std::scoped_lock lock(mutex);
+      return configuration;
+    }();
+    slot_findings found = slots.run(*known);
+    for (const std::string& mistake : found.mistakes) base::error_limited({}, "{}", mistake);
+    const std::scoped_lock lock(mutex);
+    wrong_slots = std::move(found.mistakes);
+  }
+
   const daemon_view view;
   const exporter metrics{[this] { return observe(); }};
   std::unique_ptr<info_poller> poller;
   std::unique_ptr<drain_monitor> drain;
   std::unique_ptr<http_server> server;
 
-  mutable std::mutex mutex;  // guards the two below
+  slot_check slots;
+
+  mutable std::mutex mutex;  // guards what is below
+  std::vector<std::string> wrong_slots;
   std::shared_ptr<const config::configuration> configuration;
   reload_figures reloads;
 };
@@ -137,7 +157,10 @@ void service::start() {
   if (configuration.admin.port == 0) return;
   // Poller and monitor stand before the first request can come, and run only once the address is ours.
   info_poller::settings polling = poll_settings(configuration);
-  polling.on_other_redis = [parts = parts_.get()] { parts->report_shared_redis(); };
+  polling.on_other_redis = [parts = parts_.get()] {
+    parts->report_shared_redis();
+    parts->look_at_slots();
+  };
   polling.doubt = parts_->view.doubt;
   parts_->poller = std::make_unique<info_poller>(bus_names(configuration), configuration.buses,
                                                  draining_buses(configuration), std::move(polling));
@@ -152,6 +175,7 @@ void service::start() {
 }
 
 void service::stop() {
+  parts_->slots.stop();
   if (parts_->server) parts_->server->stop();
   if (parts_->poller) parts_->poller->stop();
   if (parts_->drain) parts_->drain->stop();

@@ -26,11 +26,18 @@ std::string joined(const std::vector<std::string>& names) {
 
 }  // namespace
 
-slot_findings check_slot_marks(const config::configuration& configuration) {
+slot_check::slot_check() : stop_(std::make_unique<stop_signal>()) {}
+
+slot_check::~slot_check() = default;
+
+void slot_check::stop() {
+  stop_->raise();
+}
+
+slot_findings slot_check::run(const config::configuration& configuration) const {
   slot_findings found;
   if (configuration.marks == config::slot_mark::none) return found;
-  const stop_signal never;
-  bus_links links(configuration.buses, never, {.connect_timeout = configuration.backend.connect_timeout});
+  bus_links links(configuration.buses, *stop_, {.connect_timeout = configuration.backend.connect_timeout});
   for (std::size_t i = 0; i < configuration.buses.size(); ++i) {
     const auto bus = static_cast<command::bus_index>(i);
     const command::bus_rules& rules = configuration.routing.buses[i];

@@ -100,7 +100,7 @@ void server::open_listeners() {
 }
 
 void server::start() {
-  const admin::slot_findings slots = admin::check_slot_marks(*configuration_);
+  const admin::slot_findings slots = admin::slot_check().run(*configuration_);
   for (const std::string& line : slots.warnings) spdlog::warn("{}", line);
   for (const std::string& line : slots.mistakes) spdlog::error("{}", line);
   if (!slots.mistakes.empty()) throw std::runtime_error("buses bear other slots than 'buses' gives them");

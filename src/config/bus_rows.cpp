@@ -86,12 +86,12 @@ constexpr key_row rows[] = {
          "Whether each bus bears its `id_slot`, so that the daemon notices when two have been exchanged: IDs "
          "that consumers hold would then acknowledge entries of the wrong bus, without an error. `function` "
          "makes a library of functions on each bus, `dualbus_db0_slot1`, which Redis keeps with the data and "
-         "which is no key, and does not start if a bus bears another slot. A bus that does not answer at the "
-         "start, or refuses, is a warning in the log. The daemon's user on the buses needs `+function|list` "
-         "and "
-         "`+function|load`. The daemon's `FUNCTION LIST` leaves the library out; `FUNCTION FLUSH` removes it "
-         "until the next start, `FUNCTION STATS` counts it, and `FUNCTION DUMP` has it: restored on another "
-         "bus it is a wrong mark there.",
+         "which is no key, and the daemon does not start if a bus bears another slot. A bus that does not "
+         "answer then, or refuses, is a warning in the log. With an admin listener it is looked at again "
+         "when it comes, as is a Redis that takes another one's place: `/readyz` and the log say if the slot "
+         "is wrong. The daemon's user on the buses needs `+function|list` and `+function|load`. The daemon's "
+         "`FUNCTION LIST` leaves the library out; `FUNCTION FLUSH` removes it until the next look, `FUNCTION "
+         "STATS` counts it, and `FUNCTION DUMP` has it: restored on another bus it is a wrong mark there.",
      .bind = top<&configuration::marks>()},
     {.path = "anchor",
      .type = bus,

@@ -98,6 +98,19 @@ class SlotMarksTest(unittest.TestCase):
         wait_for(lambda: daemon.fetch("/healthz")[0] == 200, "it serves")
         self.assertEqual(daemon.terminate(), 0)
 
+    def test_a_bus_that_comes_later_with_another_slot_is_told_of(self):
+        self.direct[MARKETDATA].save()
+        self.stack.marketdata.kill()
+        self.direct[ENGINE_LOGIC].execute_command("FUNCTION", "FLUSH")
+        daemon = self.launch(SWAPPED)
+        daemon.wait_for_log(rf"bus '{MARKETDATA}': whether it has id_slot 2 is not known")
+        self.stack.marketdata.start()
+        daemon.wait_for_log(rf"error bus '{MARKETDATA}' .* is to have id_slot 2, but bears 'dualbus_db0_slot1'")
+        status, text = daemon.fetch("/readyz")
+        self.assertEqual(status, 503)
+        self.assertIn("is to have id_slot 2", text)
+        self.assertEqual(daemon.terminate(), 0)
+
     def test_without_the_option_there_is_no_mark(self):
         stack = Stack()
         self.addCleanup(stack.end)
