@@ -56,7 +56,7 @@ class mover {
       : loaded_(loaded),
         buses_(running.routing.buses),
         anchor_(running.routing.anchor),
-        links_(running.buses, stop, {.connect_timeout = running.backend.connect_timeout}),
+        links_(loaded.buses, stop, {.connect_timeout = running.backend.connect_timeout}),
         databases_(running.databases) {
     tables_.push_back({routing_table(running.routing), routing_table(loaded.routing)});
     if (databases_ == 1) return;
@@ -74,9 +74,10 @@ class mover {
         if (select(bus, running.buses[i].database + d)) look_at(bus, which, d);
       }
       if (others_ > 0) {
-        report_.others.push_back(counted(others_, "key that is no stream", "keys that are no streams") +
-                                 " on bus " + quoted(name(bus)) + " get out of reach, such as " +
-                                 quoted(example_) + ": nothing is moved");
+        report_.others.push_back(
+            "bus " + quoted(name(bus)) + " has " +
+            counted(others_, "key that is no stream and gets", "keys that are no streams and get") +
+            " out of reach, such as " + quoted(example_) + ": nothing is moved");
       }
     }
     for (const auto& [bus, reason] : links_.errors())

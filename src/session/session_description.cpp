@@ -64,6 +64,7 @@ std::string session::describe(std::string_view running, std::size_t query_bytes)
   if (subscribed_) flags += 'P';
   if (in_transaction_) flags += 'x';
   if (blocked()) flags += 'b';
+  if (leaving()) flags += 'c';
   if (!tcp_) flags += 'U';
   if (!evictable_) flags += 'e';
   if (flags.empty()) flags += 'N';

@@ -127,13 +127,13 @@ class MovedStreamsTest(StackTest):
         for number in range(3):
             self.client.call("SET", f"s{number}", 1)
         self.client.call("SET", "k", 1)
-        self.accepted(PINNED_TO_OTHER, rf" warning 3 keys that are no streams on bus '{MARKETDATA}' get out of reach, such as 's[012]': nothing is moved")
+        self.accepted(PINNED_TO_OTHER, rf" warning bus '{MARKETDATA}' has 3 keys that are no streams and get out of reach, such as 's[012]': nothing is moved")
 
     def test_a_default_bus_that_takes_other_keys_along_is_a_warning(self):
         self.begin(LOGICAL)
         self.client.call("INCR", "counter")
         moved = rules(default_bus=MARKETDATA)
-        self.accepted(moved, rf"routing.default_bus and routing.default_key_bus go from '{ENGINE_LOGIC}' to '{MARKETDATA}'", "1 key that is no stream",
+        self.accepted(moved, rf"routing.default_bus and routing.default_key_bus go from '{ENGINE_LOGIC}' to '{MARKETDATA}'", "has 1 key that is no stream and gets out of reach",
                       "changed routing.default_bus, routing.default_key_bus\n")
         self.assertIsNone(self.client.call("GET", "counter"))
         self.begin(LOGICAL)

@@ -63,6 +63,7 @@ class SentAwayTest(StackTest):
                     client.send_raw(encode(*request))
                     wait_for(lambda: self.daemon.metrics().value("dualbus_requests_in_flight") > 0, "it is in flight")
                     self.kill(number)
+                    self.assertRegex(self.admin.call("CLIENT", "LIST", "ID", number), rb" flags=b?c ")
                     client.send_raw(AFTER)
                 finally:
                     self.stack.marketdata.proceed()
