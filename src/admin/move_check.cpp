@@ -21,7 +21,7 @@ constexpr std::size_t most_named = 10;
 constexpr std::size_t streams_at_once = 16;
 // A page takes Redis less than a millisecond.
 constexpr std::string_view page_keys = "1000";
-constexpr std::size_t page_cost = 10;
+constexpr std::size_t page_cost = 5;
 
 /// The rules of one database, before and after.
 struct rules {
