@@ -1,7 +1,6 @@
 #include "drain_check.hpp"
 
 #include <dualbus/admin/info_parser.hpp>
-#include <dualbus/base/glob.hpp>
 #include <dualbus/base/log.hpp>
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/resp/reply_reader.hpp>
@@ -32,28 +31,96 @@ std::string refusal(std::string_view command, std::string_view error) {
 }  // namespace
 
 drain_check::drain_check(const config::configuration& configuration, const command::routing_table& table,
-                         bus_links& links, quiet_watch& quiet, command::bus_index bus)
+                         bus_links& links, quiet_databases& quiet, command::bus_index bus)
     : configuration_(configuration),
       table_(table),
       links_(links),
       quiet_(quiet),
       bus_(bus),
+      database_(own_database()),
       report_(configuration.draining.quiet) {}
 
 bool drain_check::run() {
   links_.begin();
-  quiet_.begin();
+  if (!look_into(own_database())) return false;
+  const auto others = other_databases();
+  if (!others) return false;
+  for (const int database : *others) {
+    if (!select(database) || !look_into(database)) return false;
+  }
+  if (!others->empty() && !select(own_database())) return false;
+  std::erase_if(quiet_, [&](const auto& one) {
+    return one.first != own_database() &&
+           std::find(others->begin(), others->end(), one.first) == others->end();
+  });
+  return true;
+}
+
+bool drain_check::look_into(int database) {
+  database_ = database;
+  quiet_watch& quiet = quiet_[database];
+  quiet.begin();
   if (!scan()) return false;
   request_batch size;
   size.add({"DBSIZE"});
   const bool counted = links_.exchange(bus_, size, [this](std::size_t, std::string_view reply) {
     const auto keys = resp::as_integer(reply);
     if (!keys || *keys < 0) return refusal("DBSIZE", error_in(reply));
-    report_.set_keys(static_cast<std::uint64_t>(*keys));
+    const auto count = static_cast<std::uint64_t>(*keys);
+    logical() ? report_.set_keys(count) : report_.add_other_keys(count);
     return std::string();
   });
-  if (counted) quiet_.end();
+  if (counted) quiet.end();
   return counted;
+}
+
+std::optional<std::vector<int>> drain_check::other_databases() {
+  request_batch batch;
+  batch.add({"INFO", "keyspace"});
+  std::vector<int> found;
+  const bool answered = links_.exchange(bus_, batch, [&](std::size_t, std::string_view reply) {
+    auto databases = read_databases(reply);
+    if (!databases) return refusal("INFO keyspace", error_in(reply));
+    found = std::move(*databases);
+    return std::string();
+  });
+  if (!answered) return {};
+  std::erase(found, own_database());
+  if (found.empty()) return found;
+  const std::string run_id = run_id_of(bus_);
+  std::erase_if(found, [&](int database) { return is_of_another_bus(database, run_id); });
+  return found;
+}
+
+// Two buses may be one Redis, with databases of their own.
+bool drain_check::is_of_another_bus(int database, std::string_view run_id) {
+  for (std::size_t i = 0; i < configuration_.buses.size(); ++i) {
+    const auto bus = static_cast<command::bus_index>(i);
+    const int first = configuration_.buses[i].database;
+    if (bus == bus_ || database < first || database - first >= configuration_.databases) continue;
+    if (!run_id.empty() && run_id_of(bus) == run_id) return true;
+  }
+  return false;
+}
+
+std::string drain_check::run_id_of(command::bus_index bus) {
+  request_batch batch;
+  batch.add({"INFO", "server"});
+  std::string run_id;
+  links_.exchange(bus, batch, [&](std::size_t, std::string_view reply) {
+    run_id = read_run_id(reply);
+    return std::string();
+  });
+  return run_id;
+}
+
+bool drain_check::select(int database) {
+  request_batch batch;
+  batch.add({"SELECT", std::to_string(database)});
+  return links_.exchange(bus_, batch, [&](std::size_t, std::string_view reply) {
+    const std::string_view error = error_in(reply);
+    return error.empty() ? std::string() : refusal("SELECT " + std::to_string(database), error);
+  });
 }
 
 bool drain_check::scan() {
@@ -72,8 +139,9 @@ bool drain_check::scan() {
     if (!answered || !links_.pace(scan_cost)) return false;
     cursor = page.cursor;
     for (std::string& key : page.keys) {
-      if (!quiet_.first_time(key)) continue;
-      if (const command::bus_index pinned = table_.pinned_bus(key); pinned != command::no_bus) {
+      if (!quiet_[database_].first_time(key)) continue;
+      const command::bus_index pinned = logical() ? table_.pinned_bus(key) : command::no_bus;
+      if (pinned != command::no_bus) {
         report_.add_pinned(std::move(key), pinned);
       } else {
         waiting.push_back(std::move(key));
@@ -96,7 +164,7 @@ bool drain_check::inspect(const std::vector<std::string>& keys) {
   std::vector<candidate> found;
   if (!look_at_streams(keys, found)) return false;
   std::size_t asked = keys.size();
-  for (std::size_t bus = 0; bus < table_.bus_count(); ++bus) {
+  for (std::size_t bus = 0; logical() && bus < table_.bus_count(); ++bus) {
     const auto index = static_cast<command::bus_index>(bus);
     if (table_.bus(index).draining) continue;
     look_for_groups(index, found);
@@ -129,8 +197,12 @@ bool drain_check::look_at_streams(const std::vector<std::string>& keys, std::vec
     auto stream = read_stream(reply, now_ms);
     if (!stream) return refusal("XINFO STREAM", error);
     stream->key = keys[index - 1];
-    stream->quiet_for = quiet_.observe(stream->key, stream->last_generated, base::clock::now());
-    for (drain_group& group : stream->groups) group.ignored = is_ignored(group.name);
+    stream->database = database_;
+    stream->logical = logical();
+    stream->quiet_for = quiet_[database_].observe(stream->key, stream->last_generated, base::clock::now());
+    for (drain_group& group : stream->groups) {
+      group.ignored = configuration_.draining.ignores(stream->key, group.name);
+    }
     std::vector<bool> gone(stream->groups.size());
     found.push_back({std::move(*stream), std::move(gone)});
     return std::string();
@@ -299,12 +371,6 @@ std::optional<bool> drain_check::authority_has(const std::string& key, const std
   });
   if (!answered) return {};
   return has;
-}
-
-bool drain_check::is_ignored(std::string_view group) const {
-  const auto& ignored = configuration_.draining.ignore_groups;
-  return std::any_of(ignored.begin(), ignored.end(),
-                     [group](const std::string& pattern) { return base::glob_match(pattern, group); });
 }
 
 }  // namespace dualbus::admin

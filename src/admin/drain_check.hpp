@@ -17,12 +17,17 @@
 
 namespace dualbus::admin {
 
-/// One look at all streams of a draining bus:
+/// By Redis's number of the database.
+using quiet_databases = std::map<int, quiet_watch>;
+
+/// One look at all streams of a draining bus, in every database that holds keys and is not another bus's:
 ///
 ///     SCAN a page --> per 16 streams:  XINFO STREAM FULL       on the draining bus
-///                                      XINFO GROUPS            on every active bus
+///                                      XINFO GROUPS            on every active bus (*)
 ///                                      XRANGE, XPENDING        on the draining bus, per group
-///                                      XGROUP CREATE           where a group is missing
+///                                      XGROUP CREATE           where a group is missing (*)
+///
+/// (*) Not for other databases than the bus's: a stream there is on one bus as a whole.
 ///
 /// The order of XRANGE and XPENDING matters: the entries behind a group's position are asked for first, so
 /// that one that is delivered meanwhile shows as pending.
@@ -34,7 +39,7 @@ class drain_check {
  public:
   /// All outlive the check; `bus` is draining.
   drain_check(const config::configuration& configuration, const command::routing_table& table,
-              bus_links& links, quiet_watch& quiet, command::bus_index bus);
+              bus_links& links, quiet_databases& quiet, command::bus_index bus);
 
   /// False if the draining bus failed or the daemon stops; the report then says nothing. Active buses that
   /// fail leave their groups unknown.
@@ -53,7 +58,15 @@ class drain_check {
   };
   enum class heal_result : std::uint8_t { there, gone, failed };
 
+  bool look_into(int database);
   bool scan();
+  /// Databases with keys that belong to no bus; nothing if the bus doesn't answer.
+  std::optional<std::vector<int>> other_databases();
+  bool is_of_another_bus(int database, std::string_view run_id);
+  bool select(int database);
+  std::string run_id_of(command::bus_index bus);
+  int own_database() const { return configuration_.buses[bus_].database; }
+  bool logical() const { return database_ == own_database(); }
   bool inspect(const std::vector<std::string>& keys);
   bool look_at_streams(const std::vector<std::string>& keys, std::vector<candidate>& found);
   void look_for_groups(command::bus_index bus, std::vector<candidate>& found);
@@ -62,14 +75,14 @@ class drain_check {
   heal_result heal_on(command::bus_index bus, const std::string& key, const std::string& group);
   /// Whether the draining bus has the group; nothing if it doesn't answer.
   std::optional<bool> authority_has(const std::string& key, const std::string& group);
-  bool is_ignored(std::string_view group) const;
   const std::string& name_of(command::bus_index bus) const { return table_.bus(bus).name; }
 
   const config::configuration& configuration_;
   const command::routing_table& table_;
   bus_links& links_;
-  quiet_watch& quiet_;
+  quiet_databases& quiet_;
   const command::bus_index bus_;
+  int database_;  // which is looked into
   drain_report report_;
   std::map<command::bus_index, std::string> troubles_;  // of single streams, on buses that answer
   std::uint64_t healed_ = 0;

@@ -79,7 +79,7 @@ class drain_monitor::worker {
  private:
   struct watched {
     command::bus_index bus;
-    quiet_watch quiet;
+    quiet_databases quiet;
   };
 
   void run() {

@@ -58,6 +58,7 @@ class drain_page {
     write_list("ignored_groups", report.ignored(), [this](const drain_report::row& row) { write_row(row); });
     write_list("ungrouped_streams", report.ungrouped(), [this](const drain_report::ungrouped_stream& row) {
       write_name("stream", row.stream);
+      out_.name("database").number(std::int64_t{row.database});
       out_.name("entries").number(row.length);
     });
     write_list("pinned_streams", report.pinned(), [this](const drain_report::pinned_stream& row) {
@@ -79,6 +80,7 @@ class drain_page {
 
   void write_row(const drain_report::row& row) {
     write_name("stream", row.stream);
+    out_.name("database").number(std::int64_t{row.database});
     out_.name("quiet_for_ms").number(row.quiet_for.count());
     out_.name("group");
     if (!row.group) {
@@ -89,14 +91,18 @@ class drain_page {
     out_.text(printable_name(group.name));
     out_.name("undelivered").boolean(group.next.has_value());
     out_.name("next_id");
-    write_entry(group.next);
+    write_entry(group.next, row.logical);
+    out_.name("next_bus_id");
+    write_stored(group.next);
     out_.name("lag");
     group.lag ? out_.number(*group.lag) : out_.null();
     out_.name("pending").number(group.pending);
     out_.name("first_pending");
     if (const auto& first = group.first_pending) {
       out_.object().name("id");
-      write_entry(first->id);
+      write_entry(first->id, row.logical);
+      out_.name("bus_id");
+      write_stored(first->id);
       write_name("consumer", first->consumer);
       out_.name("idle_ms").number(first->idle.count());
       out_.name("deliveries").number(first->deliveries).end();
@@ -124,10 +130,18 @@ class drain_page {
     unix_seconds > 0 ? out_.seconds(unix_seconds) : out_.null();
   }
 
-  // Null if the entry has no ID that clients could use.
-  void write_entry(std::optional<stream::bus_id> id) {
+  // Null if the entry has no ID that clients could use. In other databases clients see what the bus stores.
+  void write_entry(std::optional<stream::bus_id> id, bool logical) {
+    if (!logical) {
+      write_stored(id);
+      return;
+    }
     const auto shown = id ? stream::entry_to_client(*id, slot_) : std::nullopt;
     shown ? out_.text(stream::to_string(*shown)) : out_.null();
+  }
+
+  void write_stored(std::optional<stream::bus_id> id) {
+    id ? out_.text(stream::to_string(*id)) : out_.null();
   }
 
   const daemon_state& state_;

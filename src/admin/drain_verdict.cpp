@@ -50,11 +50,15 @@ void quiet_watch::end() {
 
 void drain_report::add(drain_stream&& stream) {
   ++streams_;
+  logical_streams_ += stream.logical;
   const drain_verdict verdict = judge(stream, quiet_);
   drained_ += verdict == drain_verdict::drained;
   held_streams_ += verdict == drain_verdict::held;
-  if (stream.groups.empty() && stream.length > 0) ungrouped_.add({stream.key, stream.length});
-  if (stream.quiet_for < quiet_) held_.add({stream.key, {}, stream.quiet_for});
+  if (stream.groups.empty() && stream.length > 0) {
+    ungrouped_.add({stream.key, stream.database, stream.length});
+  }
+  if (stream.quiet_for < quiet_)
+    held_.add({stream.key, stream.database, stream.logical, {}, stream.quiet_for});
   for (drain_group& group : stream.groups) {
     if (!group.ignored) {
       undelivered_groups_ += group.next.has_value();
@@ -63,12 +67,12 @@ void drain_report::add(drain_stream&& stream) {
       if (judge(group) == drain_verdict::drained) continue;
     }
     list<row>& target = group.ignored ? ignored_ : held_;
-    target.add({stream.key, std::move(group), stream.quiet_for});
+    target.add({stream.key, stream.database, stream.logical, std::move(group), stream.quiet_for});
   }
 }
 
 void drain_report::set_keys(std::uint64_t keys) {
-  other_keys_ = keys - std::min(keys, streams_ + pinned_.total);
+  other_keys_ = keys - std::min(keys, logical_streams_ + pinned_.total);
 }
 
 drain_verdict drain_report::verdict() const {

@@ -1,8 +1,10 @@
+#include <dualbus/admin/info_parser.hpp>
 #include <dualbus/admin/stream_replies.hpp>
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/resp/reply_reader.hpp>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 namespace dualbus::admin {
@@ -187,6 +189,26 @@ std::optional<scan_page> read_scan_page(std::string_view reply) {
       each_element(reader, [&](reply_reader& r) { return keep_text(r.next(), page.keys.emplace_back()); });
   if (!good) return {};
   return page;
+}
+
+std::optional<std::vector<int>> read_databases(std::string_view reply) {
+  const reply_value info = reply_reader(reply).next();
+  if (!info.is_string()) return {};
+  std::vector<int> databases;
+  for (std::string_view rest = info.text; !rest.empty();) {
+    const std::string_view line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+    const std::size_t colon = line.find(':');
+    if (!line.starts_with("db") || colon == std::string_view::npos) continue;
+    const auto number = base::parse_uint64(line.substr(2, colon - 2));
+    if (number && *number <= std::numeric_limits<int>::max()) databases.push_back(static_cast<int>(*number));
+  }
+  return databases;
+}
+
+std::string read_run_id(std::string_view reply) {
+  const reply_value info = reply_reader(reply).next();
+  return info.is_string() ? parse_info(info.text).run_id : std::string();
 }
 
 std::optional<std::uint64_t> read_time_ms(std::string_view reply) {

@@ -9,6 +9,12 @@ namespace {
 
 using enum value_type;
 
+draining_settings::ignored_group& ignored(draft& d, place at) {
+  auto& rules = d.config.draining.ignore_groups;
+  if (rules.size() <= at.index) rules.resize(at.index + 1);
+  return rules[at.index];
+}
+
 constexpr key_row rows[] = {
     {.path = "buses.*.id_slot",
      .type = integer,
@@ -206,15 +212,24 @@ constexpr key_row rows[] = {
          "How long nobody may have added an entry to a stream before it counts as drained. Writers that "
          "bypass the daemon show by this; choose it longer than their pauses.",
      .bind = in<&configuration::draining, &draining_settings::quiet>()},
-    {.path = "draining.ignore_groups",
-     .type = text_list,
+    {.path = "draining.ignore_groups[].key",
+     .required = true,
      .reload = true,
      .range = {1, 1024},
-     .fallback_note = "`[]`",
      .meaning =
-         "Consumer groups that nobody reads with any more: exact names, or patterns as in `KEYS`. What "
-         "they have not read or acknowledged holds no bus back, and they are not made on other buses.",
-     .bind = in<&configuration::draining, &draining_settings::ignore_groups>()},
+         "The streams of the rule: a key, or a pattern as in `KEYS`. `\"*\"` are all streams, also those "
+         "that are read with a group of that name.",
+     .bind = {[](draft& d, place at, value&& v) { ignored(d, at).key = std::move(v.text); }, nullptr}},
+    {.path = "draining.ignore_groups[].group",
+     .required = true,
+     .reload = true,
+     .range = {1, 1024},
+     .meaning =
+         "Consumer groups that nobody reads with any more on these streams: a name, or a pattern. What they "
+         "have not read or acknowledged there holds no bus back and is lost with it, and they are not made "
+         "on "
+         "other buses.",
+     .bind = {[](draft& d, place at, value&& v) { ignored(d, at).group = std::move(v.text); }, nullptr}},
 };
 
 }  // namespace

@@ -58,6 +58,10 @@ constexpr section_row sections[] = {
      .meaning =
          "When a bus with `state: draining` counts as drained, which the page `/drain` of the admin listener "
          "and metrics tell: see [draining.md](draining.md)."},
+    {.path = "draining.ignore_groups",
+     .example = "{key: orders, group: old-group}",
+     .meaning = "Groups that hold no bus back."},
+    {.path = "draining.ignore_groups[]"},
     {.path = "slowlog", .meaning = "Which requests `SLOWLOG GET` shows."},
     {.path = "log", .meaning = "Logging, one line per event, to standard error."},
 };

@@ -87,6 +87,7 @@ struct key_row {
 struct section_row {
   std::string_view path;
   std::string_view shorthand = {};  ///< the key that a scalar in the section's place sets
+  std::string_view example = {};    ///< an element of a list, for the error about one that is no map
   std::string_view meaning = {};    ///< for the reference
 };
 

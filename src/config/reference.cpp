@@ -59,7 +59,7 @@ routing:
     - {match: "md:*", bus: marketdata}
     - {match: "legacy:*", bus: main}
 missing_group: {action: create, start: "0"}
-draining: {quiet: 30s, ignore_groups: ["test-*"]}
+draining: {quiet: 30s, ignore_groups: [{key: "legacy-*", group: old-group}]}
 limits:
   max_clients: 10000
   max_request: 64mb

@@ -119,8 +119,12 @@ void table_reader::read_sequence(const node& list, const std::string& pattern, c
     if (item.is == node::kind::map) {
       read_child(item, item.at, child_path(pattern, "[]"), element, {i, {}});
     } else if (item.is != node::kind::refused) {
+      const section_row* section = find_section(pattern);
+      const std::string_view example = section == nullptr ? std::string_view() : section->example;
       report_.mistake(item.at, element,
-                      "must be a map of settings, not " + description(item, !may_be_secret(pattern)));
+                      "must be a map of settings" +
+                          (example.empty() ? "" : " such as " + std::string(example)) + ", not " +
+                          description(item, !may_be_secret(pattern)));
     }
   }
 }

@@ -5,7 +5,7 @@ from harness import MARKETDATA, Daemon, Redis, StackTest, make_config, wait_for
 
 MAIN = "main"
 QUIET = 0.3  # seconds
-DRAINING = {"interval": "100ms", "quiet": f"{QUIET * 1000:.0f}ms", "ignore_groups": ["abandoned", "test-*"]}
+DRAINING = {"interval": "100ms", "quiet": f"{QUIET * 1000:.0f}ms", "ignore_groups": [{"key": "s*", "group": "abandoned"}, {"key": "*", "group": "test-*"}]}
 
 
 class DrainingStackTest(StackTest):

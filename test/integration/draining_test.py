@@ -104,6 +104,19 @@ class VerdictTest(DrainingStackTest):
         for server in self.stack.buses.values():
             self.assertEqual([group["name"] for group in self.client(server).xinfo_groups("s")], [b"g"], "an abandoned group was carried along")
 
+    def test_a_group_is_ignored_on_the_streams_of_its_rule_and_holds_on_others(self):
+        self.prepare("alive")
+        self.old.xgroup_destroy("alive", "g")
+        self.prepare("s-left")
+        self.old.xgroup_destroy("s-left", "g")
+        for key in ("alive", "s-left"):
+            self.old.xgroup_create(key, "abandoned", "0")
+        self.settle()
+        bus = self.checked()
+        self.assertEqual([(row["stream"], row["group"]) for row in bus["held_by"]["listed"]], [("alive", "abandoned")])
+        self.assertEqual([row["stream"] for row in bus["ignored_groups"]["listed"]], ["s-left"])
+        self.assertFalse(bus["drained"])
+
     def test_the_list_of_ignored_groups_changes_with_a_reload(self):
         self.prepare()
         self.old.xgroup_create("s", "other", "0")
@@ -111,7 +124,7 @@ class VerdictTest(DrainingStackTest):
         self.old.xack("s", "g", *[entry for entry, _ in self.old.xrange("s")])
         self.settle()
         self.assertEqual([row["group"] for row in self.checked()["held_by"]["listed"]], ["other"])
-        self.daemon.reload({**self.wanted, "draining": {**DRAINING, "ignore_groups": ["oth*"]}})
+        self.daemon.reload({**self.wanted, "draining": {**DRAINING, "ignore_groups": [{"key": "s", "group": "oth*"}]}})
         self.addCleanup(self.daemon.reload, self.wanted)
         self.wait_drained()
 
@@ -155,8 +168,39 @@ class VerdictTest(DrainingStackTest):
         self.old.hset("h", "f", "v")
         bus = self.wait_drained()
         wait_for(lambda: self.bus()["other_keys"] == 2, "two keys are no streams")
-        self.assertEqual(bus["ungrouped_streams"], {"total": 1, "listed": [{"stream": "solo", "entries": 2}]})
+        self.assertEqual(bus["ungrouped_streams"], {"total": 1, "listed": [{"stream": "solo", "database": 0, "entries": 2}]})
         self.assertEqual(bus["streams"], {"total": 2, "drained": 2})
+
+    def test_other_databases_of_its_redis_count(self):
+        """The Redis is switched off as a whole."""
+        other = self.client(self.main, db=3)
+        entry = other.xadd("s", {"a": 1})
+        other.xgroup_create("s", "g", "0")
+        other.set("k", 1)
+        self.client(self.main, db=5).xadd("solo", {"a": 1})
+        bus = wait_for(lambda: (bus := self.bus())["other_keys"] == 3 and self.group() and bus, "they are seen")
+        self.assertFalse(bus["drained"])
+        self.assertEqual((self.group()["database"], self.group()["next_bus_id"], self.group()["missing_on"]), (3, entry.decode(), []))
+        self.assertEqual((bus["streams"]["total"], bus["undelivered_groups"]), (2, 1))
+        self.assertEqual([(row["database"], row["stream"]) for row in bus["ungrouped_streams"]["listed"]], [(5, "solo")])
+        metrics = self.daemon.metrics()
+        self.assertEqual([self.metric(name, metrics) for name in ("dualbus_bus_drained", "dualbus_drain_undelivered_groups", "dualbus_drain_other_keys")], [0, 1, 3])
+        other.xreadgroup("g", "c", {"s": ">"})
+        wait_for(lambda: self.bus()["pending_entries"] == 1, "it is pending")
+        other.xack("s", "g", entry)
+        self.wait_drained()
+        for server in self.stack.buses.values():
+            self.assertEqual(self.client(server).dbsize(), 0, "a group of another database was made there")
+
+    def test_an_entry_that_clients_cannot_name_has_its_id_on_the_bus(self):
+        for entry in ("5-1999999999999", "6-2000000000000"):
+            self.old.execute_command("XADD", "s", entry, "a", 1)
+        self.old.xgroup_create("s", "g", "0")
+        row = wait_for(lambda: (row := self.group()) and row["undelivered"] and row, "it is held")
+        self.assertEqual((row["next_id"], row["next_bus_id"]), (None, "5-1999999999999"))
+        self.read(1)
+        row = wait_for(lambda: (row := self.group()) and row["pending"] and row, "it is pending")
+        self.assertEqual((row["first_pending"]["id"], row["first_pending"]["bus_id"]), (None, "5-1999999999999"))
 
     def test_pinned_streams_are_no_logical_ones(self):
         for key in ("legacy:s", "md:s"):

@@ -26,7 +26,7 @@ class TakeoverStack(unittest.TestCase):
         self.port, self.new_port = self.old.port, free_port()
         self.address = ("127.0.0.1", self.port)
         config = make_config({MARKETDATA: self.marketdata.endpoint, ENGINE_LOGIC: self.engine_logic.endpoint},
-                             {"routing": {"keys": None}, "missing_group": "create", "draining": {"interval": "100ms", "quiet": "300ms", "ignore_groups": ["ignored-*"]}})
+                             {"routing": {"keys": None}, "missing_group": "create", "draining": {"interval": "100ms", "quiet": "300ms", "ignore_groups": [{"key": "*", "group": "ignored-*"}]}})
         self.admin_port = config["admin"]["port"]
         self.config = os.path.join(self.directory, "template.yaml")
         with open(self.config, "w") as file:

@@ -43,9 +43,11 @@ struct drain_group {
   std::vector<command::bus_index> unknown_on;  ///< active buses that did not answer
 };
 
-/// A logical stream on a draining bus.
+/// A stream on a draining bus, a logical one unless it lies in another database than the bus's.
 struct drain_stream {
   std::string key;
+  int database = 0;     ///< Redis's number
+  bool logical = true;  ///< has parts on all buses; a stream in another database is on one bus as a whole
   std::uint64_t length = 0;
   stream::bus_id last_generated;
   std::chrono::milliseconds quiet_for{0};  ///< how long last_generated is known not to have changed
@@ -63,8 +65,8 @@ drain_verdict judge(const drain_group& group);
 /// `quiet`: how long nobody may have added an entry.
 drain_verdict judge(const drain_stream& stream, std::chrono::milliseconds quiet);
 
-/// Remembers since when the last-generated-id of each stream has stood still, over many checks. Costs about
-/// as much memory as the names, a fraction of what the streams take in Redis.
+/// Remembers since when the last-generated-id of each stream of a database has stood still, over many checks.
+/// Costs about as much memory as the names, a fraction of what the streams take in Redis.
 class quiet_watch {
  public:
   /// Whatever is asked from now on belongs to a new check.
@@ -94,11 +96,14 @@ class drain_report {
 
   struct row {  ///< something that holds the bus back, or, without reason, might
     std::string stream;
+    int database = 0;
+    bool logical = true;
     std::optional<drain_group> group;  ///< empty: the stream itself, which is not quiet yet
     std::chrono::milliseconds quiet_for{0};
   };
   struct ungrouped_stream {
     std::string stream;
+    int database = 0;
     std::uint64_t length = 0;
   };
   struct pinned_stream {
@@ -119,18 +124,21 @@ class drain_report {
   void add(drain_stream&& stream);
   /// A stream that a rule for keys pins to one bus: it is no logical stream.
   void add_pinned(std::string key, command::bus_index bus) { pinned_.add({std::move(key), bus}); }
-  /// `keys` is the number of all keys on the bus.
+  /// `keys` is the number of all keys in the bus's database.
   void set_keys(std::uint64_t keys);
+  /// Of another database: nothing there is moved or made elsewhere, so all of them count as other keys.
+  void add_other_keys(std::uint64_t keys) { elsewhere_ += keys; }
 
   drain_verdict verdict() const;
-  std::uint64_t streams() const { return streams_; }  ///< logical ones
+  std::uint64_t streams() const { return streams_; }  ///< without pinned ones
   std::uint64_t streams_drained() const { return drained_; }
   std::uint64_t undelivered_groups() const {
     return undelivered_groups_;
   }                                                                 ///< without ignored ones, as below
   std::uint64_t missing_groups() const { return missing_groups_; }  ///< that some active bus lacks
   std::uint64_t pending_entries() const { return pending_entries_; }
-  std::uint64_t other_keys() const { return other_keys_; }  ///< keys that are no streams
+  /// Keys that are no streams, and all keys of other databases.
+  std::uint64_t other_keys() const { return other_keys_ + elsewhere_; }
 
   const list<row>& held() const { return held_; }  ///< with the rows of an unknown verdict
   const list<row>& ignored() const { return ignored_; }
@@ -143,6 +151,7 @@ class drain_report {
   std::chrono::milliseconds quiet_;
   std::uint64_t streams_ = 0, drained_ = 0, held_streams_ = 0;
   std::uint64_t undelivered_groups_ = 0, missing_groups_ = 0, pending_entries_ = 0, other_keys_ = 0;
+  std::uint64_t logical_streams_ = 0, elsewhere_ = 0;
   list<row> held_, ignored_;
   list<ungrouped_stream> ungrouped_;
   list<pinned_stream> pinned_;

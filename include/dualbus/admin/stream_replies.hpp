@@ -38,6 +38,12 @@ struct scan_page {
 };
 std::optional<scan_page> read_scan_page(std::string_view reply);
 
+/// INFO keyspace: the databases that hold keys.
+std::optional<std::vector<int>> read_databases(std::string_view reply);
+
+/// The run_id in INFO server, which no two servers share; empty if it is not there.
+std::string read_run_id(std::string_view reply);
+
 /// TIME, in milliseconds.
 std::optional<std::uint64_t> read_time_ms(std::string_view reply);
 

@@ -77,9 +77,15 @@ struct engine_settings {
 
 /// When a draining bus may be given up.
 struct draining_settings {
-  milliseconds interval{5000};             ///< from one check of its streams to the next
-  milliseconds quiet{10000};               ///< without a new entry, before a stream counts as drained
-  std::vector<std::string> ignore_groups;  ///< exact names and globs
+  /// Groups of streams that nobody reads with any more.
+  struct ignored_group {
+    std::string key, group;  ///< exact names or globs; both must match
+  };
+  milliseconds interval{5000};  ///< from one check of its streams to the next
+  milliseconds quiet{10000};    ///< without a new entry, before a stream counts as drained
+  std::vector<ignored_group> ignore_groups;
+
+  bool ignores(std::string_view key, std::string_view group) const;
 };
 
 enum class missing_group_action : std::uint8_t { error, create };

@@ -41,14 +41,17 @@ TEST(DrainPageTest, IsTheWholeStateAsJson) {
     "listed": [
      {
       "stream": "busy",
+      "database": 0,
       "quiet_for_ms": 60000,
       "group": "readers",
       "undelivered": true,
       "next_id": "1700000000000-2000000000005",
+      "next_bus_id": "1700000000000-5",
       "lag": 2,
       "pending": 3,
       "first_pending": {
        "id": "1700000000000-2000000000003",
+       "bus_id": "1700000000000-3",
        "consumer": "c\"1",
        "idle_ms": 1500,
        "deliveries": 4
@@ -61,10 +64,12 @@ TEST(DrainPageTest, IsTheWholeStateAsJson) {
      },
      {
       "stream": "busy",
+      "database": 0,
       "quiet_for_ms": 60000,
       "group": "unclear",
       "undelivered": false,
       "next_id": null,
+      "next_bus_id": null,
       "lag": null,
       "pending": 0,
       "first_pending": null,
@@ -81,10 +86,12 @@ TEST(DrainPageTest, IsTheWholeStateAsJson) {
     "listed": [
      {
       "stream": "busy",
+      "database": 0,
       "quiet_for_ms": 60000,
       "group": "old",
       "undelivered": false,
       "next_id": null,
+      "next_bus_id": null,
       "lag": null,
       "pending": 0,
       "first_pending": null,
@@ -99,6 +106,7 @@ TEST(DrainPageTest, IsTheWholeStateAsJson) {
     "listed": [
      {
       "stream": "done",
+      "database": 0,
       "entries": 7
      }
     ]
@@ -116,6 +124,22 @@ TEST(DrainPageTest, IsTheWholeStateAsJson) {
  ]
 }
 )");
+}
+
+TEST(DrainPageTest, InOtherDatabasesClientsSeeTheIdsThatTheBusStores) {
+  daemon_state state = test::sample_state();
+  drain_report report(std::chrono::seconds(10));
+  drain_stream stream;
+  stream.key = "s";
+  stream.database = 3;
+  stream.logical = false;
+  stream.quiet_for = std::chrono::minutes(1);
+  stream.groups.resize(1);
+  stream.groups[0].next = stream::bus_id{5, 1};
+  report.add(std::move(stream));
+  state.draining[0].report = std::make_shared<const drain_report>(std::move(report));
+  EXPECT_THAT(render_drain_page(state), HasSubstr("\"database\": 3"));
+  EXPECT_THAT(render_drain_page(state), HasSubstr("\"next_id\": \"5-1\",\n      \"next_bus_id\": \"5-1\""));
 }
 
 TEST(DrainPageTest, WithoutDrainingBusesItIsEmpty) {

@@ -199,6 +199,31 @@ TEST(DrainReportTest, AnEmptyBusIsDrained) {
   EXPECT_EQ(report.other_keys(), 5u);
 }
 
+TEST(DrainReportTest, StreamsOfOtherDatabasesHoldTheBusAndAllKeysThereAreOtherKeys) {
+  drain_report report(10s);
+  report.add(finished_stream());
+  report.set_keys(3);
+  drain_stream elsewhere = finished_stream("e");
+  elsewhere.database = 3;
+  elsewhere.logical = false;
+  elsewhere.groups[0].next = bus_id{5, 1};
+  report.add(std::move(elsewhere));
+  drain_stream solo = finished_stream("solo");
+  solo.database = 4;
+  solo.logical = false;
+  solo.groups.clear();
+  report.add(std::move(solo));
+  report.add_other_keys(7);
+  EXPECT_EQ(report.verdict(), held);
+  EXPECT_EQ(report.streams(), 3u);
+  EXPECT_EQ(report.undelivered_groups(), 1u);
+  EXPECT_EQ(report.other_keys(), 9u) << "two of its own database, seven of others";
+  ASSERT_EQ(report.held().rows.size(), 1u);
+  EXPECT_EQ(report.held().rows[0].database, 3);
+  ASSERT_EQ(report.ungrouped().rows.size(), 1u);
+  EXPECT_EQ(report.ungrouped().rows[0].database, 4);
+}
+
 TEST(DrainReportTest, OneUnknownStreamMakesTheBusUnknownAndOneHeldStreamHeld) {
   drain_report report(10s);
   report.add(finished_stream("a"));

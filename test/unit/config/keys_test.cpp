@@ -204,7 +204,7 @@ TEST(KeyValuesTest, ReadsEveryTextAndChoice) {
       "engines: {field: sender}\n"
       "missing_group: {action: create, start: $}\n"
       "absorb: off\n"
-      "draining: {ignore_groups: [old-group, \"test-*\"]}\n"
+      "draining: {ignore_groups: [{key: orders, group: old-group}, {key: \"t?\", group: \"test-*\"}]}\n"
       "log: {level: \"error\"}\n" +
       one_bus);
   EXPECT_EQ(c.listen.address, "::1");
@@ -219,7 +219,12 @@ TEST(KeyValuesTest, ReadsEveryTextAndChoice) {
   EXPECT_EQ(c.missing_group.otherwise.action, missing_group_action::create);
   EXPECT_EQ(c.missing_group.otherwise.start, "$");
   EXPECT_EQ(c.absorb.mode, absorb_mode::off);
-  EXPECT_EQ(c.draining.ignore_groups, (std::vector<std::string>{"old-group", "test-*"}));
+  ASSERT_EQ(c.draining.ignore_groups.size(), 2u);
+  EXPECT_TRUE(c.draining.ignores("orders", "old-group"));
+  EXPECT_FALSE(c.draining.ignores("trades", "old-group")) << "a rule is for its stream alone";
+  EXPECT_TRUE(c.draining.ignores("t1", "test-7"));
+  EXPECT_FALSE(c.draining.ignores("orders", "test-7"));
+  EXPECT_FALSE(c.draining.ignores("t1", "old-group"));
   EXPECT_EQ(c.log_level, "error");
 }
 

@@ -61,6 +61,11 @@ TEST(TypeTest, NamesWhatWasExpectedAndWhatWasFound) {
               ElementsAre("f.yaml:3:17: routing.keys: must be a list, not a map"));
   EXPECT_THAT(mistakes_in(one_bus + "routing: {keys: [x]}\n"),
               ElementsAre("f.yaml:3:18: routing.keys[0]: must be a map of settings, not 'x'"));
+  EXPECT_THAT(mistakes_in(one_bus + "draining: {ignore_groups: [old-group]}\n"),
+              ElementsAre("f.yaml:3:28: draining.ignore_groups[0]: must be a map of settings such as "
+                          "{key: orders, group: old-group}, not 'old-group'"));
+  EXPECT_THAT(mistakes_in(one_bus + "draining: {ignore_groups: [{group: old-group}]}\n"),
+              ElementsAre("f.yaml:3:28: draining.ignore_groups[0].key: is required"));
   EXPECT_THAT(mistakes_in(one_bus + "routing: {json_fields: payload}\n"),
               ElementsAre("f.yaml:3:24: routing.json_fields: must be a list, not 'payload'"));
   EXPECT_THAT(mistakes_in(one_bus + "routing: {json_fields: [a, [b], '', ~]}\n"),

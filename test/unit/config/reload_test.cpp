@@ -118,7 +118,7 @@ TEST(RestartNeededTest, RoutingLimitsTimingsAndLoggingDoNotNeedIt) {
           "nogroup_ttl: 2s\n"
           "absorb_delay: 2ms\n"
           "engines: {field: from, max_names: 3}\n"
-          "draining: {interval: 1s, quiet: 1s, ignore_groups: [g]}\n"
+          "draining: {interval: 1s, quiet: 1s, ignore_groups: [{key: s, group: g}]}\n"
           "log: {level: debug}\n"),
       ElementsAre());
 }
