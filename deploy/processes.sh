@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Processes that a script starts, finds again later, and ends; and who listens where. To be sourced. The script has a
-# folder $state for the processes' logs and IDs, functions say and fail, and keeps its lock in file descriptor 9.
+# folder $state for the processes' logs and IDs, functions say and fail, and keeps its locks in file descriptors 8 and 9.
 # shellcheck disable=SC2154
 
 # own_folder FOLDER: makes sure that nobody else has put anything into the folder, or can put another one in its place. What
@@ -58,9 +58,13 @@ running_pid() {
 launch() {
   local service=$1 pid
   shift
-  setsid "$@" >>"$state/$service.log" 2>&1 </dev/null 9>&- &
+  setsid "$@" >>"$state/$service.log" 2>&1 </dev/null 8>&- 9>&- &
   pid=$!
-  echo "$pid $(start_time $pid || true)" >"$state/$service.pid"
+  # A process that nobody could find again must not stay.
+  echo "$pid $(start_time $pid || true)" >"$state/$service.pid" || {
+    kill -KILL "$pid" 2>/dev/null || true
+    return 1
+  }
 }
 
 # end SERVICE SECONDS: asks it to stop, and insists when the time is over.

@@ -19,6 +19,9 @@ usage: deploy/takeover.sh [options]              the daemon takes the Redis's po
   --rewrite            CONFIG REWRITE, so that the old Redis keeps its port when it restarts
   --force              go on in spite of what the checks object to
   --dry-run            check everything, change nothing (on the way forward)
+
+Status: 0 done; 1 not done, or something is left to be done by hand; 2 taken back, but what is listed was left behind, or the
+folder knows of no takeover.
 USAGE
 }
 
@@ -32,8 +35,12 @@ log='' phase=none paused=no step_started='' admin=''
 unserved='' # while nobody serves the port on the way back: the configuration with which the daemon did
 # shellcheck source=deploy/processes.sh
 . "$root/deploy/processes.sh"
+# shellcheck source=deploy/takeover_state.sh
+. "$root/deploy/takeover_state.sh"
 # shellcheck source=deploy/takeover_checks.sh
 . "$root/deploy/takeover_checks.sh"
+# shellcheck source=deploy/takeover_capacity.sh
+. "$root/deploy/takeover_capacity.sh"
 # shellcheck source=deploy/takeover_clients.sh
 . "$root/deploy/takeover_clients.sh"
 
@@ -41,7 +48,8 @@ now_ms() { echo $((${EPOCHREALTIME//[!0-9]/} / 1000)); }
 # Whoever was to read it may be gone, a terminal or a pipe. What is under way goes on all the same.
 say() {
   printf '%s %s\n' "$(date -u +%H:%M:%S.%3N)" "$*" 2>/dev/null || true
-  if [ -n "$log" ]; then printf '%s %s\n' "$(date -u +%FT%T.%3NZ)" "$*" >>"$log"; fi
+  # Neither does a disk that is full stop it.
+  if [ -n "$log" ]; then { printf '%s %s\n' "$(date -u +%FT%T.%3NZ)" "$*" >>"$log"; } 2>/dev/null || true; fi
 }
 step() {
   end_step
@@ -66,31 +74,6 @@ indented() {
 # Repeats a command's output; the status is the command's.
 told() { "$@" 2>&1 | indented; }
 
-# ---------------------------------------------------------------------- state
-
-remember() {
-  phase=$1
-  printf '%s\n' "phase=$phase" "port=$port" "new_port=$new_port" "host=$host" "daemon=$daemon" \
-    "password_file=$password_file" "rewrite=$rewrite" >"$state/state.new"
-  mv "$state/state.new" "$state/state"
-}
-
-recall() {
-  local name value
-  [ -r "$state/state" ] || return 0
-  # What an earlier takeover was told counts as long as it lasts.
-  if grep -qxE 'phase=(none|returned)' "$state/state"; then
-    phase=returned
-    return
-  fi
-  while IFS='=' read -r name value; do
-    case $name in
-      phase | port | new_port | host | daemon | password_file) printf -v "$name" %s "$value" ;;
-      rewrite) [ "$value" = no ] || rewrite=yes ;; # else the way back would leave what the way there has written
-    esac
-  done <"$state/state"
-}
-
 # ---------------------------------------------------------------------- the daemon
 
 # await SECONDS COMMAND...: until it succeeds; at once when the daemon has ended.
@@ -103,7 +86,7 @@ await() {
   done
 }
 accepts() { (exec 3<>"/dev/tcp/$host/$port"); }
-is_on_old_redis() { ask "$new_port" CLIENT LIST | grep -q ' name=dualbusd '; }
+is_on_old_redis() { ask "$new_port" CLIENT LIST | grep -qE " laddr=[^ ]*:$new_port .* name=dualbusd "; }
 
 # start_daemon CONFIG SINCE: fails when it does not get ready; SINCE is when new connections began to be refused.
 start_daemon() {
@@ -142,6 +125,9 @@ put_back() {
     forgive_calls
     say "    the old Redis serves port $port as before"
     stray_messages
+  elif is_daemon "$port"; then
+    say "    a dualbusd of somebody else serves port $port: nothing more is done"
+    remember none
   else
     say "    DO THIS BY HAND: redis-cli -h $host -p $new_port CONFIG SET port $port"
   fi
@@ -162,6 +148,16 @@ check_rewritten() { [ $rewritten = yes ] || fail "the old Redis has its new port
 
 # ---------------------------------------------------------------------- forward
 
+# Fails when one of them has died meanwhile.
+both_serve() {
+  running_pid dualbusd >/dev/null || {
+    show_daemon_log
+    fail "dualbusd has ended, nobody serves port $port: run this again, it starts the daemon"
+  }
+  is_redis "$new_port" || fail "the old Redis does not answer on $host:$new_port ($(ask "$new_port" INFO server | head -n 1 | cut -c1-100))." \
+    "dualbusd serves, but what the old Redis holds cannot be reached: start it with --port $new_port, then run this again"
+}
+
 go_forward() {
   local since came_back=no
   case $phase in
@@ -181,6 +177,8 @@ go_forward() {
         return
       fi
       check_everything "$state/dualbus.yaml"
+      prepare_phases
+      claim "$port"
       step "The old Redis goes to port $new_port, dualbusd comes to port $port"
       : >"$state/moved"
       remember moving
@@ -200,11 +198,13 @@ go_forward() {
       running_pid dualbusd >/dev/null || start_daemon "$state/dualbus.yaml" "$(now_ms)" || fail "dualbusd does not get ready"
       ;;
   esac
+  both_serve
   step "Clients of the old Redis are moved"
   push_clients
   rewrite_config "$new_port"
   step "Watching the old Redis for $watch s"
   watch_old_redis || came_back=yes
+  both_serve
   remember pushed
   step "Report"
   say "    clients of dualbusd: $(tool metric "$admin" dualbus_clients), $(wc -l <"$state/moved") were moved;" \
@@ -213,6 +213,7 @@ go_forward() {
   say "    groups made on the new buses: $(($(tool metric "$admin" dualbus_groups_healed_total) + $(tool metric "$admin" dualbus_drain_healed_groups_total)))"
   told tool report "$admin"
   end_step
+  both_serve
   check_rewritten
   [ $came_back = no ] || fail "not everybody has moved: find out who knows port $new_port, then run this again"
   say "Taken over. Configuration: $state/dualbus.yaml. docs/migration.md says what comes next."
@@ -238,6 +239,7 @@ has_returned() {
 
 go_back() {
   local problem status=0 since
+  local left=''
   case $phase in
     none | returned)
       say "Nothing to take back."
@@ -263,6 +265,8 @@ go_back() {
     [ "$pins" = 0 ] || [ $force = yes ] || fail "routing.keys pins keys, and what they hold stays behind: move them and take the rules out, or use --force"
     problem=$(tool back "$state/dualbus.yaml" "$state/rollback.yaml" 2>&1) || fail "$problem"
     problem=$("$daemon" --check-config "$state/rollback.yaml" 2>&1) || fail "the configuration is not accepted: $problem"
+    check_room
+    prepare_phases
     remember pushed # until it serves with the other configuration, whatever an earlier run has reached
     if ! restart_daemon "$state/rollback.yaml"; then
       show_daemon_log
@@ -275,8 +279,15 @@ go_back() {
   told tool drained "$admin" "$timeout" || status=$?
   case $status in
     0) ;;
-    2) [ $force = yes ] || fail "this would be left behind; look after it (docs/migration.md), then run --rollback again, or --force it" ;;
-    *) fail "not drained; dualbusd goes on serving, and --rollback can be run again" ;;
+    2)
+      [ $force = yes ] || fail "this would be left behind; look after it (docs/migration.md), then run --rollback again, or --force it"
+      left=yes
+      ;;
+    3) left=yes ;;
+    *)
+      both_serve
+      fail "not drained; dualbusd goes on serving, and --rollback can be run again"
+      ;;
   esac
   step "dualbusd leaves, the old Redis goes back to port $port"
   since=$(now_ms)
@@ -291,6 +302,10 @@ go_back() {
   say "    clients of the old Redis: $(foreign "$port" | wc -l)"
   end_step
   check_rewritten
+  if [ -n "$left" ]; then
+    say "Taken back. What is listed above was left behind on the other buses: nobody gets it from the old Redis."
+    exit 2
+  fi
   say "Taken back. What the other buses still hold was delivered; empty them before the next takeover."
 }
 
@@ -350,6 +365,10 @@ while [ $# -gt 0 ]; do
   shift
 done
 [ "$port" != "$new_port" ] || fail "--port and --new-port are the same"
+if [ $goal = back ] && [ ! -e "$state/state" ]; then
+  say "takeover.sh: nothing was ever taken over with the folder $state; --state names the one that the takeover was given" >&2
+  exit 2
+fi
 trap give_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP

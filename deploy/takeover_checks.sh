@@ -4,6 +4,7 @@
 # shellcheck disable=SC2034,SC2154
 
 objections=() active_buses=()
+declare -A users=() # of the configuration: " nopass", or the hashes of the passwords
 # What engines may use and the daemon refuses. Commands that operators and monitoring use are not among them.
 refused_commands="flushall flushdb swapdb move migrate xsetid xcfgset xnack"
 
@@ -28,6 +29,8 @@ is_redis() {
   [[ $info == *redis_version:* && $info != *dualbus_version:* ]]
 }
 
+is_daemon() { [[ $(ask "$1" INFO server) == *dualbus_version:* ]]; }
+
 # refused_calls WHICH: name and calls of refused commands: of those called since the last rollback (new), or of all.
 refused_calls() {
   {
@@ -49,7 +52,7 @@ refused_calls() {
 # The daemon itself has used some of them.
 forgive_calls() {
   info=$(ask "$port" INFO everything)
-  refused_calls all >"$state/commandstats"
+  { refused_calls all >"$state/commandstats"; } 2>/dev/null || say "    $state cannot be written to: the next checks may object to what dualbusd itself has called"
 }
 
 # ---------------------------------------------------------------------- checks
@@ -59,7 +62,7 @@ object() { objections+=("$*"); }
 read_config() {
   local shown kind name value more
   shown=$(tool show "$1" 2>&1) || fail "$1: $shown"
-  active_buses=()
+  active_buses=() users=()
   while read -r kind name value more; do
     case $kind in
       listen) listen_address=$name ;;
@@ -69,6 +72,8 @@ read_config() {
         ;;
       bus) [ "$value" = draining ] || active_buses+=("$name $more") ;;
       pins) pins=$name ;;
+      limits) read -r workers databases max_clients dedicated <<<"$name $value $more" ;;
+      user) users[$name]=" $value${more:+ $more}" ;;
     esac
   done <<<"$shown"
 }
@@ -100,8 +105,9 @@ check_redis() {
   left=$(env -u REDISCLI_AUTH timeout 5 redis-cli -h "$host" -p "$port" PING 2>&1 || true)
   [ "$left" = PONG ] || object "clients give a password: the take-over works without users alone"
   [ "$(setting "$port" tls-port)" = 0 ] || object "it has a TLS port, whose clients would come back"
-  left=$(sed -nE 's/^(db[1-9][0-9]*):.*/\1/p' <<<"$info" | paste -sd' ')
-  [ -z "$left" ] || object "there are keys in $left: dualbusd serves database 0 alone"
+  left=$(sed -nE 's/^(db[1-9][0-9]*):keys=([0-9]+).*/\1: \2/p' <<<"$info" | paste -sd,)
+  [ -z "$left" ] || object "other databases than 0 hold keys ($left): they stay on the old Redis, XADD to streams there will be refused, and" \
+    "clients can SELECT $([ "$databases" = 1 ] && echo 0 || echo "0 to $((databases - 1))") only (databases: $databases)"
   [ "$rewrite" = no ] || [ -n "$(field config_file)" ] || object "it runs without a configuration file: --rewrite is not possible"
   [ "$rewrite" = yes ] || [ -z "$(field config_file)" ] || say "    note: $(field config_file) keeps port $port, unless you say --rewrite"
   left=$(foreign "$port")
@@ -109,13 +115,22 @@ check_redis() {
     object "clients are $(awk 'NF && $8 != "default" { print $8 }' <<<"$left" | sort -u | paste -sd' '): the take-over works without users alone"
   fi
   if awk '$3 ~ /U/ { found = 1 } END { exit !found }' <<<"$left"; then object "clients use its Unix socket and would come back to it"; fi
-  case $listen_address in
-    127.* | ::1)
-      if awk 'NF && $2 !~ /^(127\.|\[?::1)/ && $3 !~ /U/ { found = 1 } END { exit !found }' <<<"$left"; then
-        object "clients come from other machines, and listen.address is $listen_address"
-      fi
-      ;;
-  esac
+  check_addresses "$left"
+  check_capacity
+  check_users
+  check_streams
+}
+
+# Its streams: what clients could not reach, and what nobody reads.
+check_streams() {
+  local kind words
+  while read -r kind words; do
+    case $kind in
+      objection) object "$words" ;;
+      note) say "    note: $words" ;;
+      *) say "    note: its streams cannot be looked at: $kind $words" ;;
+    esac
+  done < <("$python" "$root/deploy/takeover_streams.py" look "$host" "$port" 2>&1)
 }
 
 # ask_bus ENDPOINT WORD...
@@ -127,17 +142,19 @@ ask_bus() {
 }
 
 check_buses() {
-  local bus name endpoint reply old=$info
+  local bus name endpoint reply blocked old=$info
+  blocked=$(field blocked_clients)
   for bus in "${active_buses[@]}"; do
     read -r name endpoint <<<"$bus"
     reply=$(ask_bus "$endpoint" DBSIZE)
     case $reply in
-      0 | NOAUTH* | NOPERM*) ;;
+      NOAUTH* | NOPERM*) ;;
       *[!0-9]* | '') fail "bus '$name' at $endpoint does not answer: $reply" ;;
-      *) object "bus '$name' holds $(counted "$reply" key); what lies there from before would be delivered" ;;
     esac
     info=$(ask_bus "$endpoint" INFO everything)
     [[ $info == *redis_version:* ]] || continue # it wants the password that the daemon has
+    check_empty
+    check_bus_capacity "bus '$name'" "$blocked"
     [ "$(field run_id)" != "$(info=$old field run_id)" ] || fail "bus '$name' is the old Redis itself"
     [ "$(field redis_version | cut -d. -f1)" -ge 7 ] || fail "bus '$name' at $endpoint is Redis $(field redis_version): 7.0 is needed"
     [ "$(field role)" = master ] || fail "bus '$name' at $endpoint is a replica"
@@ -146,6 +163,29 @@ check_buses() {
     fi
   done
   info=$old
+}
+
+# The bus whose INFO is in $info. Streams without an entry, with groups that nobody has read with, are what the daemon has made
+# when an earlier attempt failed; it would make them again.
+check_empty() {
+  local keys
+  keys=$(all_keys)
+  [ "$keys" -gt 0 ] || return 0
+  if [ "$keys" -le 10000 ] && [ "$keys" = "$(ask_bus "$endpoint" EVAL "local n = 0
+      for _, key in ipairs(redis.call('KEYS', '*')) do
+        if redis.call('TYPE', key).ok == 'stream' and redis.call('XLEN', key) == 0 then
+          local made = 1
+          for _, group in ipairs(redis.call('XINFO', 'GROUPS', key)) do
+            for i = 1, #group, 2 do if group[i] == 'pending' and group[i + 1] > 0 then made = 0 end end
+          end
+          n = n + made
+        end
+      end
+      return n" 0)" ]; then
+    say "    note: bus '$name' holds $(counted "$keys" "empty stream") of an earlier attempt, which do no harm"
+  else
+    object "bus '$name' holds $(counted "$keys" key); what lies there from before would be delivered"
+  fi
 }
 
 # After a takeover that failed: what clients have published while the daemon served, if it did, is still on the new buses.
@@ -165,6 +205,7 @@ stray_messages() {
 check_everything() {
   local target=$1 problem
   step "Checks; nothing is changed"
+  check_room
   for problem in redis-cli timeout setsid awk; do command -v "$problem" >/dev/null || fail "$problem is missing"; done
   if [ -z "$daemon" ]; then daemon=$(find "$root/build/release" -name dualbusd -type f -perm -u+x 2>/dev/null | head -n 1); fi
   if [ -z "$daemon" ]; then daemon=$(command -v dualbusd || true); fi

@@ -5,19 +5,25 @@
 
 # CLIENT PAUSE lasts no longer than this; shorter than backend.request_timeout, because the daemon's writes wait, too.
 pause_ms=4000
+# A client whose unsent output has not changed for so long while writes are held back does not read.
+stuck_ms=500
+# So long such a client is spared.
+patience_ms=8000
 
 # foreign PORT: every client that is neither the daemon nor we: its ID, address, flags, name, last command, unsent output, the
-# port through which it came, and its user. Fails when there is no answer.
+# port through which it came, its user, and the address to which it has connected. Fails when there is no answer. The daemon
+# comes through the new port: whoever bears its names and came through another is a client.
 foreign() {
-  printf 'CLIENT LIST TYPE normal\nCLIENT LIST TYPE pubsub\n' | ask_all "$1" | awk -v port="$1" '
+  printf 'CLIENT LIST TYPE normal\nCLIENT LIST TYPE pubsub\n' | ask_all "$1" | awk -v port="$1" -v new="$new_port" '
     /^id=/ {
       delete at
       for (i = 1; i <= NF; i++) { eq = index($i, "="); at[substr($i, 1, eq - 1)] = substr($i, eq + 1) }
       if (at["name"] == "dualbus-takeover") answered = 1
-      if (at["name"] ~ /^dualbusd/ || at["name"] == "dualbus-takeover") next
-      came = at["laddr"]
+      came = to = at["laddr"]
       sub(/.*:/, "", came)
-      print at["id"], at["addr"], at["flags"], (at["name"] == "" ? "-" : at["name"]), at["cmd"], at["obl"] + at["oll"], came, at["user"]
+      sub(/:[^:]*$/, "", to)
+      if (at["name"] ~ /^dualbus-takeover(:|$)/ || (at["name"] ~ /^dualbusd(-drain|-info)?$/ && came == new)) next
+      print at["id"], at["addr"], at["flags"], (at["name"] == "" ? "-" : at["name"]), at["cmd"], at["obl"] + at["oll"], came, at["user"], to
     }
     END { if (!answered) { print "takeover.sh: port " port " does not list its clients" >"/dev/stderr"; exit 1 } }'
 }
@@ -25,35 +31,54 @@ foreign() {
 # Of the clients on standard input, those that came through the port they know; who knows the new one was told of it.
 to_move() { awk -v new="$new_port" 'NF && $7 != new'; }
 
-# Closes every client's connection to the old Redis at a moment at which it owes them nothing. While CLIENT PAUSE WRITE
+# close_clients CLIENTS: their connections to the old Redis.
+close_clients() {
+  note_moved "$1"
+  awk '{ print "CLIENT KILL ID", $1 }' <<<"$1" | ask_all "$new_port" >/dev/null
+  closed=$((closed + $(wc -l <<<"$1")))
+}
+
+# Closes the connections of clients to whom nothing is owed, at a moment at which it stays so. While CLIENT PAUSE WRITE
 # holds back XADD, XREADGROUP and XACK, nothing is delivered, and what a client sends and never gets an answer to was not
-# executed, so it may send it again.
+# executed, so it may send it again. Waits for those who read, but not for those who do not: see stuck_ms.
+close_idle() {
+  local clients busy before='' since started idle
+  paused=yes
+  [ "$(ask "$new_port" CLIENT PAUSE $pause_ms WRITE)" = OK ] || fail "the old Redis does not hold back writes: run this again"
+  started=$(now_ms) since=$started
+  # A reply that the kernel has been given needs a moment to reach another machine.
+  sleep 0.2
+  while :; do
+    clients=$(list_to_move)
+    busy=$(awk '$6 > 0 { print $1, $6 }' <<<"$clients")
+    if [ "$busy" != "$before" ]; then before=$busy since=$(now_ms); fi
+    if [ -z "$busy" ] || [ $(($(now_ms) - since)) -gt $stuck_ms ] || [ $(($(now_ms) - started)) -gt $((pause_ms / 2)) ]; then break; fi
+    sleep 0.02
+  done
+  idle=$(awk 'NF && $6 == 0' <<<"$clients")
+  [ -z "$idle" ] || close_clients "$idle"
+  ask "$new_port" CLIENT UNPAUSE >/dev/null
+  paused=no
+  say "    writes held back for $(($(now_ms) - started)) ms, $(counted "$closed" connection) closed, $(grep -c . <<<"$busy" || true) with unread replies"
+}
+
+list_to_move() { foreign "$new_port" | to_move || fail "the old Redis on $host:$new_port does not list its clients: run this again"; }
+
+# Writes are held back once for everybody. Who does not read the replies is waited for afterwards, while writes go on.
 push_clients() {
-  local round clients closing started busy closed=0
-  for round in 1 2 3 4 5; do
-    clients=$(foreign "$new_port" | to_move)
-    [ -n "$clients" ] || break
-    paused=yes
-    [ "$(ask "$new_port" CLIENT PAUSE $pause_ms WRITE)" = OK ] || fail "the old Redis does not hold back writes: run this again"
-    started=$(now_ms)
-    # A reply that the kernel has been given needs a moment to reach another machine.
-    sleep 0.2
-    while :; do
-      clients=$(foreign "$new_port" | to_move)
-      busy=$(awk '$6 > 0' <<<"$clients" | wc -l)
-      if [ "$busy" -eq 0 ] || [ $(($(now_ms) - started)) -gt $((pause_ms / 2)) ]; then break; fi
-      sleep 0.02
-    done
-    # A client that does not read its replies for seconds is spared until the last round.
-    closing=$(awk -v all=$((round / 5)) 'NF && ($6 == 0 || all)' <<<"$clients")
-    if [ -n "$closing" ]; then
-      echo "$closing" >>"$state/moved"
-      awk '{ print "CLIENT KILL ID", $1 }' <<<"$closing" | ask_all "$new_port" >/dev/null
-      closed=$((closed + $(wc -l <<<"$closing")))
+  local clients closed=0 until
+  clients=$(list_to_move)
+  [ -n "$clients" ] || return 0
+  close_idle
+  until=$(($(now_ms) + patience_ms))
+  while clients=$(list_to_move) && [ -n "$clients" ]; do
+    if [ "$(now_ms)" -gt $until ]; then
+      close_clients "$clients"
+      say "    $(counted "$(wc -l <<<"$clients")" client) did not read the replies for $((patience_ms / 1000)) s and were closed all the same:"
+      while read -r _ address _ name command _; do say "      $address $name $command"; done <<<"$clients"
+      break
     fi
-    ask "$new_port" CLIENT UNPAUSE >/dev/null
-    paused=no
-    say "    round $round: writes held back for $(($(now_ms) - started)) ms, $(counted "$closed" connection) closed, $busy with unread replies"
+    if awk '$6 == 0 { found = 1 } END { exit !found }' <<<"$clients"; then close_idle; else sleep 0.1; fi
   done
 }
 
@@ -62,7 +87,7 @@ watch_old_redis() {
   local end=$(($(now_ms) + watch * 1000)) clients
   while [ "$(now_ms)" -lt $end ]; do
     # Who has sent nothing yet may be dualbusd, which is about to say so.
-    clients=$(foreign "$new_port" | awk '$5 != "NULL"')
+    clients=$(foreign "$new_port" 2>/dev/null | awk '$5 != "NULL"') || return 0 # it is asked for itself afterwards
     if [ -n "$clients" ]; then
       say "    connected to the old Redis on port $new_port (address, name, last command):"
       while read -r _ address _ name command _; do say "      $address $name $command"; done <<<"$clients"

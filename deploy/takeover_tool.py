@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """What deploy/takeover.sh cannot do in bash: configurations, and the admin listener's answers.
 
-    takeover_tool.py show CONFIG                        listen and admin addresses, buses; one a line
+    takeover_tool.py show CONFIG                        listen and admin addresses, buses, limits, users; one a line
     takeover_tool.py forward SOURCE TARGET PORT ENDPOINT [PASSWORD_FILE]
                     SOURCE with a draining bus `main` of slot 0 at ENDPOINT, which keeps the keys that are no streams, and
                     with clients on PORT; comments stay
@@ -10,9 +10,10 @@
     takeover_tool.py report ADDRESS                     which engines have come, whether they are served, and what the draining
                     buses still hold
     takeover_tool.py drained ADDRESS SECONDS            waits until nothing holds them: status 0; 1 when the time is over;
-                    2 when they are drained but hold what no group reads
+                    2 when they are drained but hold what no group reads; 3 when only ignored groups have left something
 """
 import collections
+import hashlib
 import json
 import os
 import re
@@ -49,6 +50,26 @@ def show(path):
     for name, bus in config["buses"].items():
         print("bus", name, bus.get("state", "active"), bus.get("endpoint", "").removeprefix("unix:"))
     print("pins", len(section(config, "routing").get("keys") or ()))
+    print("limits", config.get("workers", "1"), config.get("databases", "1"), section(config, "limits").get("max_clients", "10000"),
+          section(config, "backend").get("dedicated_connections", "64"))
+    for name, user in section(section(config, "auth"), "users").items():
+        print("user", name, *passwords(user, os.path.dirname(os.path.abspath(path))))
+
+
+def passwords(user, folder):
+    """`nopass`, or the SHA-256 of each password."""
+    if user.get("enabled") == "false":
+        return []
+    if user.get("nopass") == "true":
+        return ["nopass"]
+    hashes = list(user.get("password_hashes") or ())
+    texts = []
+    if "password_file" in user:
+        with open(os.path.join(folder, user["password_file"]), encoding="utf-8") as file:
+            texts.append(file.read().rstrip("\r\n"))
+    if "password_env" in user:
+        texts.append(os.environ.get(user["password_env"], ""))
+    return hashes + [hashlib.sha256(text.encode()).hexdigest() for text in texts]
 
 
 class Editor:
@@ -88,10 +109,12 @@ def forward(source, target, port, endpoint, password_file=""):
         raise LookupError(f"there is a bus '{OLD}' already")
     with open(source, encoding="utf-8") as file:
         editor = Editor(file.read())
-    for name, bus in config["buses"].items():
-        if "password_file" in bus:  # relative to the directory of the file, which is another one now
-            path = os.path.join(os.path.dirname(os.path.abspath(source)), bus["password_file"])
-            editor.put(f"buses.{name}.password_file", json.dumps(path))
+    users = section(section(config, "auth"), "users")
+    for where, entries in (("buses", config["buses"]), ("auth.users", users)):
+        for name, entry in entries.items():
+            if "password_file" in entry:  # relative to the directory of the file, which is another one now
+                path = os.path.join(os.path.dirname(os.path.abspath(source)), entry["password_file"])
+                editor.put(f"{where}.{name}.password_file", json.dumps(path))
     password = f", password_file: {json.dumps(os.path.abspath(password_file))}" if password_file else ""
     editor.put(f"buses.{OLD}", "{" + f'id_slot: 0, endpoint: "{endpoint}", state: draining{password}' + "}")
     editor.put("routing.default_key_bus", OLD)
@@ -169,18 +192,24 @@ def held(bus):
             f"{bus['missing_groups']} groups missing elsewhere, {bus['other_keys']} keys that are no streams")
 
 
-def holders(bus, most=20):
+def stream_of(bus, row):
+    """With its database, unless that is the bus's own, 0 as a rule."""
+    return f"{bus['bus']}: " + (f"database {row['database']}, " if row.get("database") else "") + f"stream '{row['stream']}'"
+
+
+def holders(bus, most=20, which="held_by"):
     """What holds it, as lines."""
-    held_by = bus.get("held_by", {"total": 0, "listed": []})
+    held_by = bus.get(which, {"total": 0, "listed": []})
     for row in held_by["listed"][:most]:
         if row["group"] is None:
-            yield f"{bus['bus']}: stream '{row['stream']}': written to {row['quiet_for_ms']} ms ago"
+            yield f"{stream_of(bus, row)}: written to {row['quiet_for_ms']} ms ago"
             continue
-        reasons = [f"entries to read from {row['next_id']} on"] if row["undelivered"] else []
+        first = row["next_id"] or f"{row['next_bus_id']} (its ID on the bus; clients cannot name it)"
+        reasons = [f"entries to read from {first} on"] if row["undelivered"] else []
         if row["pending"]:
             reasons.append(f"{row['pending']} pending, the first of consumer '{(row['first_pending'] or {}).get('consumer')}'")
         reasons += [f"missing on {name}" for name in row["missing_on"]] + [f"unknown on {name}" for name in row["unknown_on"]]
-        yield f"{bus['bus']}: stream '{row['stream']}', group '{row['group']}': {', '.join(reasons)}"
+        yield f"{stream_of(bus, row)}, group '{row['group']}': {', '.join(reasons)}"
     if held_by["total"] > most:
         yield f"{bus['bus']}: and {held_by['total'] - most} more, see /drain"
 
@@ -188,11 +217,17 @@ def holders(bus, most=20):
 def unread(bus):
     """What would be lost with a drained bus."""
     for row in bus["ungrouped_streams"]["listed"]:
-        yield f"{bus['bus']}: stream '{row['stream']}' has {row['entries']} entries that no group reads"
+        yield f"{stream_of(bus, row)} has {row['entries']} entries that no group reads"
     for row in bus["pinned_streams"]["listed"]:
         yield f"{bus['bus']}: stream '{row['stream']}' is pinned"
     if bus["other_keys"]:
-        yield f"{bus['bus']}: {bus['other_keys']} keys are no streams"
+        yield f"{bus['bus']}: {bus['other_keys']} keys are no streams, or in other databases"
+
+
+def ignored(bus):
+    """What ignored groups have not read or acknowledged: lost with the bus as well."""
+    rows = [row for row in bus["ignored_groups"]["listed"] if row["undelivered"] or row["pending"]]
+    return holders({**bus, "ignored_groups": {"total": len(rows), "listed": rows}}, which="ignored_groups")
 
 
 def report(address):
@@ -225,8 +260,10 @@ def drained(address, seconds):
             return 1
         time.sleep(0.2)
     left = [line for bus in buses for line in unread(bus)]
-    print(*left, sep="\n", end="\n" if left else "")
-    return 2 if left else 0
+    by_rule = [line + " (ignored by a rule)" for bus in buses for line in ignored(bus)]
+    for line in left + by_rule:
+        print(line)
+    return 2 if left else 3 if by_rule else 0
 
 
 def main(command="", *arguments):
