@@ -106,9 +106,10 @@ def large_sequences(streams, key, groups):
     for group in groups:
         if group[b"pel-count"]:
             found += streams.large(key, group[b"name"])
-    some = sorted(number for number in found if number)
+    some = {number for number in found if number}
     if some:
-        yield (f"objection stream '{text(key)}' has {len(set(some))} entries with sequences of 10^12 and more, such as {some[0].decode()}: "
+        first = min(some, key=lambda number: tuple(map(int, number.split(b"-")))).decode()
+        yield (f"objection stream '{text(key)}' has {len(some)} entries with sequences of 10^12 and more, such as {first}: "
                "no client would get them after the move")
     if None in found:
         yield f"note stream '{text(key)}' is long: not all of its entries were looked at for sequences of 10^12 and more"

@@ -340,6 +340,28 @@ class UnknownTest(DrainingStackTest):
         self.wait_drained()
 
 
+class SharedRedisTest(DrainingStackTest):
+    def test_the_database_of_another_bus_in_the_same_redis_does_not_count(self):
+        """Its endpoint is written in another way."""
+        config = {**self.wanted, "listen": {"address": "127.0.0.1", "port": free_port()}, "admin": {"address": "127.0.0.1", "port": free_port()}}
+        config["buses"] = {**config["buses"], MARKETDATA: {"id_slot": 1, "endpoint": "unix:" + self.main.unix_socket, "database": 5}}
+        other = Daemon(self.stack.directory, config, name="shared")
+        other.start("/healthz")
+        self.addCleanup(other.kill)
+        for database in (5, 6):
+            self.client(self.main, db=database).set("k", 1)
+
+        def keys():
+            bus, = json.loads(other.fetch("/drain")[1])["buses"]
+            return bus.get("other_keys"), bus["checks"]
+        wait_for(lambda: keys()[0] == 1, "the key of database 6 is seen")
+        before = keys()[1]
+        wait_for(lambda: keys()[1] > before + 2, "more checks")
+        self.assertEqual(keys()[0], 1)
+        self.old.flushall()
+        self.assertEqual(other.terminate(), 0)
+
+
 class NoDrainingTest(StackTest):
     def test_without_a_draining_bus_nothing_is_asked(self):
         status, text = self.daemon.fetch("/drain")

@@ -168,6 +168,20 @@ TEST(StreamRepliesShapeTest, WhatRedisWouldNotSayIsNoAnswer) {
   }
 }
 
+TEST(StreamRepliesShapeTest, DatabasesWithKeysAndTheRunIdAreReadFromInfo) {
+  const auto bulk = [](const std::string& text) {
+    return "$" + std::to_string(text.size()) + "\r\n" + text + "\r\n";
+  };
+  EXPECT_EQ(read_databases(bulk("# Keyspace\r\ndb0:keys=1,expires=0\r\ndb300:keys=2\r\n")),
+            (std::vector{0, 300}));
+  EXPECT_EQ(read_databases(bulk("# Keyspace\r\n")), std::vector<int>());
+  EXPECT_EQ(read_databases(bulk("dbx:keys=1\r\ndb-1:\r\ndb99999999999:\r\ndb5\r\ndb7:")), std::vector{7});
+  EXPECT_FALSE(read_databases("-NOPERM no\r\n"));
+  EXPECT_FALSE(read_databases("*0\r\n"));
+  EXPECT_EQ(read_run_id(bulk("# Server\r\nrun_id:abc\r\n")), "abc");
+  EXPECT_EQ(read_run_id("-NOPERM no\r\n"), "");
+}
+
 TEST(StreamRepliesShapeTest, LaterNamesOfFieldsAreUnderstood) {
   // Redis 7.2 calls the list of a group's pending entries "pel" and adds "active-time".
   const std::string reply =
