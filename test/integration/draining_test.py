@@ -1,11 +1,13 @@
 """Leaving a Redis behind: when the daemon calls it drained, what it says holds it back, and that nothing is written to it."""
 import json
+import os
+import subprocess
 import threading
 import time
 import unittest
 
 from draining_stack import DRAINING, MAIN, QUIET, DrainingStackTest
-from harness import MARKETDATA, Daemon, StackTest, free_port, wait_for
+from harness import MARKETDATA, ROOT, Daemon, StackTest, free_port, wait_for
 
 
 class VerdictTest(DrainingStackTest):
@@ -201,6 +203,8 @@ class VerdictTest(DrainingStackTest):
         self.read(1)
         row = wait_for(lambda: (row := self.group()) and row["pending"] and row, "it is pending")
         self.assertEqual((row["first_pending"]["id"], row["first_pending"]["bus_id"]), (None, "5-1999999999999"))
+        subprocess.run([os.path.join(ROOT, "deploy", "takeover_streams.py"), "clear", *map(str, self.main.address), "s"], check=True, stdout=subprocess.DEVNULL)
+        self.wait_drained()
 
     def test_pinned_streams_are_no_logical_ones(self):
         for key in ("legacy:s", "md:s"):
