@@ -79,7 +79,7 @@ read_config() {
 }
 
 check_redis() {
-  local left
+  local left number
   info=$(ask "$port" INFO everything)
   [[ $info == *redis_version:* ]] || fail "no Redis answers on $host:$port: ${info:0:200}"
   [[ $info != *dualbus_version:* ]] || fail "a dualbusd serves port $port already, and $state does not know of it"
@@ -111,6 +111,9 @@ check_redis() {
   [ "$rewrite" = no ] || [ -n "$(field config_file)" ] || object "it runs without a configuration file: --rewrite is not possible"
   [ "$rewrite" = yes ] || [ -z "$(field config_file)" ] || say "    note: $(field config_file) keeps port $port, unless you say --rewrite"
   left=$(foreign "$port")
+  while read -r number; do
+    object "clients use database $number: dualbusd would refuse SELECT $number (databases: $databases)"
+  done < <(awk -v most="$databases" 'NF && $10 >= most { print $10 }' <<<"$left" | sort -nu)
   if awk 'NF && $8 != "default" { found = 1 } END { exit !found }' <<<"$left"; then
     object "clients are $(awk 'NF && $8 != "default" { print $8 }' <<<"$left" | sort -u | paste -sd' '): the take-over works without users alone"
   fi

@@ -11,7 +11,7 @@ stuck_ms=500
 patience_ms=8000
 
 # foreign PORT: every client that is neither the daemon nor we: its ID, address, flags, name, last command, unsent output, the
-# port through which it came, its user, and the address to which it has connected. Fails when there is no answer. The daemon
+# port through which it came, its user, the address to which it has connected, and its database. Fails when there is no answer. The daemon
 # comes through the new port: whoever bears its names and came through another is a client.
 foreign() {
   printf 'CLIENT LIST TYPE normal\nCLIENT LIST TYPE pubsub\n' | ask_all "$1" | awk -v port="$1" -v new="$new_port" '
@@ -23,7 +23,7 @@ foreign() {
       sub(/.*:/, "", came)
       sub(/:[^:]*$/, "", to)
       if (at["name"] ~ /^dualbus-takeover(:|$)/ || (at["name"] ~ /^dualbusd(-drain|-info)?$/ && came == new)) next
-      print at["id"], at["addr"], at["flags"], (at["name"] == "" ? "-" : at["name"]), at["cmd"], at["obl"] + at["oll"], came, at["user"], to
+      print at["id"], at["addr"], at["flags"], (at["name"] == "" ? "-" : at["name"]), at["cmd"], at["obl"] + at["oll"], came, at["user"], to, at["db"]
     }
     END { if (!answered) { print "takeover.sh: port " port " does not list its clients" >"/dev/stderr"; exit 1 } }'
 }
@@ -56,7 +56,11 @@ close_idle() {
     sleep 0.02
   done
   idle=$(awk 'NF && $6 == 0' <<<"$clients")
-  [ -z "$idle" ] || close_clients "$idle"
+  if [ -n "$idle" ]; then
+    # On a busy machine much of the time may be over, and closing takes a while.
+    ask "$new_port" CLIENT PAUSE $pause_ms WRITE >/dev/null
+    close_clients "$idle"
+  fi
   ask "$new_port" CLIENT UNPAUSE >/dev/null
   paused=no
   say "    writes held back for $(($(now_ms) - started)) ms, $(counted "$closed" connection) closed, $(grep -c . <<<"$busy" || true) with unread replies"

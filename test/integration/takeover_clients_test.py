@@ -11,11 +11,6 @@ from takeover_stack import IdleStack
 
 
 class DifficultClientsTest(IdleStack):
-    def pauses(self):
-        with resp.Connection(("127.0.0.1", self.new_port)) as old:
-            line, = [line for line in old.call("INFO", "commandstats").decode().splitlines() if line.startswith("cmdstat_client|pause:")]
-        return int(line.partition("calls=")[2].partition(",")[0])
-
     def deaf_client(self):
         """Asks for more than fits anywhere, and reads nothing."""
         self.client.call("SET", "large", b"x" * (8 << 20))
@@ -33,7 +28,7 @@ class DifficultClientsTest(IdleStack):
         impostor.call("CLIENT", "SETNAME", "dualbusd")
         self.deaf_client()
         text = self.run_script()
-        self.assertEqual(self.pauses(), 2, "once when it was checked whether that is permitted, and once")
+        self.assertEqual(text.count("writes held back for"), 1)
         self.assertRegex(text, "held back for [0-9]{1,4} ms, [0-9]+ connections closed, 1 with unread replies")
         self.assertIn("1 client did not read the replies", text)
         self.assertIn("other clients of the old Redis: 0", text)

@@ -95,7 +95,8 @@ class RefusalTest(IdleStack):
         self.addCleanup(local.close)
         local.call("PING")
         text = self.run_script(status=1)
-        for reason in ("routing.keys pins keys", "other databases than 0 hold keys (db3: 1)", "clients use its Unix socket", "3 objections, nothing was changed"):
+        for reason in ("routing.keys pins keys", "other databases than 0 hold keys (db3: 1)", "clients use database 3:", "clients use its Unix socket",
+                       "4 objections, nothing was changed"):
             self.assertIn(reason, text)
         self.unchanged()
 
