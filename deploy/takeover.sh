@@ -303,7 +303,7 @@ go_back() {
   end_step
   check_rewritten
   if [ -n "$left" ]; then
-    say "Taken back. What is listed above was left behind on the other buses: nobody gets it from the old Redis."
+    say "Taken back. The entries and keys above were left behind on the other buses: nobody gets them from the old Redis."
     exit 2
   fi
   say "Taken back. What the other buses still hold was delivered; empty them before the next takeover."

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Whether dualbusd will serve everybody whom the old Redis serves: addresses, numbers of connections, users. Checks of
-# deploy/takeover.sh, to be sourced by it, with its settings and functions.
+# Checks of deploy/takeover.sh: dualbusd must be able to serve everybody whom the old Redis serves, as to addresses, numbers of
+# connections, and users. To be sourced by it, with its settings and functions.
 # shellcheck disable=SC2154
 
-# What the daemon needs besides its clients' descriptors.
+# The daemon needs so many besides those of its clients.
 other_descriptors=256
 
-# Whether clients that connect to this address reach the daemon. It listens on one address; :: does not include IPv4.
+# Succeeds if clients that connect to this address reach the daemon. It listens on one address; :: does not include IPv4.
 is_served() {
   case $listen_address in
     0.0.0.0) [[ $1 != *:* ]] ;;

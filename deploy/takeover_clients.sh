@@ -68,7 +68,7 @@ close_idle() {
 
 list_to_move() { foreign "$new_port" | to_move || fail "the old Redis on $host:$new_port does not list its clients: run this again"; }
 
-# Writes are held back once for everybody. Who does not read the replies is waited for afterwards, while writes go on.
+# Writes are held back once for everybody. Clients that do not read their replies are waited for afterwards, while writes go on.
 push_clients() {
   local clients closed=0 until
   clients=$(list_to_move)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What deploy/takeover.sh keeps in its state folder, so that a later run knows how far it was, and who else is at work. To be
-# sourced by it, with its settings and functions.
+# The state folder of deploy/takeover.sh, from which a later run knows how far it was, and who else is at work. To be sourced
+# by it, with its settings and functions.
 # shellcheck disable=SC2034,SC2154
 
 phases="none moving serving pushed returning leaving returned"
@@ -35,7 +35,7 @@ remember() {
 recall() {
   local name value
   [ -r "$state/state" ] || return 0
-  # What an earlier takeover was told counts as long as it lasts.
+  # The options of an earlier takeover count as long as it lasts.
   if grep -qxE 'phase=(none|returned)' "$state/state"; then
     phase=returned
     return
@@ -48,7 +48,7 @@ recall() {
   done <"$state/state"
 }
 
-# What is lost of it costs a line in the report, and nothing else.
+# Lines that are lost are missing in the report, and nowhere else.
 note_moved() { { echo "$1" >>"$state/moved"; } 2>/dev/null || say "    $state cannot be written to: the report will not name all clients"; }
 
 # claim PORT: a connection with a name, which lasts as long as this script, shows others that somebody is at work on this Redis,

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""What deploy/takeover.sh looks for in the streams of a Redis before it moves, and a way to clear one of these things.
+"""Looks at the streams of a Redis for deploy/takeover.sh, and clears entries that would be in the way.
 
     takeover_streams.py look HOST PORT       lines "objection TEXT" and "note TEXT" about the streams of database 0
     takeover_streams.py clear HOST PORT KEY...  acknowledges in every group, and deletes, what has sequences of 10^12 and more
@@ -116,7 +116,7 @@ def large_sequences(streams, key, groups):
 
 
 def readers(group, now_ms):
-    """Who has been seen lately, or nothing."""
+    """Its consumers that were seen lately."""
     return [consumer for consumer in map(fields, group[b"consumers"]) if now_ms - consumer[b"seen-time"] < ABSENT_MS]
 
 

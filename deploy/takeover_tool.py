@@ -225,7 +225,7 @@ def unread(bus):
 
 
 def ignored(bus):
-    """What ignored groups have not read or acknowledged: lost with the bus as well."""
+    """Entries that ignored groups have not read or acknowledged: lost with the bus as well."""
     rows = [row for row in bus["ignored_groups"]["listed"] if row["undelivered"] or row["pending"]]
     return holders({**bus, "ignored_groups": {"total": len(rows), "listed": rows}}, which="ignored_groups")
 

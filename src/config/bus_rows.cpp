@@ -224,11 +224,11 @@ constexpr key_row rows[] = {
      .required = true,
      .reload = true,
      .range = {1, 1024},
-     .meaning =
-         "Consumer groups that nobody reads with any more on these streams: a name, or a pattern. What they "
-         "have not read or acknowledged there holds no bus back and is lost with it, and they are not made "
-         "on "
-         "other buses.",
+     .meaning = "Consumer groups that nobody reads with any more on these streams: a name, or a pattern. "
+                "Entries there "
+                "that they have not read or acknowledged hold no bus back and are lost with it, and the "
+                "groups are not "
+                "made on other buses.",
      .bind = {[](draft& d, place at, value&& v) { ignored(d, at).group = std::move(v.text); }, nullptr}},
 };
 

@@ -1,4 +1,4 @@
-"""What a rollback with deploy/takeover.sh leaves behind is listed, and its status says so."""
+"""A rollback with deploy/takeover.sh lists the things that it leaves behind, and its status says so."""
 import unittest
 
 from takeover_stack import IdleStack
@@ -25,7 +25,7 @@ class LeftBehindTest(IdleStack):
         text = self.run_script("--rollback", "--timeout", "60", status=2)
         for bus in ("marketdata", "engine_logic"):
             self.assertRegex(text, rf"{bus}: stream 't', group 'ignored-group': entries to read from [0-9-]+ on \(ignored by a rule\)")
-        self.assertIn("Taken back. What is listed above was left behind", text)
+        self.assertIn("Taken back. The entries and keys above were left behind", text)
         self.client = self.connect()
         self.unchanged()
 
