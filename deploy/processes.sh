@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Processes that a script starts, finds again later, and ends; and who listens where. To be sourced. The script has a
-# folder $state for the processes' logs and IDs, functions say and fail, and keeps its locks in file descriptors 8 and 9.
+# folder $state for the processes' logs and IDs, functions say and fail, and keeps its lock in file descriptor 9.
 # shellcheck disable=SC2154
 
 # own_folder FOLDER: makes sure that nobody else has put anything into the folder, or can put another one in its place. What
@@ -60,7 +60,7 @@ launch() {
   shift
   setsid "$@" >>"$state/$service.log" 2>&1 </dev/null 8>&- 9>&- &
   pid=$!
-  # A process that nobody could find again must not stay.
+  # A process that nobody could find again must not stay. Descriptors 8 and 9 may hold locks.
   echo "$pid $(start_time $pid || true)" >"$state/$service.pid" || {
     kill -KILL "$pid" 2>/dev/null || true
     return 1
