@@ -1,6 +1,7 @@
 #include "thread_setup.hpp"
 
 #include <dualbus/admin/http_server.hpp>
+#include <dualbus/base/clock.hpp>
 #include <dualbus/base/log.hpp>
 #include <dualbus/base/socket.hpp>
 
@@ -8,6 +9,8 @@
 #include <atomic>
 #include <exception>
 #include <list>
+#include <map>
+#include <memory>
 #include <string_view>
 #include <system_error>
 #include <thread>
@@ -24,6 +27,7 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http.hpp>
+#include <boost/none.hpp>
 
 namespace dualbus::admin {
 namespace {
@@ -39,6 +43,8 @@ constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
 constexpr std::chrono::milliseconds linger_time{1000};
 constexpr std::size_t linger_bytes = 64 * 1024;
 constexpr int backlog = 128;
+/// What the first read of a request takes at most.
+constexpr std::size_t read_bytes = 4096;
 /// Pause after an accept that failed for want of descriptors or memory: the next one would fail, too.
 constexpr std::chrono::milliseconds accept_pause{100};
 
@@ -63,9 +69,7 @@ http_reply text(unsigned status, std::string body) {
 }
 
 unsigned status_of(error_code error) {
-  if (error == http::error::header_limit || error == http::error::buffer_overflow) return 431;
-  if (error == http::error::body_limit) return 413;
-  return 400;
+  return error == http::error::header_limit || error == http::error::buffer_overflow ? 431 : 400;
 }
 
 // True if the peer sent something that is no request, rather than too little or nothing.
@@ -78,8 +82,13 @@ bool is_malformed(error_code error) {
 
 class http_server::loop {
  public:
-  loop(std::string address, std::uint16_t port, std::vector<http_page> pages, limits allowed)
-      : address_(std::move(address)), wanted_port_(port), pages_(std::move(pages)), limits_(allowed) {}
+  loop(std::string address, std::uint16_t port, std::vector<http_page> pages, limits allowed,
+       host_rule serves)
+      : address_(std::move(address)),
+        wanted_port_(port),
+        pages_(std::move(pages)),
+        limits_(allowed),
+        serves_(std::move(serves)) {}
 
   void start() {
     listen();
@@ -104,10 +113,18 @@ class http_server::loop {
 
  private:
   struct connection {
-    explicit connection(tcp::socket socket) : stream(std::move(socket)) {}
+    connection(tcp::socket socket, std::size_t most_bytes) : stream(std::move(socket)), buffer(most_bytes) {}
     beast::tcp_stream stream;
     beast::flat_buffer buffer;
+    const base::time_point accepted = base::clock::now();
     bool evicted = false;
+  };
+  using request_parser = http::request_parser<http::empty_body>;
+  /// One run of http_page::make, and those who wait for it.
+  struct rendering {
+    explicit rendering(asio::io_context& io) : done(io, asio::steady_timer::time_point::max()) {}
+    asio::steady_timer done;  // cancelled when the reply is there
+    http_reply reply;
   };
   using connection_list = std::list<connection>;  // the one that asked last comes last
 
@@ -135,7 +152,8 @@ class http_server::loop {
         continue;
       }
       make_room();
-      const auto peer = connections_.emplace(connections_.end(), std::move(socket));
+      const auto peer =
+          connections_.emplace(connections_.end(), std::move(socket), limits_.header_bytes + read_bytes);
       ++open_;
       asio::co_spawn(io_, serve(peer), [this, peer](std::exception_ptr failure) {
         if (failure) base::error_limited({}, "admin: a connection ended by an exception");
@@ -160,21 +178,26 @@ class http_server::loop {
     for (;;) {
       if (peer->buffer.size() == 0) {
         stream.expires_after(std::exchange(first_byte_timeout, limits_.idle_timeout));
-        auto [error, size] = co_await stream.async_read_some(peer->buffer.prepare(4096), as_result);
+        auto [error, size] = co_await stream.async_read_some(peer->buffer.prepare(read_bytes), as_result);
         if (error) co_return;
         peer->buffer.commit(size);
       }
-      http::request_parser<http::string_body> parser;
+      request_parser parser;
       parser.header_limit(static_cast<std::uint32_t>(limits_.header_bytes));
-      parser.body_limit(limits_.body_bytes);
+      parser.body_limit(boost::none);  // whether there is one is looked at below
       stream.expires_after(limits_.request_timeout);
-      const auto [error, ignored] = co_await http::async_read(stream, peer->buffer, parser, as_result);
+      const auto [error, ignored] = co_await http::async_read_header(stream, peer->buffer, parser, as_result);
       if (error && !is_malformed(error)) co_return;
       connections_.splice(connections_.end(), connections_, peer);
 
-      response out =
-          error ? make_response(text(status_of(error), error.message() + "\n"), 11) : answer(parser.get());
-      const bool keep = !error && parser.get().keep_alive();
+      response out;
+      if (error) {
+        out = make_response(text(status_of(error), error.message() + "\n"), 11);
+      } else {
+        out = co_await answer(parser);
+      }
+      const bool keep = !error && parser.get().keep_alive() && !has_body(parser) &&
+                        base::clock::now() - peer->accepted < limits_.lifetime;
       out.keep_alive(keep);
       const bool head = !error && parser.get().method() == http::verb::head;
       stream.expires_after(limits_.write_timeout);
@@ -207,42 +230,75 @@ class http_server::loop {
     }
   }
 
-  response answer(const http::request<http::string_body>& request) {
+  static bool has_body(const request_parser& parser) {
+    return parser.chunked() || parser.content_length().value_or(0) > 0;
+  }
+
+  asio::awaitable<response> answer(const request_parser& parser) {
+    const auto& request = parser.get();
+    const unsigned version = request.version();
+    if (request.count(http::field::host) > 1)
+      co_return make_response(text(400, "more than one Host\n"), version);
+    if (serves_ && !serves_(request[http::field::host])) {
+      co_return make_response(text(421, "this Host is not served here: admin.hosts may name it\n"), version);
+    }
     const std::string_view target(request.target().data(), request.target().size());
     const std::string_view path = target.substr(0, target.find('?'));
     const auto page =
         std::find_if(pages_.begin(), pages_.end(), [&](const http_page& p) { return p.path == path; });
-    if (page == pages_.end()) return make_response(text(404, "not found\n"), request.version());
+    if (page == pages_.end()) co_return make_response(text(404, "not found\n"), version);
     if (request.method() != http::verb::get && request.method() != http::verb::head) {
-      response out = make_response(text(405, "only GET and HEAD\n"), request.version());
+      response out = make_response(text(405, "only GET and HEAD\n"), version);
       out.set(http::field::allow, "GET, HEAD");
-      return out;
+      co_return out;
     }
+    if (has_body(parser)) co_return make_response(text(413, "no request may have a body\n"), version);
+    http_reply reply = co_await rendered(*page);
+    co_return make_response(std::move(reply), version);
+  }
+
+  // The page as it is once all requests that are at hand have been looked at: they share one rendering.
+  asio::awaitable<http_reply> rendered(const http_page& page) {
+    std::shared_ptr<rendering>& next = renderings_[&page];
+    if (!next) {
+      next = std::make_shared<rendering>(io_);
+      asio::post(io_, [this, &page] { render(page); });
+    }
+    const std::shared_ptr<rendering> mine = next;
+    co_await mine->done.async_wait(as_result);
+    co_return mine->reply;
+  }
+
+  void render(const http_page& page) {
+    const std::shared_ptr<rendering> due = std::move(renderings_[&page]);
     try {
-      return make_response(page->make(), request.version());
+      due->reply = page.make();
     } catch (const std::exception& e) {
-      base::error_limited({}, "admin: {}: {}", page->path, base::in_log(e.what(), 200));
-      return make_response(text(500, "internal error\n"), request.version());
+      base::error_limited({}, "admin: {}: {}", page.path, base::in_log(e.what(), 200));
+      due->reply = text(500, "internal error\n");
     }
+    due->done.cancel();
   }
 
   const std::string address_;
   const std::uint16_t wanted_port_;
   const std::vector<http_page> pages_;
   const limits limits_;
+  const host_rule serves_;
   asio::io_context io_{1};
   tcp::acceptor acceptor_{io_};
   asio::steady_timer accept_timer_{io_};
   connection_list connections_;
-  std::atomic<std::size_t> open_ = 0;  // connections that are not evicted
+  std::map<const http_page*, std::shared_ptr<rendering>> renderings_;  // those that have not begun
+  std::atomic<std::size_t> open_ = 0;                                  // connections that are not evicted
   std::uint16_t port_ = 0;
   bool stopping_ = false;
   std::thread thread_;
 };
 
 http_server::http_server(std::string address, std::uint16_t port, std::vector<http_page> pages,
-                         limits allowed)
-    : loop_(std::make_unique<loop>(std::move(address), port, std::move(pages), allowed)) {}
+                         limits allowed, host_rule serves)
+    : loop_(std::make_unique<loop>(std::move(address), port, std::move(pages), allowed, std::move(serves))) {}
 
 http_server::~http_server() {
   stop();

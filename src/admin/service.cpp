@@ -1,3 +1,5 @@
+#include "host_rule.hpp"
+
 #include <dualbus/admin/daemon_state.hpp>
 #include <dualbus/admin/drain_monitor.hpp>
 #include <dualbus/admin/drain_page.hpp>
@@ -14,6 +16,7 @@
 #include <mutex>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include <prometheus/text_serializer.h>
@@ -85,6 +88,11 @@ struct service::parts {
         {"/healthz", [] { return plain(200, "ok\n"); }},
         {"/readyz", [this] { return ready_page(); }},
     };
+  }
+
+  std::vector<std::string> hosts() const {
+    const std::scoped_lock lock(mutex);
+    return configuration->admin.hosts;
   }
 
   http_reply metrics_page() const {
@@ -166,8 +174,9 @@ void service::start() {
                                                  draining_buses(configuration), std::move(polling));
   parts_->drain = std::make_unique<drain_monitor>(parts_->configuration,
                                                   drain_monitor::settings{.rest = parts_->view.rest});
-  parts_->server = std::make_unique<http_server>(configuration.admin.address, configuration.admin.port,
-                                                 parts_->pages(), http_server::limits());
+  parts_->server = std::make_unique<http_server>(
+      configuration.admin.address, configuration.admin.port, parts_->pages(), http_server::limits(),
+      [parts = parts_.get()](std::string_view host) { return is_own_host(host, parts->hosts()); });
   parts_->server->start();
   parts_->poller->start();
   parts_->drain->start();

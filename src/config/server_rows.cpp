@@ -54,6 +54,17 @@ constexpr key_row rows[] = {
      .fallback = "9121",
      .meaning = "Its TCP port. `0` opens none.",
      .bind = in<&configuration::admin, &admin_settings::port>()},
+    {.path = "admin.hosts",
+     .type = text_list,
+     .reload = true,
+     .range = {1, 255},
+     .fallback_note = "`[]`",
+     .meaning =
+         "Further names, or patterns as in `KEYS`, by which the HTTP listener is asked. Requests whose "
+         "`Host` "
+         "is a numeric address, a name without a dot or the machine's own name are always answered; any "
+         "other is refused, because a foreign web page may have sent it.",
+     .bind = in<&configuration::admin, &admin_settings::hosts>()},
     {.path = "workers",
      .type = integer,
      .range = {1, 128},

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace dualbus::admin {
@@ -17,7 +18,8 @@ struct http_reply {
 };
 
 /// One page: GET and HEAD of `path` get what `make` returns. It runs on the server's thread, and all requests
-/// wait for it; an exception becomes status 500.
+/// wait for it; those that ask for the same page meanwhile share what it returns. An exception becomes status
+/// 500.
 struct http_page {
   std::string path;
   std::function<http_reply()> make;
@@ -26,19 +28,25 @@ struct http_page {
 /// A small HTTP/1.1 server with a thread of its own, for trusted readers but against careless ones: what a
 /// peer sends, how long it takes and how many connections there are is limited. A new connection beyond the
 /// limit ends the one that asked for nothing for the longest time, so silent peers never lock out a scraper.
+/// No request may have a body: it is refused before a byte of it is looked at, and so are its chunks'
+/// extensions and trailers.
 class http_server {
  public:
   struct limits {
     std::size_t connections = 64;
     std::size_t header_bytes = 8 * 1024;                ///< request line and fields
-    std::size_t body_bytes = 64 * 1024;                 ///< bodies are read and ignored
     std::chrono::milliseconds request_timeout{10'000};  ///< first byte to last, and a new connection's first
     std::chrono::milliseconds idle_timeout{90'000};     ///< between requests: longer than scrape intervals
     std::chrono::milliseconds write_timeout{10'000};
+    /// A connection that is older ends after its next answer.
+    std::chrono::milliseconds lifetime{3'600'000};
   };
+  /// Whether a request with that Host header is answered. Runs on the server's thread.
+  using host_rule = std::function<bool(std::string_view)>;
 
-  /// `address` is numeric; port 0 takes any free one.
-  http_server(std::string address, std::uint16_t port, std::vector<http_page> pages, limits allowed);
+  /// `address` is numeric; port 0 takes any free one. Without a rule every Host is served.
+  http_server(std::string address, std::uint16_t port, std::vector<http_page> pages, limits allowed,
+              host_rule serves = {});
   ~http_server();  ///< stops
   http_server(const http_server&) = delete;
   http_server& operator=(const http_server&) = delete;

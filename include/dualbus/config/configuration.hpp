@@ -26,7 +26,8 @@ struct listen_settings {
 
 struct admin_settings {
   std::string address = "127.0.0.1";
-  std::uint16_t port = 9121;  ///< 0: no admin listener
+  std::uint16_t port = 9121;       ///< 0: no admin listener
+  std::vector<std::string> hosts;  ///< globs: further names that it is asked for by
 };
 
 /// One backend. name, id_slot and state stand in routing.buses at the same index.

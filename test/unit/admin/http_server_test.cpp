@@ -4,15 +4,18 @@
 #include <dualbus/base/clock.hpp>
 #include <dualbus/base/unique_fd.hpp>
 
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <fcntl.h>
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <system_error>
+#include <thread>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -50,9 +53,16 @@ class HttpServerTest : public testing::Test {
          [] {
            return http_reply{200, "text/plain", std::string(32 << 20, 'x')};
          }},
+        {"/slow",
+         [this] {
+           ++renderings_;
+           std::this_thread::sleep_for(100ms);
+           return http_reply{200, "text/plain", "slow\n"};
+         }},
         {"/broken", []() -> http_reply { throw std::runtime_error("no figures"); }},
     };
-    server_ = std::make_unique<http_server>("127.0.0.1", 0, std::move(pages), limits);
+    server_ = std::make_unique<http_server>("127.0.0.1", 0, std::move(pages), limits,
+                                            [](std::string_view host) { return host != "evil.example"; });
     server_->start();
   }
   std::string exchange(const std::string& bytes) {
@@ -63,6 +73,7 @@ class HttpServerTest : public testing::Test {
   bool answers() { return http_get(server_->port(), "/hello").ends_with("hello\n"); }
 
   std::unique_ptr<http_server> server_;
+  std::atomic<int> renderings_ = 0;  // of /slow
 };
 
 TEST_F(HttpServerTest, ServesAPage) {
@@ -136,7 +147,7 @@ TEST_F(HttpServerTest, RefusesGarbageAndSaysSo) {
         std::string("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), std::string("\x16\x03\x01\x02\r\n\r\n"),
         std::string("GET /hello HTTP/1.1\r\nContent-Length: -1\r\n\r\n"),
         std::string("GET /hello HTTP/1.1\r\nno colon\r\n\r\n"),
-        std::string("GET /hello HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")}) {
+        std::string("GET /hello HTTP/1.1\r\nHost: x\r\nHost: y\r\nConnection: close\r\n\r\n")}) {
     EXPECT_THAT(exchange(bytes), StartsWith("HTTP/1.1 400 ")) << bytes;
   }
   EXPECT_TRUE(answers());
@@ -151,6 +162,68 @@ TEST_F(HttpServerTest, RefusesHeadersAndBodiesBeyondTheLimits) {
   EXPECT_THAT(exchange(begin + "X: " + std::string(7000, 'x') + "\r\nConnection: close\r\n\r\n"),
               EndsWith("hello\n"));
   EXPECT_TRUE(answers());
+}
+
+TEST_F(HttpServerTest, ARequestWithABodyIsRefusedAndItsConnectionEnds) {
+  start();
+  const std::string begin = "GET /hello HTTP/1.1\r\nHost: x\r\n",
+                    next = "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n";
+  for (const std::string& rest : {std::string("Content-Length: 3\r\n\r\nabc") + next,
+                                  "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + next,
+                                  "Transfer-Encoding: chunked\r\n\r\n1;a=" + std::string(20'000, 'x'),
+                                  "Transfer-Encoding: chunked\r\n\r\n0\r\nA: " + std::string(20'000, 'x')}) {
+    const std::string answer = exchange(begin + rest);
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 413 "));
+    EXPECT_THAT(answer, HasSubstr("Connection: close\r\n"));
+    EXPECT_THAT(answer, Not(HasSubstr("hello\n"))) << "what follows is part of the body";
+  }
+  EXPECT_THAT(exchange(begin + "Content-Length: 0\r\nConnection: close\r\n\r\n"), EndsWith("hello\n"));
+}
+
+// Without an end to what it takes, a connection would take all of it: the sender is stopped early instead.
+TEST_F(HttpServerTest, AnEndlessChunkExtensionOrTrailerIsNotTaken) {
+  start();
+  for (const std::string head : {"1;a=", "0\r\n"}) {
+    tcp_client client(server_->port());
+    ASSERT_TRUE(client.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + head));
+    std::string piece;
+    while (piece.size() < 64 * 1024) piece += "A: b\r\n";
+    int sent = 0;
+    while (sent < 1024 && client.send(piece)) ++sent;  // 64 MiB
+    EXPECT_LT(sent, 1024);
+  }
+  EXPECT_TRUE(answers());
+}
+
+TEST_F(HttpServerTest, AForeignHostIsRefused) {
+  start();
+  EXPECT_THAT(exchange("GET /hello HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n"),
+              StartsWith("HTTP/1.1 421 "));
+  EXPECT_THAT(exchange("GET /hello HTTP/1.1\r\nHost: good.example\r\nConnection: close\r\n\r\n"),
+              EndsWith("hello\n"));
+}
+
+TEST_F(HttpServerTest, WhoAsksAtTheSameTimeSharesOneRendering) {
+  start();
+  std::vector<std::unique_ptr<tcp_client>> clients;
+  for (int i = 0; i < 30; ++i) {
+    clients.push_back(std::make_unique<tcp_client>(server_->port()));
+    ASSERT_TRUE(clients.back()->send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n"));
+  }
+  for (auto& client : clients) EXPECT_THAT(client->read_response(), EndsWith("slow\n"));
+  // The first few may come while nobody else has asked; all others ask while one of these is rendered.
+  EXPECT_LT(renderings_, 15);
+}
+
+TEST_F(HttpServerTest, AnOldConnectionEndsAfterItsNextAnswer) {
+  http_server::limits limits;
+  limits.lifetime = 0ms;
+  start(limits);
+  tcp_client client(server_->port());
+  ASSERT_TRUE(client.send("GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"));
+  const std::string answer = client.read_all();
+  EXPECT_THAT(answer, HasSubstr("Connection: close\r\n"));
+  EXPECT_THAT(answer, EndsWith("hello\n"));
 }
 
 TEST_F(HttpServerTest, SlowAndSilentPeersEndAndBlockNobody) {
