@@ -42,6 +42,7 @@ void add(metrics::worker_metrics& sum, const metrics::worker_metrics& worker) {
   sum.memory_limit_bytes = std::max(sum.memory_limit_bytes, worker.memory_limit_bytes);
   sum.memory_refusals += worker.memory_refusals;
   sum.clients_accepted += worker.clients_accepted;
+  sum.strangers += worker.strangers;
   sum.clients_rejected += worker.clients_rejected;
   for (std::size_t i = 0; i < sum.clients_closed.size(); ++i)
     sum.clients_closed[i] += worker.clients_closed[i];
@@ -60,6 +61,8 @@ void add(metrics::worker_metrics& sum, const metrics::worker_metrics& worker) {
   sum.unstable_reads += worker.unstable_reads;
   sum.authentication_failures += worker.authentication_failures;
   sum.permission_denials += worker.permission_denials;
+  sum.logins_delayed += worker.logins_delayed;
+  sum.shares_used_up += worker.shares_used_up;
   sum.unknown_slot_ids += worker.unknown_slot_ids;
   for (std::size_t i = 0; i < sum.refused_json.size(); ++i) {
     for (std::size_t found = 0; found < 2; ++found)

@@ -34,6 +34,7 @@ void add_daemon(family_set& out, const daemon_state& state) {
   out.add(metric::workers, {}, number(state.totals.workers));
   out.add(metric::clients, {}, number(all.clients));
   out.add(metric::clients_accepted, {}, number(all.clients_accepted));
+  out.add(metric::clients_not_logged_in, {}, number(all.strangers));
   out.add(metric::clients_rejected, {}, number(all.clients_rejected));
   for (std::size_t i = 0; i < metrics::close_reason_count; ++i) {
     const auto reason = static_cast<metrics::close_reason>(i);
@@ -46,6 +47,8 @@ void add_daemon(family_set& out, const daemon_state& state) {
   out.add(metric::client_sent_bytes, {}, number(all.sent_bytes));
   out.add(metric::authentication_failures, {}, number(all.authentication_failures));
   out.add(metric::permission_denials, {}, number(all.permission_denials));
+  out.add(metric::logins_delayed, {}, number(all.logins_delayed));
+  out.add(metric::shares_used_up, {}, number(all.shares_used_up));
   for (std::size_t i = 0; i < command::json_fault_count; ++i) {
     const std::string_view reason = command::json_fault_name(static_cast<command::json_fault>(i));
     out.add(metric::json_refused, {reason, "missing"}, number(all.refused_json[i][0]));

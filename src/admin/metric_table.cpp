@@ -15,6 +15,7 @@ constexpr metric_description table[] = {
 
     {metric::clients, gauge, "dualbus_clients", "", "Clients connected now."},
     {metric::clients_accepted, counter, "dualbus_clients_accepted_total", "", "Clients accepted."},
+    {metric::clients_not_logged_in, gauge, "dualbus_clients_not_logged_in", "", "Clients connected now that must log in and have not."},
     {metric::clients_rejected, counter, "dualbus_clients_rejected_total", "", "Clients turned away because max_clients were connected."},
     {metric::clients_closed, counter, "dualbus_clients_closed_total", "reason", "Client connections that ended, by reason."},
     {metric::memory, gauge, "dualbus_memory_bytes", "", "Memory that the daemon holds for its clients."},
@@ -24,6 +25,8 @@ constexpr metric_description table[] = {
     {metric::client_sent_bytes, counter, "dualbus_client_sent_bytes_total", "", "Bytes sent to clients."},
     {metric::authentication_failures, counter, "dualbus_authentication_failures_total", "", "Attempts of clients to log in that failed."},
     {metric::permission_denials, counter, "dualbus_permission_denials_total", "", "Requests refused because the user may not make them."},
+    {metric::logins_delayed, counter, "dualbus_logins_delayed_total", "", "Log-ins that had to wait because others from the same address had failed."},
+    {metric::shares_used_up, counter, "dualbus_client_shares_used_up_total", "", "Times that a client had sent more requests than it gets in one turn of its worker; the others came first."},
     {metric::requests, counter, "dualbus_requests_total", "cmd, outcome", "Requests of clients, by command and by how they ended."},
     {metric::request_outcomes, counter, "dualbus_request_outcomes_total", "outcome", "Requests of clients, by how they ended."},
     {metric::messages_routed, counter, "dualbus_messages_routed_total", "bus, rule, message_type", "Messages (XADD) routed, by bus, by the rule that decided and by message type."},

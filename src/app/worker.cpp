@@ -39,6 +39,7 @@ void worker::run() {
 }
 
 base::duration worker::until_due() const {
+  if (context_.has_leftover()) return base::duration::zero();
   const auto timer = context_.timers.next();
   return std::min(next_tick_, timer.value_or(next_tick_)) - base::clock::now();
 }

@@ -90,6 +90,24 @@ constexpr key_row rows[] = {
      .fallback = "0",
      .meaning = "A client that is silent for so long is closed; `0` means never. Redis calls this `timeout`.",
      .bind = in<&configuration::limits, &limit_settings::idle_timeout>()},
+    {.path = "limits.login_timeout",
+     .type = duration,
+     .reload = true,
+     .range = {0, hour, s},
+     .fallback = "60s",
+     .meaning =
+         "A client that must log in and has not done so within this time is closed; `0` means never. See "
+         "[security.md](security.md#before-login).",
+     .bind = in<&configuration::limits, &limit_settings::login_timeout>()},
+    {.path = "limits.login_delay",
+     .type = duration,
+     .reload = true,
+     .range = {0, minute, ms},
+     .fallback = "1s",
+     .meaning =
+         "After five failed log-ins from one address, each further one makes all log-ins from there wait "
+         "longer, up to this time; a minute without a failure ends that. `0` turns it off.",
+     .bind = in<&configuration::limits, &limit_settings::login_delay>()},
     {.path = "limits.client_keepalive",
      .type = duration,
      .reload = true,

@@ -5,8 +5,9 @@ namespace {
 
 constexpr std::string_view outcome_names[] = {"ok",       "redis_error", "refused",
                                               "bus_down", "bus_lost",    "bus_timeout"};
-constexpr std::string_view close_reason_names[] = {"client", "protocol_error", "output_limit", "idle",
-                                                   "killed", "shutdown",       "memory"};
+constexpr std::string_view close_reason_names[] = {"client", "protocol_error", "output_limit",
+                                                   "idle",   "killed",         "shutdown",
+                                                   "memory", "login_timeout",  "displaced"};
 constexpr std::string_view connection_state_names[] = {"disconnected", "connecting", "handshake", "up"};
 constexpr std::string_view absorption_names[] = {"empty", "no_group"};
 

@@ -14,6 +14,8 @@ namespace {
 // Room for arguments that is kept from one request to the next.
 constexpr std::size_t keep_args = 4096;
 constexpr std::size_t least_bulk_bytes = 6;  // "$0\r\n\r\n"
+// Before login.
+constexpr std::int64_t most_stranger_args = 10, most_stranger_bulk = 16384;
 
 int hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -155,10 +157,10 @@ parse_status request_parser::parse_multibulk(std::string_view input) {
       case line_result::number:
         break;
     }
-    if (left_ > INT_MAX ||
-        (left_ > 0 && static_cast<std::size_t>(left_) > limits_.max_request / least_bulk_bytes)) {
+    if (left_ > INT_MAX) return fail("invalid multibulk length");
+    if (!limits_.authenticated && left_ > most_stranger_args) return fail("unauthenticated multibulk length");
+    if (left_ > 0 && static_cast<std::size_t>(left_) > limits_.max_request / least_bulk_bytes)
       return fail("invalid multibulk length");
-    }
     if (left_ <= 0) return parse_status::complete;
     stage_ = stage::length;
   }
@@ -179,8 +181,11 @@ parse_status request_parser::parse_multibulk(std::string_view input) {
         case line_result::number:
           break;
       }
-      if (bulk_ < 0 || static_cast<std::uint64_t>(bulk_) > limits_.max_request)
-        return fail("invalid bulk length");
+      if (bulk_ < 0) return fail("invalid bulk length");
+      if (!limits_.authenticated &&
+          (bulk_ > most_stranger_bulk || position_ + static_cast<std::size_t>(bulk_) > limits_.max_request))
+        return fail("unauthenticated bulk length");
+      if (static_cast<std::uint64_t>(bulk_) > limits_.max_request) return fail("invalid bulk length");
       if (position_ + static_cast<std::size_t>(bulk_) > limits_.max_request) {
         return fail("request larger than max_request (" + std::to_string(limits_.max_request) + " bytes)");
       }

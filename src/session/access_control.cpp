@@ -58,8 +58,11 @@ user::user(const config::user_settings& settings)
     : settings_(settings),
       all_keys_(is_everything(settings.keys)),
       all_channels_(is_everything(settings.channels)),
-      all_types_(is_everything(settings.message_types)) {
+      all_types_(is_everything(settings.message_types)),
+      administers_(false) {
   for (const std::string& rule : settings_.commands) commands_.apply(rule);
+  constexpr std::string_view kill[] = {"client", "kill"};
+  administers_ = commands_.allows(static_cast<std::size_t>(command::find_command(kill[0])), kill);
 }
 
 bool user::may_use_keys(const command_spec& spec, resp::arguments args,

@@ -13,6 +13,7 @@ namespace {
 
 void note_failure(worker_context& context, const session& client, std::string_view name) {
   ++context.metrics.authentication_failures;
+  context.logins.note_failure(client.peer_address(), context.now);
   // Whatever is no user's name may be a password in the wrong place.
   const bool known = name == default_user || context.access().find(name) != nullptr;
   base::warn_limited({}, "client {} {}: log-in as {} failed", client.id(), client.peer_address(),
@@ -35,6 +36,20 @@ bool authorize(worker_context& context, session& client, const command::command_
   if (who != nullptr) ++context.metrics.permission_denials;
   reject(client, &spec, what.command, denial);
   return false;
+}
+
+// Wrong log-ins from its address make it wait. The request comes again then.
+bool waits_to_log_in(worker_context& context, session& client, const command::command_spec& spec,
+                     const request& what) {
+  if (spec.route != command::route::local) return false;
+  if (spec.name != "auth" && !(spec.name == "hello" && what.args.size() > 4)) return false;
+  if (client.take_login_permit()) return false;
+  const base::duration delay =
+      context.logins.delay(client.peer_address(), context.now, context.configuration().limits.login_delay);
+  if (delay.count() == 0) return false;
+  ++context.metrics.logins_delayed;
+  client.delay_login(delay);
+  return true;
 }
 
 bool writes(const session& client, const command::command_spec& spec, const request& what) {
@@ -77,7 +92,10 @@ bool exec_permissions::admit(const request& what) {
 
 admission admit(worker_context& context, session& client, const command::command_spec& spec,
                 const request& what) {
-  if (context.access().restricts() && !authorize(context, client, spec, what)) return admission::refused;
+  if (context.access().restricts()) {
+    if (!authorize(context, client, spec, what)) return admission::refused;
+    if (waits_to_log_in(context, client, spec, what)) return admission::held;
+  }
   traffic_gate& gate = *context.gate;
   if (gate.paused(context.now) && gate.pauses(spec, writes(client, spec, what), context.now)) {
     client.await_unpause();
@@ -88,13 +106,26 @@ admission admit(worker_context& context, session& client, const command::command
   return admission::run;
 }
 
-bool log_in(worker_context& context, session& client, std::string_view name, std::string_view password) {
+bool log_in(worker_context& context, session& client, const request& what, std::string_view name,
+            std::string_view password) {
   const access_control& access = context.access();
   // Without users there is the one that Redis has then: "default", whom every password fits.
   if (!access.restricts() && name == default_user) return true;
   const user* const who = access.authenticate(name, password);
   if (who == nullptr) {
     note_failure(context, client, name);
+    client.refuse(what.command, "WRONGPASS invalid username-password pair or user is disabled.");
+    return false;
+  }
+  const std::uint64_t most = context.most_clients();
+  if (client.stranger() && !who->administers() && !context.daemon.places.has_room_for_ordinary(most)) {
+    ++context.metrics.clients_rejected;
+    base::warn_limited({},
+                       "a client was refused: {} clients are the most, and {} of the places are kept for "
+                       "users that may run CLIENT KILL",
+                       most, client_places::reserved_for_admins(most));
+    client.refuse(what.command, "ERR max number of clients reached");
+    client.close_after_replies(metrics::close_reason::displaced);
     return false;
   }
   client.set_user(*who);
@@ -114,8 +145,7 @@ void run_auth(worker_context& context, session& client, const request& what) {
           "sure your configuration is correct?");
     }
   }
-  if (!log_in(context, client, name_of_auth(args), args.back()))
-    return client.refuse(what.command, wrong_pass);
+  if (!log_in(context, client, what, name_of_auth(args), args.back())) return;
   client.answer(what.command, metrics::outcome::ok, [](resp::encoder& out) { out.status("OK"); });
 }
 

@@ -65,9 +65,7 @@ void run_hello(worker_context& context, session& client, const request& what) {
   for (; next < args.size(); ++next) {
     const std::size_t more = args.size() - 1 - next;
     if (base::is_word(args[next], "auth") && more >= 2) {
-      if (!log_in(context, client, args[next + 1], args[next + 2])) {
-        return client.refuse(what.command, wrong_pass);
-      }
+      if (!log_in(context, client, what, args[next + 1], args[next + 2])) return;
       next += 2;
     } else if (base::is_word(args[next], "setname") && more >= 1) {
       name = args[++next];

@@ -1,6 +1,7 @@
 #include <dualbus/base/log.hpp>
 #include <dualbus/session/dispatcher.hpp>
 #include <dualbus/session/session.hpp>
+#include <dualbus/session/stranger_limits.hpp>
 #include <dualbus/session/transaction.hpp>
 #include <dualbus/session/worker_context.hpp>
 
@@ -19,20 +20,49 @@ constexpr std::size_t shared_read_bytes = std::size_t{128} << 10;
 // the cap.
 constexpr std::size_t own_read_bytes = std::size_t{16} << 10;
 constexpr std::size_t own_read_cap = std::size_t{1} << 20;
-// What a client that has not logged in may send as one request: Redis permits it ten words of 16 KiB
-// (networking.c, processMultibulkBuffer).
-constexpr std::size_t stranger_bytes = std::size_t{10} * 16384 + 1024;
+// What one client gets of a turn: a pipeline of 512 small requests, or fewer large ones. What is left comes
+// in the next turn, after the others' requests.
+constexpr std::int64_t share_bytes = std::int64_t{512} << 10, bytes_like_a_request = 1024;
 constexpr std::size_t burst_bytes = std::size_t{1} << 20;
 // Smaller requests go to a congested bus, one of each client.
 constexpr std::size_t large_request_bytes = std::size_t{64} << 10;
 constexpr int max_vectors = 64;
 constexpr std::size_t most_held_back = std::size_t{16} << 10;
 
-bool is_stranger(const worker_context& context, const session& client) {
-  return client.current_user() == nullptr && context.access().restricts();
-}
-
 }  // namespace
+
+// The parser takes less of a stranger, until it has logged in.
+class session::parser_limitation {
+ public:
+  explicit parser_limitation(session& client)
+      : client_(client), on_(client.stranger()), shared_(client.partial_ == nullptr) {
+    if (on_) set({.max_request = stranger_limits::request_bytes, .authenticated = false});
+  }
+  ~parser_limitation() { end(); }
+  parser_limitation(const parser_limitation&) = delete;
+  parser_limitation& operator=(const parser_limitation&) = delete;
+
+  bool on() const { return on_; }
+  void end_if_logged_in() {
+    if (on_ && !client_.stranger()) end();
+  }
+
+ private:
+  void end() {
+    if (std::exchange(on_, false)) set({.max_request = client_.context_.configuration().limits.max_request});
+  }
+  void set(resp::parser_limits limits) {
+    if (shared_) {
+      client_.context_.shared_parser.set_limits(limits);
+    } else if (client_.partial_) {
+      client_.partial_->parser.set_limits(limits);
+    }
+  }
+
+  session& client_;
+  bool on_;
+  const bool shared_;
+};
 
 session::session(worker_context& context, base::unique_fd fd, std::uint64_t id, bool tcp)
     : context_(context),
@@ -44,6 +74,7 @@ session::session(worker_context& context, base::unique_fd fd, std::uint64_t id, 
       fd_(std::move(fd)),
       tcp_(tcp) {
   user_ = context_.access().initial();
+  note_standing();
   context_.poller.add(fd_.get(), *this, {.read = true});
 }
 
@@ -55,16 +86,18 @@ session::~session() = default;
 void session::on_readable() {
   if (lingering_) return discard_input();
   if (paused_ != 0) {
+    if (paused_ == static_cast<std::uint16_t>(pause_reason::turn) && !deaf_) return;  // it ends in this turn
     // Taken out of the poller only now: most pauses end before more bytes come.
     reading_ = false;
     return deaf_ ? on_hangup(true) : watch();
   }
   if (resume_queued_) return;  // what was read before comes first, above all before the end of the input
   base::read_buffer& buffer = partial_ ? partial_->buffer : context_.shared_input;
-  const std::size_t wanted = partial_
-                                 ? std::clamp(partial_->parser.missing(), own_read_bytes,
-                                              is_stranger(context_, *this) ? own_read_bytes : own_read_cap)
-                                 : shared_read_bytes;
+  std::size_t wanted = shared_read_bytes;
+  if (partial_) {
+    wanted = stranger() ? stranger_limits::read_bytes
+                        : std::clamp(partial_->parser.missing(), own_read_bytes, own_read_cap);
+  }
   std::span<char> room;
   try {
     room = buffer.prepare(wanted);
@@ -92,12 +125,32 @@ void session::read_ended() {
 }
 
 void session::process() {
-  while (!closed() && paused_ == 0 && !(context_.memory.tight() && hold_while_tight()) && process_one()) {
-    // Small requests can have large answers: what has been answered goes out before more is.
-    if (out_.size() > burst_bytes) flush();
+  if (share_turn_ != context_.turn) {
+    share_turn_ = context_.turn;
+    share_left_ = share_bytes;
+  }
+  {
+    parser_limitation limitation(*this);
+    const std::size_t burst = limitation.on() ? stranger_limits::output_bytes : burst_bytes;
+    while (!closed() && paused_ == 0 && !(context_.memory.tight() && hold_while_tight()) && process_one()) {
+      // Small requests can have large answers: what has been answered goes out before more is.
+      if (out_.size() > burst) flush();
+      limitation.end_if_logged_in();
+      if (share_left_ <= 0) [[unlikely]]
+        end_share();
+    }
   }
   keep_rest();
   if (draining_ && !closed() && paused_ == 0) close_after_replies(metrics::close_reason::shutdown);
+}
+
+// One client's flood of small requests must not keep the others waiting.
+void session::end_share() {
+  const base::read_buffer& buffer = partial_ ? partial_->buffer : context_.shared_input;
+  if (closed() || buffer.empty()) return;
+  ++context_.metrics.shares_used_up;
+  pause(pause_reason::turn);
+  context_.go_on_next_turn(*this);
 }
 
 bool session::process_one() {
@@ -107,7 +160,7 @@ bool session::process_one() {
   std::string_view fault;
   switch (parser.parse(buffer.data())) {
     case resp::parse_status::incomplete:
-      if (!is_stranger(context_, *this) || buffer.size() <= stranger_bytes) return false;
+      if (!stranger() || buffer.size() <= stranger_limits::request_bytes) return false;
       fault = "Protocol error: unauthenticated bulk length";
       break;
     case resp::parse_status::error:
@@ -144,6 +197,7 @@ bool session::process_one() {
     if (reply_mode_ == reply_mode::skip_this) reply_mode_ = reply_mode::on;
     if (reply_mode_ == reply_mode::skip_next) reply_mode_ = reply_mode::skip_this;
   }
+  share_left_ -= bytes_like_a_request + static_cast<std::int64_t>(parser.consumed());
   buffer.consume(parser.consumed());
   parser.reset();
   return true;
@@ -156,8 +210,13 @@ void session::keep_rest() {
     if (partial_->buffer.empty() || closed()) context_.give_partial(std::move(partial_));
   } else if (!shared.empty()) {
     if (!closed()) {
-      partial_ = context_.take_partial();
-      std::swap(partial_->parser, context_.shared_parser);
+      if (stranger()) {
+        // Neither the room that others' requests have left in a buffer, nor that in the shared parser.
+        partial_ = std::make_unique<partial_input>();
+      } else {
+        partial_ = context_.take_partial();
+        std::swap(partial_->parser, context_.shared_parser);
+      }
       try {
         partial_->buffer.append(shared.data());
       } catch (const std::bad_alloc&) {
@@ -167,6 +226,16 @@ void session::keep_rest() {
     shared.consume(shared.size());
     context_.shared_parser.reset();
   }
+  count_partial();
+}
+
+// What the parser remembers of a part can be more than the part.
+void session::count_partial() {
+  const std::size_t bytes = partial_ && !closed() ? partial_->parser.held_bytes() : 0;
+  if (bytes == partial_bytes_) [[likely]]
+    return;
+  context_.memory.note_kept(static_cast<std::ptrdiff_t>(bytes) - static_cast<std::ptrdiff_t>(partial_bytes_));
+  partial_bytes_ = bytes;
 }
 
 void session::resume() {

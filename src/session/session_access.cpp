@@ -28,6 +28,31 @@ std::string denial_of(worker_context& context, const session& client, const std:
 void session::set_user(const user& who) {
   user_ = &who;
   logged_in_ = true;
+  note_standing();
+}
+
+void session::note_standing() {
+  standing now = standing::none;
+  if (!closed() && context_.access().restricts()) {
+    now = user_ == nullptr ? standing::stranger : user_->administers() ? standing::admin : standing::ordinary;
+  }
+  if (now == standing_) return;
+  if (stranger()) context_.strangers.remove({stranger_since_, id_});
+  context_.daemon.places.change(standing_, now);
+  standing_ = now;
+  if (!stranger()) return;
+  stranger_since_ = context_.now;
+  context_.strangers.add({stranger_since_, id_});
+}
+
+void session::delay_login(base::duration delay) {
+  pause(pause_reason::login);
+  context_.timers.add(context_.now + delay, [&context = context_, id = id_] {
+    session* const client = context.clients.find(id);
+    if (client == nullptr) return;
+    client->login_permit_ = true;
+    client->unpause(pause_reason::login);
+  });
 }
 
 void session::reset() {
@@ -38,6 +63,7 @@ void session::reset() {
   end_transaction();
   logged_in_ = monitoring_ = false;
   user_ = context_.access().initial();
+  note_standing();
   if (names_) set_name({});
 }
 

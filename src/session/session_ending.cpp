@@ -1,5 +1,7 @@
 #include <dualbus/base/log.hpp>
+#include <dualbus/base/socket.hpp>
 #include <dualbus/session/session.hpp>
+#include <dualbus/session/stranger_limits.hpp>
 #include <dualbus/session/transaction.hpp>
 #include <dualbus/session/worker_context.hpp>
 
@@ -102,18 +104,24 @@ void session::end_input(metrics::close_reason why) {
 // It does not read what it is owed.
 void session::close_beyond_limits() {
   const config::limit_settings& limits = context_.configuration().limits;
-  const std::size_t most = subscribed_ ? limits.pubsub_output_buffer : limits.client_output_buffer;
+  const std::size_t most = stranger()    ? stranger_limits::output_bytes
+                           : subscribed_ ? limits.pubsub_output_buffer
+                                         : limits.client_output_buffer;
   const std::size_t waiting = out_.size() + stashed_bytes_;
-  if (waiting <= most && kept_bytes_ <= most_kept()) return;
+  const std::size_t sent = stranger() ? base::unacknowledged_bytes(fd_.get()) : 0;
+  if (waiting <= most && sent <= stranger_limits::kernel_bytes && kept_bytes_ <= most_kept()) return;
   base::warn_limited(
       {}, "client {} {}: {} bytes of replies wait to be read and {} to be merged, more than {}; closing", id_,
-      peer_address(), waiting, kept_bytes_, subscribed_ ? "pubsub_output_buffer" : "client_output_buffer");
+      peer_address(), waiting + sent, kept_bytes_,
+      stranger()    ? "a client gets before it logs in"
+      : subscribed_ ? "pubsub_output_buffer"
+                    : "client_output_buffer");
   if (subscribed_) ++context_.metrics.pubsub_cut_off;
   close(metrics::close_reason::output_limit);
 }
 
 std::size_t session::memory() const {
-  return owed_bytes() + own_bytes_ + (partial_ ? partial_->buffer.capacity() : 0) +
+  return owed_bytes() + own_bytes_ + (partial_ ? partial_->buffer.capacity() : 0) + partial_bytes_ +
          (transaction_ ? transaction_->bytes() : 0);
 }
 
@@ -160,6 +168,9 @@ void session::close(metrics::close_reason why) {
   if (closed()) return;
   context_.poller.remove(fd_.get(), *this);
   fd_.reset();
+  note_standing();
+  count_partial();
+  if (is_paused(pause_reason::turn)) context_.forget_leftover(*this);
   if (congested_bus_ != nullptr) congested_bus_->drained().forget(*this);
   if (subscribed_) context_.subscriptions().leave(*this);
   for (operation* op = std::exchange(head_, nullptr); op != nullptr;) {

@@ -93,7 +93,10 @@ void worker_context::reload(std::shared_ptr<const config::configuration> c) {
   // Users of the new configuration take the place of those before, which go now.
   std::vector<session*> open;
   clients.for_each([&open](session& client) { open.push_back(&client); });
-  for (session* client : open) client->change_users();
+  for (session* client : open) {
+    client->change_users();
+    client->note_standing();
+  }
   // Everything else about a bus stays what it was at the start.
   for (std::size_t i = 0; i < bus_settings_.size(); ++i) {
     config::bus_settings& running = bus_settings_[i];
@@ -125,9 +128,26 @@ backend::server_identity worker_context::identity() const {
 
 void worker_context::begin_turn() {
   now = base::clock::now();
+  ++turn;
+  leftover_before_ = leftover_.size();
+}
+
+// Those who had more requests than a share of an earlier turn go on, a few in each turn: new requests of the
+// others come between.
+void worker_context::share_out_turn() {
+  constexpr std::size_t most = 2;
+  for (std::size_t gone_on = 0; leftover_before_ > 0 && gone_on < most; --leftover_before_) {
+    session* const client = leftover_.front();
+    leftover_.pop_front();
+    if (client == nullptr) continue;
+    client->begin_next_share();
+    ++gone_on;
+  }
 }
 
 void worker_context::end_turn() {
+  if (leftover_before_ > 0) [[unlikely]]
+    share_out_turn();
   // Flushing may let sessions go on, and these may have more to flush; each round takes input in or is the
   // last.
   do {
@@ -167,6 +187,7 @@ void worker_context::tick() {
   subscriptions_.tick(now);
   polls_.tick(now);
   memory.tick();
+  check_strangers();
   const auto idle = configuration().limits.idle_timeout;
   if (idle.count() > 0 && now >= next_client_check_) {
     next_client_check_ = now + client_check_interval;
@@ -192,8 +213,8 @@ void worker_context::observe(command::bus_index bus, base::time_point arrived, b
 
 void worker_context::accept(base::unique_fd fd, bool tcp) {
   const config::limit_settings& limits = configuration().limits;
-  const std::uint64_t most = std::min<std::uint64_t>(limits.max_clients, daemon.most_clients);
-  if (daemon.clients.fetch_add(1) >= most) {
+  const std::uint64_t most = most_clients();
+  if (daemon.clients.fetch_add(1) >= most && !make_room()) {
     daemon.clients.fetch_sub(1);
     ++metrics.clients_rejected;
     constexpr std::string_view text = "-ERR max number of clients reached\r\n";
@@ -252,6 +273,7 @@ void worker_context::give_partial(std::unique_ptr<partial_input> partial) {
 metrics::worker_snapshot worker_context::snapshot() const {
   metrics::worker_snapshot result{metrics, {}, {}};
   result.metrics.clients = clients.size();
+  result.metrics.strangers = strangers.size();
   result.metrics.memory_bytes = memory.used_bytes();
   result.metrics.memory_limit_bytes = daemon.memory.limit();
   result.metrics.parked_readers = parking_.readers();

@@ -37,7 +37,7 @@ NOAUTH = "NOAUTH Authentication required."
 
 
 class UsersTest(StackTest):
-    config = {"auth": {"users": USERS}}
+    config = {"auth": {"users": USERS}, "limits": {"login_delay": "0"}}  # many of these log-ins are wrong ones
 
     @classmethod
     def setUpClass(cls):

@@ -65,6 +65,8 @@ struct limit_settings {
   std::size_t client_in_flight = 10000;          ///< unanswered requests, beyond it a client is not read
   std::size_t bus_output_buffer = 16 << 20;      ///< unsent bytes per bus, beyond it writers are not read
   seconds idle_timeout{0};                       ///< 0: never
+  seconds login_timeout{60};                     ///< until a client that must log in has done so; 0: none
+  milliseconds login_delay{1000};                ///< the longest of a log-in after failed ones; 0: none
   seconds client_keepalive{300};                 ///< TCP keepalive; 0: off
   milliseconds max_block{0};             ///< the longest BLOCK of a stream read; 0: what the client asks
   milliseconds shutdown_timeout{10000};  ///< for what is in flight when told to stop

@@ -36,9 +36,11 @@ enum class close_reason : std::uint8_t {
   idle,
   killed,  ///< CLIENT KILL
   shutdown,
-  memory  ///< all clients together had more than limits.memory
+  memory,         ///< all clients together had more than limits.memory
+  login_timeout,  ///< it had to log in and did not
+  displaced       ///< it had not logged in, and a new client needed its place
 };
-inline constexpr std::size_t close_reason_count = 7;
+inline constexpr std::size_t close_reason_count = 9;
 std::string_view close_reason_name(close_reason r);
 
 enum class connection_state : std::uint8_t { disconnected, connecting, handshake, up };
@@ -89,6 +91,7 @@ struct bus_metrics {
 /// The counts of one worker, in plain fields; copied by the worker itself when scraped.
 struct worker_metrics {
   std::uint64_t clients = 0;             ///< gauge
+  std::uint64_t strangers = 0;           ///< gauge: of the clients, those that have yet to log in
   std::uint64_t memory_bytes = 0;        ///< gauge: what is held for clients
   std::uint64_t memory_limit_bytes = 0;  ///< gauge: the same for all workers
   std::uint64_t memory_refusals = 0;     ///< requests refused because of it
@@ -97,6 +100,8 @@ struct worker_metrics {
   std::uint64_t received_bytes = 0, sent_bytes = 0;  ///< from and to clients
   std::uint64_t unknown_commands = 0;
   std::uint64_t authentication_failures = 0, permission_denials = 0;
+  std::uint64_t logins_delayed = 0;  ///< because of failures before, from the same address
+  std::uint64_t shares_used_up = 0;  ///< times that a client had more requests than a turn has for it
   std::uint64_t parked_readers = 0;  ///< gauge
   /// Gauges: clients with subscriptions, and what they are subscribed to.
   std::uint64_t pubsub_clients = 0, pubsub_channels = 0, pubsub_patterns = 0, pubsub_shard_channels = 0;

@@ -17,6 +17,9 @@ struct parser_limits {
   std::size_t max_line = 64 * 1024;
   /// The largest whole request, in bytes; also the largest single argument, like Redis's proto-max-bulk-len.
   std::size_t max_request = 64 * 1024 * 1024;
+  /// Of a client that must log in and has not Redis takes ten words of 16 KiB (networking.c,
+  /// processMultibulkBuffer).
+  bool authenticated = true;
 };
 
 enum class parse_status {
@@ -40,8 +43,9 @@ class request_parser {
 
   parse_status parse(std::string_view input);
   void reset();
-  /// Between requests only.
   void set_limits(parser_limits limits) { limits_ = limits; }
+  /// What it holds besides the bytes that it is given.
+  std::size_t held_bytes() const { return args_.capacity() * sizeof(std::string_view); }
 
   arguments args() const { return args_; }
   /// Bytes of the input that make up the request.

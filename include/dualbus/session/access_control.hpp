@@ -21,6 +21,8 @@ class user {
   const std::string& name() const { return settings_.name; }
   const config::user_settings& settings() const { return settings_; }
   const command::command_permissions& commands() const { return commands_; }
+  /// It may end others' connections: some places are kept for such users (client_places.hpp).
+  bool administers() const { return administers_; }
 
   /// The reply that refuses the request, as Redis words it, or nothing. `args` has an arity that the command
   /// takes; `command` is its index in the table, `types` reads the type of a message, `positions` is room to
@@ -37,7 +39,7 @@ class user {
 
   config::user_settings settings_;
   command::command_permissions commands_;
-  bool all_keys_, all_channels_, all_types_;
+  bool all_keys_, all_channels_, all_types_, administers_;
 };
 
 /// The users of one configuration, with Redis's rules (acl.c): a client is the user `default` until it logs

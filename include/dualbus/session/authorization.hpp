@@ -47,13 +47,11 @@ class exec_permissions {
 };
 
 /// Lets the client in as the user `name`, or counts and logs the failed attempt, without the password. False:
-/// the client stays who it was.
-bool log_in(worker_context& context, session& client, std::string_view name, std::string_view password);
+/// the client stays who it was, and the request has been answered.
+bool log_in(worker_context& context, session& client, const request& what, std::string_view name,
+            std::string_view password);
 
 /// AUTH.
 void run_auth(worker_context& context, session& client, const request& what);
-
-inline constexpr std::string_view wrong_pass =
-    "WRONGPASS invalid username-password pair or user is disabled.";
 
 }  // namespace dualbus::session

@@ -7,6 +7,7 @@
 #include <dualbus/metrics/worker_metrics.hpp>
 #include <dualbus/resp/encoder.hpp>
 #include <dualbus/resp/request_parser.hpp>
+#include <dualbus/session/client_places.hpp>
 #include <dualbus/session/engine_attribution.hpp>
 #include <dualbus/session/operation.hpp>
 
@@ -153,6 +154,13 @@ class session final : public base::io_handler, public backend::drain_listener {
 
   /// Who the client is; null if it has yet to log in, or if there are no users.
   const user* current_user() const { return user_; }
+  /// It must log in and has not: it gets little of everything (stranger_limits.hpp).
+  bool stranger() const { return standing_ == standing::stranger; }
+  /// After any change of who it is, and of whether users exist.
+  void note_standing();
+  /// Lets the request that wants to log in come again after `delay`; take_login_permit() is true once then.
+  void delay_login(base::duration delay);
+  bool take_login_permit() { return std::exchange(login_permit_, false); }
   /// As CLIENT LIST shows it.
   std::string_view user_name() const;
   /// Logs it in. The user belongs to worker_context::access().
@@ -249,6 +257,8 @@ class session final : public base::io_handler, public backend::drain_listener {
   void flush();
   /// Goes on with requests that were read before a pause.
   void resume();
+  /// The others have had their turn: goes on with what one turn's share was not enough for.
+  void begin_next_share() { unpause(pause_reason::turn); }
   /// Answers what the client has sent by now, then closes: the daemon ends.
   void drain();
   /// drain() once more, after the caller has returned.
@@ -281,12 +291,17 @@ class session final : public base::io_handler, public backend::drain_listener {
     exec = 32,
     client_pause = 64,
     deferred = 128,
-    memory = 256
+    memory = 256,
+    turn = 512,
+    login = 1024
   };
+  class parser_limitation;
 
   void process();
   bool process_one();
   void keep_rest();
+  void count_partial();
+  void end_share();
   void pause(pause_reason reason) { paused_ |= static_cast<std::uint16_t>(reason); }
   void unpause(pause_reason reason);
   bool is_paused(pause_reason reason) const { return (paused_ & static_cast<std::uint16_t>(reason)) != 0; }
@@ -324,7 +339,10 @@ class session final : public base::io_handler, public backend::drain_listener {
   const std::uint64_t id_;
   base::time_point created_, last_active_;
   poll_pace pace_;
-  std::size_t stashed_bytes_ = 0, kept_bytes_ = 0, own_bytes_ = 0;
+  std::size_t stashed_bytes_ = 0, kept_bytes_ = 0, own_bytes_ = 0, partial_bytes_ = 0;
+  base::time_point stranger_since_;
+  std::int64_t share_left_ = 0;  // of the turn below: see process()
+  std::uint32_t share_turn_ = 0;
   struct held_pushes {
     std::uint32_t hold;
     std::string bytes;
@@ -340,6 +358,8 @@ class session final : public base::io_handler, public backend::drain_listener {
   reply_mode reply_mode_ = reply_mode::on;
   metrics::close_reason close_reason_ = metrics::close_reason::client;
   metrics::close_reason leaving_why_ = metrics::close_reason::client;
+  standing standing_ = standing::none;
+  bool login_permit_ = false;
   bool tcp_, reading_ = true, writing_ = false, flush_queued_ = false, resume_queued_ = false;
   bool in_transaction_ = false, logged_in_ = false, monitoring_ = false, blocked_ = false,
        half_closed_ = false, deaf_ = false, leaving_ = false, watched_ = true, draining_ = false,

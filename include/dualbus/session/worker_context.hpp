@@ -11,7 +11,9 @@
 #include <dualbus/resp/request_parser.hpp>
 #include <dualbus/session/access_control.hpp>
 #include <dualbus/session/client_directory.hpp>
+#include <dualbus/session/client_places.hpp>
 #include <dualbus/session/daemon_counts.hpp>
+#include <dualbus/session/login_delays.hpp>
 #include <dualbus/session/memory_guard.hpp>
 #include <dualbus/session/operation.hpp>
 #include <dualbus/session/parking_lot.hpp>
@@ -22,7 +24,9 @@
 #include <dualbus/session/timer_queue.hpp>
 #include <dualbus/session/transaction_stage.hpp>
 
+#include <algorithm>
 #include <atomic>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -42,6 +46,7 @@ struct daemon_state {
   std::atomic<std::uint64_t> clients{0};
   /// As many as the process may have descriptors for, whatever limits.max_clients says.
   std::uint64_t most_clients = ~std::uint64_t{0};
+  client_places places;
   std::chrono::system_clock::time_point started = std::chrono::system_clock::now();
   std::string run_id;                          ///< 40 hexadecimal digits, as Redis's INFO has
   std::atomic<std::uint64_t> last_slow_id{0};  ///< of SLOWLOG entries
@@ -121,6 +126,14 @@ class worker_context final : private memory_guard::holder {
   /// Called every few ten milliseconds, inside a turn.
   void tick();
 
+  /// The client has used up its share of this turn, and has requests left.
+  void go_on_next_turn(session& client) { leftover_.push_back(&client); }
+  void forget_leftover(session& client) {
+    std::replace(leftover_.begin(), leftover_.end(), &client, static_cast<session*>(nullptr));
+  }
+  /// The next turn is to come at once.
+  bool has_leftover() const { return !leftover_.empty(); }
+
   void flush_later(session& client);
   void resume_later(session& client);
   /// Counts a finished request's time; `bus_time` is the bus's share of it.
@@ -131,6 +144,8 @@ class worker_context final : private memory_guard::holder {
 
   /// Takes a connection that was accepted; refuses it as Redis does if there are too many.
   void accept(base::unique_fd fd, bool tcp);
+  /// limits.max_clients, or fewer if the process may not have so many descriptors.
+  std::uint64_t most_clients() const;
   /// Removes an ended session; it is freed at the end of the turn.
   void retire(session& client);
   /// Stops reading from clients; each is closed when what it is owed has been written.
@@ -148,6 +163,7 @@ class worker_context final : private memory_guard::holder {
   metrics::worker_snapshot snapshot() const;
 
   base::time_point now = base::clock::now();
+  std::uint32_t turn = 0;  ///< its number
   base::poller poller;
   base::chunk_pool client_chunks;
   base::chunk_pool bus_chunks;
@@ -164,6 +180,8 @@ class worker_context final : private memory_guard::holder {
   transaction_stage transactions{*this};
   script_spread scripts{*this};
   client_directory clients;
+  stranger_list strangers;
+  login_delays logins;
   daemon_state& daemon;
   memory_guard memory{*this, daemon.memory};
   const ask_all_function ask_all;
@@ -211,6 +229,10 @@ class worker_context final : private memory_guard::holder {
   };
 
   void apply_settings();
+  void share_out_turn();
+  bool make_room();
+  void displace_stranger();
+  void check_strangers();
   void pass_on_renewals();
 
   // For the guard of memory: see worker_memory.cpp.
@@ -235,6 +257,8 @@ class worker_context final : private memory_guard::holder {
   poll_absorber polls_{*this};
   subscription_hub subscriptions_{*this};
   std::vector<session*> to_flush_, to_resume_;
+  std::deque<session*> leftover_;  // null: it has ended
+  std::size_t leftover_before_ = 0;
   std::vector<std::unique_ptr<session>> retired_;
   std::vector<std::unique_ptr<partial_input>> spare_partials_;
   std::vector<observation> observations_;

@@ -179,6 +179,19 @@ TEST(RequestParserTest, RequestsBeyondTheLimitAreErrorsBeforeTheirBytesCome) {
   EXPECT_EQ(error_of("*166\r\n", limits), "no error");
 }
 
+TEST(RequestParserTest, BeforeLoginARequestIsTenWordsOf16KiBAtMost) {
+  parser_limits limits;
+  limits.authenticated = false;
+  limits.max_request = 20'000;
+  EXPECT_EQ(error_of("*10\r\n$16384\r\n", limits), "no error");
+  EXPECT_EQ(error_of("*11\r\n", limits), "Protocol error: unauthenticated multibulk length");
+  EXPECT_EQ(error_of("*2\r\n$16385\r\n", limits), "Protocol error: unauthenticated bulk length");
+  EXPECT_EQ(error_of("*2\r\n$16000\r\n" + std::string(16000, 'x') + "\r\n$5000\r\n", limits),
+            "Protocol error: unauthenticated bulk length")
+      << "they are counted together, too";
+  EXPECT_EQ(parse_whole(encode({"AUTH", "engine", std::string(1000, 'x')}), limits).requests.size(), 1U);
+}
+
 TEST(RequestParserTest, AnAnnouncedArgumentIsMissingAsAWhole) {
   request_parser parser;
   ASSERT_EQ(parser.parse("*11000000\r\n$60000000\r\nx"), parse_status::incomplete);

@@ -1,0 +1,91 @@
+#pragma once
+
+#include <dualbus/base/clock.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <utility>
+
+namespace dualbus::session {
+
+/// What a client counts as where users exist.
+enum class standing : std::uint8_t {
+  none,      ///< there are no users, or the client is gone
+  stranger,  ///< it must log in and has not
+  ordinary,
+  admin  ///< its user may run CLIENT KILL
+};
+
+/// How limits.max_clients is shared where clients must log in. From any thread.
+///
+///   0 ─────────────────────────────────────── most - reserve ──────── most
+///     logged in, whoever it is                  admins only
+///     strangers: whatever is free; when nothing is, the oldest makes room for the next
+///
+/// So strangers alone never keep anybody out, and those who have logged in never keep an admin out.
+class client_places {
+ public:
+  static constexpr std::uint64_t most_reserved = 16;
+  /// A sixteenth of all, at most 16.
+  static std::uint64_t reserved_for_admins(std::uint64_t most) { return std::min(most_reserved, most / 16); }
+
+  /// Whether one more that is no admin may log in.
+  bool has_room_for_ordinary(std::uint64_t most) const {
+    return ordinary_.load(std::memory_order_relaxed) < most - reserved_for_admins(most);
+  }
+  void change(standing before, standing after) {
+    if (before == standing::stranger) strangers_.fetch_sub(1, std::memory_order_relaxed);
+    if (before == standing::ordinary) ordinary_.fetch_sub(1, std::memory_order_relaxed);
+    if (after == standing::stranger) strangers_.fetch_add(1, std::memory_order_relaxed);
+    if (after == standing::ordinary) ordinary_.fetch_add(1, std::memory_order_relaxed);
+  }
+
+  /// A worker that has no stranger itself takes a client beyond the limit; another worker that has one closes
+  /// it within a tick. False: nobody has one.
+  bool ask_others_for_room() {
+    if (strangers_.load(std::memory_order_relaxed) <= wanted_.load(std::memory_order_relaxed) ||
+        wanted_.load(std::memory_order_relaxed) >= most_wanted) {
+      return false;
+    }
+    wanted_.fetch_add(1, std::memory_order_relaxed);
+    return true;
+  }
+  /// True if the caller is to close a stranger for another worker.
+  bool take_request() {
+    std::uint64_t wanted = wanted_.load(std::memory_order_relaxed);
+    while (wanted > 0 && !wanted_.compare_exchange_weak(wanted, wanted - 1, std::memory_order_relaxed)) {
+    }
+    return wanted > 0;
+  }
+
+ private:
+  /// Each takes a descriptor beyond limits.max_clients for a tick; the process has some in reserve.
+  static constexpr std::uint64_t most_wanted = 64;
+
+  std::atomic<std::uint64_t> strangers_{0}, ordinary_{0}, wanted_{0};
+};
+
+/// One worker's clients that have yet to log in, the one that has been so for the longest time first.
+class stranger_list {
+ public:
+  struct stranger {
+    base::time_point since;
+    std::uint64_t client;
+    auto operator<=>(const stranger&) const = default;
+  };
+
+  void add(stranger who) { strangers_.insert(who); }
+  void remove(stranger who) { strangers_.erase(who); }
+  std::optional<stranger> oldest() const {
+    return strangers_.empty() ? std::nullopt : std::optional(*strangers_.begin());
+  }
+  std::size_t size() const { return strangers_.size(); }
+
+ private:
+  std::set<stranger> strangers_;
+};
+
+}  // namespace dualbus::session

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <cstddef>
+
+/// What a client gets that must log in and has not. Redis bounds the same: ten words of 16 KiB for a request
+/// (networking.c, processMultibulkBuffer), and next to no output since CVE-2025-21605.
+namespace dualbus::session::stranger_limits {
+
+/// One request. AUTH and HELLO with everything they take are some hundred bytes.
+inline constexpr std::size_t request_bytes = std::size_t{20} << 10;
+/// One read that completes a request which came in part.
+inline constexpr std::size_t read_bytes = std::size_t{2} << 10;
+/// Replies that it has not taken; beyond it the client is closed.
+inline constexpr std::size_t output_bytes = std::size_t{8} << 10;
+/// The same for replies that the kernel keeps for it.
+inline constexpr std::size_t kernel_bytes = std::size_t{64} << 10;
+
+}  // namespace dualbus::session::stranger_limits

@@ -1,0 +1,60 @@
+#include <dualbus/session/client_places.hpp>
+
+#include <gtest/gtest.h>
+
+namespace dualbus::session {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST(ClientPlacesTest, KeepsAFewForAdmins) {
+  EXPECT_EQ(client_places::reserved_for_admins(10000), 16u);
+  EXPECT_EQ(client_places::reserved_for_admins(64), 4u);
+  EXPECT_EQ(client_places::reserved_for_admins(15), 0u);
+}
+
+TEST(ClientPlacesTest, OnlyThoseWhoAreNoAdminsCountAgainstTheReserve) {
+  client_places places;
+  for (int i = 0; i < 100; ++i) {
+    places.change(standing::none, standing::stranger);
+    places.change(standing::none, standing::admin);
+  }
+  for (int i = 0; i < 60; ++i) {
+    EXPECT_TRUE(places.has_room_for_ordinary(64)) << i;
+    places.change(standing::stranger, standing::ordinary);
+  }
+  EXPECT_FALSE(places.has_room_for_ordinary(64));
+  places.change(standing::ordinary, standing::none);
+  EXPECT_TRUE(places.has_room_for_ordinary(64));
+}
+
+TEST(ClientPlacesTest, OtherWorkersAreAskedForAsManyStrangersAsThereAre) {
+  client_places places;
+  EXPECT_FALSE(places.ask_others_for_room());
+  EXPECT_FALSE(places.take_request());
+  places.change(standing::none, standing::stranger);
+  places.change(standing::none, standing::stranger);
+  EXPECT_TRUE(places.ask_others_for_room());
+  EXPECT_TRUE(places.ask_others_for_room());
+  EXPECT_FALSE(places.ask_others_for_room());
+  EXPECT_TRUE(places.take_request());
+  EXPECT_TRUE(places.take_request());
+  EXPECT_FALSE(places.take_request());
+}
+
+TEST(StrangerListTest, TheOldestComesFirst) {
+  const base::time_point start = base::clock::now();
+  stranger_list strangers;
+  EXPECT_FALSE(strangers.oldest());
+  strangers.add({start + 2s, 1});
+  strangers.add({start, 3});
+  strangers.add({start, 2});
+  EXPECT_EQ(strangers.oldest()->client, 2u);
+  strangers.remove({start, 2});
+  strangers.remove({start, 3});
+  EXPECT_EQ(strangers.oldest()->client, 1u);
+  EXPECT_EQ(strangers.size(), 1u);
+}
+
+}  // namespace
+}  // namespace dualbus::session
