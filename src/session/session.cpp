@@ -116,14 +116,6 @@ void session::on_readable() {
   process();
 }
 
-// The client will send nothing more, but may still read what it is owed. All that it has sent was dispatched.
-void session::read_ended() {
-  if (deaf_ || (head_ == nullptr && out_.empty())) return close(metrics::close_reason::client);
-  close_after_replies(metrics::close_reason::client);
-  reading_ = false;
-  watch();
-}
-
 void session::process() {
   if (share_turn_ != context_.turn) {
     share_turn_ = context_.turn;

@@ -120,6 +120,14 @@ void session::close_beyond_limits() {
   close(metrics::close_reason::output_limit);
 }
 
+// The client will send nothing more, but may still read what it is owed. All that it has sent was dispatched.
+void session::read_ended() {
+  if (deaf_ || (head_ == nullptr && out_.empty())) return close(metrics::close_reason::client);
+  close_after_replies(metrics::close_reason::client);
+  reading_ = false;
+  watch();
+}
+
 std::size_t session::memory() const {
   return owed_bytes() + own_bytes_ + (partial_ ? partial_->buffer.capacity() : 0) + partial_bytes_ +
          (transaction_ ? transaction_->bytes() : 0);
