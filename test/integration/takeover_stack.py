@@ -102,3 +102,14 @@ class IdleStack(TakeoverStack):
         """The Redis listens where it did, and its client is still connected; the daemon does not run."""
         self.assertEqual((self.serves(self.port), self.serves(self.new_port), self.serves(self.admin_port)), ("redis", "nobody", "nobody"))
         self.assertEqual(self.client.call("XLEN", "s"), 1)
+
+    def refused(self, reason, *options, **more):
+        self.assertRegex(self.run_script(*options, status=1, **more), reason)
+        self.unchanged()
+
+    def change_config(self, change):
+        with open(self.config) as file:
+            config = yaml.safe_load(file)
+        change(config)
+        with open(self.config, "w") as file:
+            yaml.safe_dump(config, file)
