@@ -126,14 +126,15 @@ check_redis() {
 
 # Its streams: what clients could not reach, and what nobody reads.
 check_streams() {
-  local kind words
+  local kind words failure=''
   while read -r kind words; do
     case $kind in
       objection) object "$words" ;;
       note) say "    note: $words" ;;
-      *) say "    note: its streams cannot be looked at: $kind $words" ;;
+      *) failure="$kind $words" ;;
     esac
   done < <("$python" "$root/deploy/takeover_streams.py" look "$host" "$port" 2>&1)
+  [ -z "$failure" ] || object "not all of its streams could be looked at ($failure)"
 }
 
 # ask_bus ENDPOINT WORD...

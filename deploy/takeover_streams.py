@@ -10,7 +10,10 @@ import os
 import sys
 import time
 
-import redis
+try:
+    import redis
+except ImportError:
+    sys.exit("takeover_streams.py: the package python3-redis is missing")
 
 # The daemon adds slot * 10^12 to a sequence, so that larger ones have no form for clients: see docs/streams.md.
 DIGITS = 12

@@ -77,6 +77,11 @@ class ObjectionTest(IdleStack):
                          (1198, 799, 0))
         self.assertNotIn("objection", self.run_script("--dry-run"))
 
+    def test_streams_that_cannot_be_looked_at(self):
+        self.client.call("ACL", "SETUSER", "default", "-xinfo")
+        self.refused(r"objection: not all of its streams could be looked at \(takeover_streams.py look: .*permissions.*xinfo")
+        self.client.call("ACL", "SETUSER", "default", "+xinfo")
+
     def test_groups_that_nobody_reads_are_named(self):
         self.client.call("XGROUP", "CREATE", "s", "left", 0)
         self.client.call("XGROUP", "CREATE", "s", "read", 0)
