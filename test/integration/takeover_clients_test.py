@@ -67,6 +67,7 @@ class FullDiskTest(IdleStack):
         if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1200k", "tmpfs", folder], stderr=subprocess.DEVNULL, check=False).returncode:
             self.skipTest("a file system cannot be mounted here")
         self.addCleanup(subprocess.run, ["umount", "-l", folder], check=True)
+        self.addCleanup(self.end_daemon)  # before that
         self.state = os.path.join(folder, "state")
         self.fill = os.path.join(folder, "fill")
 
