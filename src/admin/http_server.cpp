@@ -42,6 +42,8 @@ constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
 /// How long a peer may take to notice that its connection ends, and what it may send meanwhile.
 constexpr std::chrono::milliseconds linger_time{1000};
 constexpr std::size_t linger_bytes = 64 * 1024;
+/// How long a page waits for others who ask for it.
+constexpr std::chrono::milliseconds gathering_time{5};
 constexpr int backlog = 128;
 /// What the first read of a request takes at most.
 constexpr std::size_t read_bytes = 4096;
@@ -122,7 +124,9 @@ class http_server::loop {
   using request_parser = http::request_parser<http::empty_body>;
   /// One run of http_page::make, and those who wait for it.
   struct rendering {
-    explicit rendering(asio::io_context& io) : done(io, asio::steady_timer::time_point::max()) {}
+    explicit rendering(asio::io_context& io)
+        : due(io, gathering_time), done(io, asio::steady_timer::time_point::max()) {}
+    asio::steady_timer due;
     asio::steady_timer done;  // cancelled when the reply is there
     http_reply reply;
   };
@@ -257,12 +261,12 @@ class http_server::loop {
     co_return make_response(std::move(reply), version);
   }
 
-  // The page as it is once all requests that are at hand have been looked at: they share one rendering.
+  // Those who ask before it is rendered share it.
   asio::awaitable<http_reply> rendered(const http_page& page) {
     std::shared_ptr<rendering>& next = renderings_[&page];
     if (!next) {
       next = std::make_shared<rendering>(io_);
-      asio::post(io_, [this, &page] { render(page); });
+      next->due.async_wait([this, &page](error_code) { render(page); });
     }
     const std::shared_ptr<rendering> mine = next;
     co_await mine->done.async_wait(as_result);
@@ -270,14 +274,14 @@ class http_server::loop {
   }
 
   void render(const http_page& page) {
-    const std::shared_ptr<rendering> due = std::move(renderings_[&page]);
+    const std::shared_ptr<rendering> job = std::move(renderings_[&page]);
     try {
-      due->reply = page.make();
+      job->reply = page.make();
     } catch (const std::exception& e) {
       base::error_limited({}, "admin: {}: {}", page.path, base::in_log(e.what(), 200));
-      due->reply = text(500, "internal error\n");
+      job->reply = text(500, "internal error\n");
     }
-    due->done.cancel();
+    job->done.cancel();
   }
 
   const std::string address_;
