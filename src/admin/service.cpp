@@ -90,9 +90,13 @@ struct service::parts {
     };
   }
 
-  std::vector<std::string> hosts() const {
+  bool serves(std::string_view host) const {
     const std::scoped_lock lock(mutex);
-    return configuration->admin.hosts;
+    if (is_own_host(host, configuration->admin.hosts)) return true;
+    base::warn_limited(
+        {}, "admin: a request for the host '{}' was refused; if it is this one, add it to admin.hosts",
+        base::in_log(host));
+    return false;
   }
 
   http_reply metrics_page() const {
@@ -176,7 +180,7 @@ void service::start() {
                                                   drain_monitor::settings{.rest = parts_->view.rest});
   parts_->server = std::make_unique<http_server>(
       configuration.admin.address, configuration.admin.port, parts_->pages(), http_server::limits(),
-      [parts = parts_.get()](std::string_view host) { return is_own_host(host, parts->hosts()); });
+      [parts = parts_.get()](std::string_view host) { return parts->serves(host); });
   parts_->server->start();
   parts_->poller->start();
   parts_->drain->start();

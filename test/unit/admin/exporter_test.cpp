@@ -101,11 +101,18 @@ TEST(ExporterTest, AddsUpRefusedLoginsAndRequests) {
   metrics::worker_snapshot one = test::sample_worker(1, ""), other = test::sample_worker(2, "");
   one.metrics.authentication_failures = 3;
   one.metrics.permission_denials = 10;
+  one.metrics.strangers = 2;
+  other.metrics.strangers = 3;
+  one.metrics.logins_delayed = other.metrics.logins_delayed = 6;
+  other.metrics.shares_used_up = 7;
   other.metrics.authentication_failures = 4;
   state.totals = add_up({one, other});
   const families exported = export_metrics(state);
   EXPECT_EQ(value(exported, "dualbus_authentication_failures_total"), 7);
   EXPECT_EQ(value(exported, "dualbus_permission_denials_total"), 10);
+  EXPECT_EQ(value(exported, "dualbus_clients_not_logged_in"), 5);
+  EXPECT_EQ(value(exported, "dualbus_logins_delayed_total"), 12);
+  EXPECT_EQ(value(exported, "dualbus_client_shares_used_up_total"), 7);
 }
 
 TEST(ExporterTest, AddsUpPubSubOfAllWorkersAndKeepsBusesAndRulesApart) {

@@ -96,6 +96,23 @@ TEST(ServiceTest, IsReadyWhenEveryActiveBusDoesItsJob) {
   EXPECT_THAT(http_get(subject.port(), "/healthz"), EndsWith("\r\n\r\nok\n"));
 }
 
+TEST(ServiceTest, AnswersTheNamesInAdminHostsAlsoAfterAReload) {
+  auto configuration = configuration_for(1, 1);
+  service subject(configuration, {[] { return std::vector<metrics::worker_snapshot>(); }});
+  subject.start();
+  const auto status_for = [&](const std::string& host) {
+    test::tcp_client client(subject.port());
+    client.send("GET /healthz HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n");
+    return client.read_all().substr(0, 12);
+  };
+  EXPECT_EQ(status_for("bus.example.org:9121"), "HTTP/1.1 421");
+  auto named = std::make_shared<config::configuration>(*configuration);
+  named->admin.hosts = {"bus.example.*"};
+  subject.set_configuration(named);
+  EXPECT_EQ(status_for("bus.example.org:9121"), "HTTP/1.1 200");
+  EXPECT_EQ(status_for("evil.example.org"), "HTTP/1.1 421");
+}
+
 TEST(ServiceTest, IsNotReadyWhenAnyWorkerHasHeardABusRefuse) {
   using metrics::bus_state;
   std::atomic<bus_state> first{bus_state::up}, second{bus_state::up};
