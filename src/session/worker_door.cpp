@@ -15,7 +15,7 @@ std::uint64_t worker_context::most_clients() const {
 // A new client, which is a stranger at first, takes the place of the oldest one.
 bool worker_context::make_room() {
   if (!access().restricts() || access().initial() != nullptr) return false;
-  if (strangers.size() == 0) return daemon.places.ask_others_for_room();
+  if (strangers.size() == 0) return daemon.clients.load() <= most_clients() + daemon.places.most_in_excess();
   displace_stranger();
   return true;
 }
@@ -30,7 +30,7 @@ void worker_context::displace_stranger() {
 }
 
 void worker_context::check_strangers() {
-  while (strangers.size() > 0 && daemon.places.take_request()) displace_stranger();
+  while (strangers.size() > 0 && daemon.clients.load() > most_clients()) displace_stranger();
   const auto limit = configuration().limits.login_timeout;
   if (limit.count() == 0) return;
   while (strangers.size() > 0 && now - strangers.oldest()->since > limit) {

@@ -43,29 +43,17 @@ class client_places {
     if (after == standing::ordinary) ordinary_.fetch_add(1, std::memory_order_relaxed);
   }
 
-  /// A worker that has no stranger itself takes a client beyond the limit; another worker that has one closes
-  /// it within a tick. False: nobody has one.
-  bool ask_others_for_room() {
-    if (strangers_.load(std::memory_order_relaxed) <= wanted_.load(std::memory_order_relaxed) ||
-        wanted_.load(std::memory_order_relaxed) >= most_wanted) {
-      return false;
-    }
-    wanted_.fetch_add(1, std::memory_order_relaxed);
-    return true;
-  }
-  /// True if the caller is to close a stranger for another worker.
-  bool take_request() {
-    std::uint64_t wanted = wanted_.load(std::memory_order_relaxed);
-    while (wanted > 0 && !wanted_.compare_exchange_weak(wanted, wanted - 1, std::memory_order_relaxed)) {
-    }
-    return wanted > 0;
+  /// A worker that has no stranger itself may take so many clients beyond the limit: the other workers see
+  /// it, and close as many strangers within a tick.
+  std::uint64_t most_in_excess() const {
+    return std::min(most_excess, strangers_.load(std::memory_order_relaxed));
   }
 
  private:
-  /// Each takes a descriptor beyond limits.max_clients for a tick; the process has some in reserve.
-  static constexpr std::uint64_t most_wanted = 64;
+  /// The process has some descriptors in reserve.
+  static constexpr std::uint64_t most_excess = 64;
 
-  std::atomic<std::uint64_t> strangers_{0}, ordinary_{0}, wanted_{0};
+  std::atomic<std::uint64_t> strangers_{0}, ordinary_{0};
 };
 
 /// One worker's clients that have yet to log in, the one that has been so for the longest time first.

@@ -28,18 +28,13 @@ TEST(ClientPlacesTest, OnlyThoseWhoAreNoAdminsCountAgainstTheReserve) {
   EXPECT_TRUE(places.has_room_for_ordinary(64));
 }
 
-TEST(ClientPlacesTest, OtherWorkersAreAskedForAsManyStrangersAsThereAre) {
+TEST(ClientPlacesTest, OtherWorkersMakeRoomForAsManyAsThereAreStrangers) {
   client_places places;
-  EXPECT_FALSE(places.ask_others_for_room());
-  EXPECT_FALSE(places.take_request());
-  places.change(standing::none, standing::stranger);
-  places.change(standing::none, standing::stranger);
-  EXPECT_TRUE(places.ask_others_for_room());
-  EXPECT_TRUE(places.ask_others_for_room());
-  EXPECT_FALSE(places.ask_others_for_room());
-  EXPECT_TRUE(places.take_request());
-  EXPECT_TRUE(places.take_request());
-  EXPECT_FALSE(places.take_request());
+  EXPECT_EQ(places.most_in_excess(), 0u);
+  for (int i = 0; i < 10; ++i) places.change(standing::none, standing::stranger);
+  EXPECT_EQ(places.most_in_excess(), 10u);
+  for (int i = 0; i < 1000; ++i) places.change(standing::none, standing::stranger);
+  EXPECT_EQ(places.most_in_excess(), 64u) << "each takes a descriptor";
 }
 
 TEST(StrangerListTest, TheOldestComesFirst) {
