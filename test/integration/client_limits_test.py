@@ -29,6 +29,34 @@ class MaxClientsTest(StackTest):
         self.assertEqual(self.connect().call("PING"), "PONG")
 
 
+class TurnShareTest(StackTest):
+    config = {"workers": 1}
+
+    def test_what_a_client_has_sent_beyond_its_share_waits_for_the_requests_of_the_others(self):
+        flooder, other = self.connect(), self.connect()
+        flooder.call("CLIENT", "SETNAME", "flooder")
+        other.call("PING")
+        commands = 40_000
+        self.daemon.pause()
+        flooder.send_raw(b"P\r\n" * commands)  # one read takes them all
+        other.send_raw(encode("CLIENT", "LIST"))
+        self.daemon.proceed()
+        line = next(line for line in other.read().decode().splitlines() if "name=flooder" in line)
+        waiting = int(line.partition(" qbuf=")[2].split()[0])
+        self.assertGreater(waiting, commands)  # bytes: the other one came after some thousand commands at most
+        for _ in range(commands):
+            self.assertTrue(flooder.read().startswith("ERR unknown command 'P'"))
+        self.assertGreater(self.daemon.metrics().value("dualbus_client_shares_used_up_total"), 0)
+
+    def test_the_order_of_a_long_pipeline_is_kept(self):
+        client = self.connect()
+        client.send_raw(b"".join(encode("ECHO", i) for i in range(3000)) + encode("MULTI") +
+                        b"".join(encode("SET", "el:order", i) for i in range(2000)) + encode("EXEC") + encode("GET", "el:order"))
+        self.assertEqual([client.read() for _ in range(3000)], [b"%d" % i for i in range(3000)])
+        self.assertEqual([client.read() for _ in range(2001)], ["OK"] + ["QUEUED"] * 2000)
+        self.assertEqual((client.read(), client.read()), (["OK"] * 2000, b"1999"))
+
+
 class OutputLimitTest(StackTest):
     config = {"limits": {"client_output_buffer": "8mb"}}
 
