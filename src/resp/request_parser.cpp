@@ -55,8 +55,10 @@ char unescape(char c) {
 void request_parser::reset() {
   args_.clear();
   if (args_.capacity() > keep_args) args_.shrink_to_fit();
-  unquoted_.clear();
-  if (unquoted_.capacity() > keep_args) unquoted_.shrink_to_fit();
+  if (!unquoted_.empty()) [[unlikely]] {
+    unquoted_.clear();
+    if (unquoted_.capacity() > keep_args) unquoted_.shrink_to_fit();
+  }
   position_ = searched_ = 0;
   missing_ = 1;
   left_ = bulk_ = 0;
