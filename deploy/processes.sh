@@ -3,8 +3,8 @@
 # folder $state for the processes' logs and IDs, functions say and fail, and keeps its lock in file descriptor 9.
 # shellcheck disable=SC2154
 
-# own_folder FOLDER: makes sure that nobody else has put anything into the folder, or can put another one in its place. What
-# stands in it is believed: processes are ended, programs run, and files removed that it names. Makes it if it is missing.
+# own_folder FOLDER: makes sure that nobody else has put anything into the folder, or can put another one in its place: the
+# scripts end processes, run programs and remove files that it names. Makes it if it is missing.
 own_folder() {
   local folder=$1 path mode owner found trusted
   trusted="0 $EUID $(stat -c %u "${BASH_SOURCE[0]}")"
@@ -26,7 +26,7 @@ own_folder() {
     mkdir -m 700 "$folder"
   fi
   [ -d "$folder" ] || fail "$folder is no folder; choose one with --state"
-  # What disappears while find looks is somebody else's who works here with the same rights.
+  # A file may disappear while find looks, if another script of ours is at work here.
   found=$(find "$folder" ! -user "$EUID" -print -quit || true)
   [ -z "$found" ] ||
     fail "${found@Q} belongs to $(stat -c %U "$found"), not to $(id -un): work as that user, or choose a folder with --state"

@@ -48,8 +48,8 @@ read_files() {
       print "include\t" FILENAME "\t" FNR "\t" header
     }
     /spdlog::(trace|debug|info|warn|error|critical|log)\(/ { print "unlimited\t" FILENAME "\t" FNR "\t" }
-    # What a call logs, without its texts and what in_log() makes fit: no name is left that stands for the words of
-    # clients or buses.
+    # The arguments of a call that logs, without its texts and all that in_log() makes fit: no name is left that stands for
+    # the words of clients or buses.
     /(info|warn|error|log)_limited\(/ { call = ""; first = FNR }
     first {
       call = call " " $0

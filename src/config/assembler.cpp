@@ -178,7 +178,7 @@ std::optional<std::string> assembler::password_from_file(const std::string& name
   const bool relative = name.front() != '/' && !directory_.empty();
   file_content content = read_file(relative ? directory_ + "/" + name : name, max_password_bytes);
   if (!content.problem.empty()) {
-    // What names no file may be the password itself.
+    // A name of no file may be the password itself.
     mistake(key, content.absent
                      ? "names a file that does not exist; a relative path starts from the folder of this file"
                      : quoted(name) + " " + content.problem);

@@ -25,7 +25,7 @@ void assembler::check_auth() {
   warn_of_open_doors();
 }
 
-// What is legal, and seldom meant: anybody may do everything.
+// Legal, and seldom meant: anybody may do everything.
 void assembler::warn_of_open_doors() {
   const listen_settings& listen = config_.listen;
   const auth_settings& auth = config_.auth;

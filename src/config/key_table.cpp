@@ -187,8 +187,8 @@ std::string child_path(std::string_view section, std::string_view child) {
   return path.append(child);
 }
 
-// Whoever mistakes a place for a password writes it where users are, or where a bus is. A file that is one
-// scalar may be a password's own.
+// A password in the wrong place stands where users are, or where a bus is. A file that is one scalar may be a
+// password's own.
 bool may_be_secret(std::string_view path) {
   return path.empty() || path == "auth" || path.starts_with("auth.users") || path == "buses" ||
          path == "buses.*" || path == "buses.*.username" || path.starts_with("buses.*.password");

@@ -63,7 +63,7 @@ std::vector<std::string> originals() {
       all.emplace_back(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
     }
   }
-  // What those leave out.
+  // Keys that those leave out.
   all.emplace_back(
       "listen: {address: 0.0.0.0, port: 0, unix_socket: /run/d.sock, unix_socket_mode: \"0777\"}\n"
       "databases: 16\n"
@@ -98,7 +98,7 @@ std::string times(std::string_view piece, std::size_t count) {
   return all;
 }
 
-// What stands in the place of a value or a piece of text.
+// Stands in the place of a value or a piece of text.
 std::string odd_piece(random_source& random) {
   static const std::vector<std::string> pieces = {"&a ",
                                                   "*a",
@@ -245,7 +245,7 @@ std::string with_lines_changed(const std::string& text, random_source& random) {
   return joined(lines);
 }
 
-// What stands behind a colon, or in a list, becomes something else: another type, too large a number.
+// A value behind a colon, or in a list, becomes something else: another type, too large a number.
 std::string with_a_value_changed(std::string text, random_source& random) {
   if (text.empty()) return text;
   const std::size_t from = text.find_first_of(":[,-", random() % text.size());

@@ -112,7 +112,7 @@ class MissingGroupTest(StackTest):
 
 
 class RightsTest(StackTest):
-    """Whoever may read with groups need not be allowed to make streams and groups."""
+    """A user that may read with groups need not be allowed to make streams and groups."""
 
     USER = {"nopass": True, "keys": ["a:*", "md:*"], "commands": ["+@all", "-xgroup"]}
     USERS = {"reader": USER, "maker": {**USER, "commands": ["+@all", "-xgroup", "+xgroup|create"]},

@@ -208,6 +208,11 @@ class UsersTest(StackTest):
         self.daemon.reload(self.stack.config)
         self.assertEqual(fresh.call("GET", "x"), NOAUTH)
 
+    def test_a_reload_warns_of_doors_that_are_open_to_all(self):
+        self.addCleanup(self.daemon.reload, self.stack.config)
+        self.daemon.reload(merge(self.stack.config, {"auth": {"users": {"engine": {"password_hashes": [hashlib.sha256(b"").hexdigest()]}}}}))
+        self.daemon.wait_for_log("warning .*auth.users.engine.password_hashes.*: is the hash of the empty password, which lets everybody in")
+
     def test_a_reload_closes_subscribers_of_what_their_user_may_not_receive_any_more(self):
         changed = {"engine": ["c:1", "c:*"], "admin": ["c:*"]}
         subscriptions = {("engine", "SUBSCRIBE", "c:1"): False, ("engine", "SUBSCRIBE", "c:2"): False, ("engine", "PSUBSCRIBE", "c:*"): False,
@@ -309,6 +314,13 @@ class BeyondLoopbackTest(unittest.TestCase):
         checked, started = self.check({})
         self.assertIn("name users in auth.users, or allow it with auth.allow_unauthenticated: true", checked.stderr)
         self.assertEqual((checked.returncode, started.returncode), (1, 1))
+
+    def test_it_warns_of_a_default_user_that_may_do_everything(self):
+        open_to_all = {"default": {"nopass": True, "commands": ["+@all"], "keys": ["*"]}}
+        checked = self.check({"auth": {"users": open_to_all}})[0]
+        self.assertEqual(checked.returncode, 0)
+        self.assertIn("warning: ", checked.stderr)
+        self.assertIn("everybody who reaches 0.0.0.0", checked.stderr)
 
     def test_it_does_with_users_or_if_told_so(self):
         self.assertEqual(self.check({"auth": {"allow_unauthenticated": True}})[0].returncode, 0)

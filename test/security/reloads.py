@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Every state of a client that outlasts a request, and every way in which a reload takes away the right to it.
 
-Whoever has lost the right must hear nothing more of what others do and must take nothing from a bus; nothing is lost by that; and
-whoever has kept it goes on as if there had been no reload. DUALBUSD names the daemon.
+A client that has lost the right must hear nothing more of what others do and must take nothing from a bus; nothing is lost by that.
+One that has kept it goes on as if there had been no reload. DUALBUSD names the daemon.
 """
 import hashlib
 import os

@@ -170,7 +170,7 @@ class session final : public base::io_handler, public backend::drain_listener {
   void change_users();
   /// Ends every state that lasts and that a request could not lead to any more: subscriptions and MONITOR
   /// with the connection, waits with the error that a new request would get, what was queued or watched as if
-  /// it had failed. What waits for keys on a bus that has them no more ends as by CLIENT UNBLOCK.
+  /// it had failed. A wait for keys on a bus that has them no more ends as by CLIENT UNBLOCK.
   void review();
 
   // Pub/Sub
