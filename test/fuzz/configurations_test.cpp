@@ -30,12 +30,16 @@ double cpu_seconds() {
   ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
   return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
 }
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr double most_seconds = 60;
 constexpr std::size_t most_memory = std::size_t{8} << 30;
+constexpr std::size_t large_file = std::size_t{1} << 17;
+constexpr int each_round = 2'500;
 #else
 constexpr double most_seconds = 5;
 constexpr std::size_t most_memory = std::size_t{1} << 30;
+constexpr std::size_t large_file = (std::size_t{1} << 20) - 100;  // as large as one may be
+constexpr int each_round = 25'000;
 #endif
 
 std::string current;  // what is being read: it is shown if that ends the process
@@ -306,9 +310,9 @@ TEST(ConfigurationsTest, OriginalsAndAllTheirBeginningsAreJudged) {
   }
 }
 
-// As large as a file may be, and all of it one thing: what would take much time or memory takes it here.
+// All of a large file is one thing: time and memory that this could take are taken here.
 TEST(ConfigurationsTest, LargeFilesOfOneThingTakeBoundedTimeAndMemory) {
-  constexpr std::size_t size = (std::size_t{1} << 20) - 100;
+  constexpr std::size_t size = large_file;
   for (const std::string_view piece : {"[",
                                        "{",
                                        "- ",
@@ -359,7 +363,6 @@ TEST(ConfigurationsTest, LargeFilesOfOneThingTakeBoundedTimeAndMemory) {
 
 TEST(ConfigurationsTest, DamagedFilesAreJudged) {
   using std::chrono::steady_clock;
-  constexpr int each_round = 25'000;
   const char* const seconds = std::getenv("DUALBUS_FUZZ_SECONDS");
   const auto end = steady_clock::now() + std::chrono::seconds(seconds == nullptr ? 0 : std::atoi(seconds));
   const char* const first = std::getenv("DUALBUS_FUZZ_SEED");
