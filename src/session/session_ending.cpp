@@ -76,10 +76,7 @@ bool session::was_reset() const {
 // wait is called off, and what no bus has yet is dropped.
 void session::leave(metrics::close_reason why) {
   if (closed() || leaving_) return;
-  if (why == metrics::close_reason::memory) {
-    if (!blocked_ || owed_bytes() > 0) return close(why);
-    if (partial_) context_.give_partial(std::move(partial_));
-  }
+  if (why == metrics::close_reason::memory) return leave_for_memory();
   if (blocked_ && tail_ != nullptr && !tail_->taking()) {
     leaving_why_ = why;
     leaving_ = tail_->give_up_wait();
@@ -89,6 +86,15 @@ void session::leave(metrics::close_reason why) {
   }
   if (deaf_ || (head_ == nullptr && out_.empty())) return close(why);
   end_input(why);
+}
+
+// At the end of a turn, when everything has been written. Its input goes at once; it stays only if a bus may
+// have given it something.
+void session::leave_for_memory() {
+  leaving_why_ = metrics::close_reason::memory;
+  leaving_ = blocked_ && owed_bytes() == 0 && tail_ != nullptr && tail_->give_up_wait();
+  if (!leaving_) return close(leaving_why_);
+  if (partial_) context_.give_partial(std::move(partial_));
 }
 
 void session::drop_wait(operation& op) {

@@ -164,7 +164,9 @@ void worker_context::end_turn() {
   subscriptions_.flush(now);
   memory.settle(quick_bytes());
   if (!retired_.empty()) {
-    std::erase_if(to_resume_, [](const session* client) { return client->closed(); });
+    const auto closed = [](const session* client) { return client->closed(); };
+    std::erase_if(to_resume_, closed);
+    std::erase_if(to_flush_, closed);
     retired_.clear();
   }
   if (observations_.empty()) return;

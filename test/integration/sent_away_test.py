@@ -172,31 +172,53 @@ class UserTest(StackTest):
 
 
 class MemoryTest(unittest.TestCase):
+    def setUp(self):
+        self.stack = Stack({"workers": 1, "limits": {"memory": "64mb"}, "backend": {"request_timeout": "60s", "health_timeout": "3m"}})
+        self.addCleanup(self.stack.end)
+        self.bus = self.stack.marketdata.client()
+        self.addCleanup(self.bus.close)
+        self.spared = self.connect(self.stack.daemon)
+        self.spared.call("SET", "el:big", b"x" * (1 << 20))
+        self.assertEqual(self.spared.call("CLIENT", "NO-EVICT", "ON"), "OK")
+
+    def connect(self, server):
+        connection = server.connect()
+        self.addCleanup(connection.close)
+        return connection
+
+    def waiting(self, *request):
+        """A client that waits; what stands behind its request is what the daemon holds for it."""
+        client = self.connect(self.stack.daemon)
+        client.send_raw(encode(*request) + encode("ECHO", "x" * 1000) * 200)
+        wait_for(lambda: " flags=b " in self.spared.call("CLIENT", "LIST").decode(), "it waits")
+        return client
+
+    def use_up_memory(self):
+        self.spared.send_raw(encode("GET", "el:big") * 80)
+        self.stack.daemon.wait_for_log("all clients together have more than limits.memory")
+
+    def await_end(self):
+        wait_for(lambda: self.stack.daemon.metrics().value("dualbus_clients_closed_total", reason="memory") == 1, "it is gone")
+
     def test_who_waits_when_memory_ends_gets_what_its_bus_has_given_it(self):
-        stack = Stack({"workers": 1, "limits": {"memory": "64mb"}, "backend": {"request_timeout": "60s", "health_timeout": "3m"}})
-        self.addCleanup(stack.end)
-        bus = stack.marketdata.client()
-        self.addCleanup(bus.close)
-        waiter, spared, pusher = stack.daemon.connect(), stack.daemon.connect(), stack.marketdata.connect()
-        for connection in (waiter, spared, pusher):
-            self.addCleanup(connection.close)
-        spared.call("SET", "el:big", b"x" * (1 << 20))
-        self.assertEqual(spared.call("CLIENT", "NO-EVICT", "ON"), "OK")
-        # What stands behind the request that waits is what the daemon holds for it.
-        waiter.send_raw(encode("BLPOP", "md:l", 0) + encode("ECHO", "x" * 1000) * 200)
-        wait_for(lambda: bus.info("clients")["blocked_clients"] == 1, "it waits")
-        closed = lambda: stack.daemon.metrics().value("dualbus_clients_closed_total", reason="memory")
-        stack.marketdata.pause()
+        waiter, pusher = self.waiting("BLPOP", "md:l", 0), self.connect(self.stack.marketdata)
+        wait_for(lambda: self.bus.info("clients")["blocked_clients"] == 1, "it waits there")
+        self.stack.marketdata.pause()
         try:
             pusher.send("RPUSH", "md:l", "v")
-            spared.send_raw(encode("GET", "el:big") * 80)
-            stack.daemon.wait_for_log("all clients together have more than limits.memory")
+            self.use_up_memory()
         finally:
-            stack.marketdata.proceed()
+            self.stack.marketdata.proceed()
         self.assertEqual(pusher.read(), 1)
         received = waiter.read_rest()
-        self.assertEqual(received.count(b"$1\r\nv\r\n") + bus.llen("md:l"), 1, received[:100])
-        wait_for(lambda: closed() == 1, "it is gone")
+        self.assertEqual(received.count(b"$1\r\nv\r\n") + self.bus.llen("md:l"), 1, received[:100])
+        self.await_end()
+
+    def test_who_waits_in_the_daemon_when_memory_ends_is_closed(self):
+        waiter = self.waiting("XREAD", "BLOCK", 0, "STREAMS", "s", "$")
+        self.use_up_memory()
+        self.assertEqual(waiter.read_rest(), b"")
+        self.await_end()
 
 
 class LeavingTest(unittest.TestCase):

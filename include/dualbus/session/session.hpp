@@ -319,6 +319,7 @@ class session final : public base::io_handler, public backend::drain_listener {
   void send_away();
   void read_ended();
   bool has_more_to_do() const;
+  void leave_for_memory();
   void end_output();
   void discard_input();
   void watch();
