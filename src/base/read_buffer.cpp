@@ -39,9 +39,11 @@ std::span<char> read_buffer::prepare(std::size_t bytes) {
     }
     if (capacity_ - used < bytes) {
       // Half as much again, so that a request that arrives in many pieces is not moved for each.
-      const std::size_t wanted = std::max(used + bytes, capacity_ + capacity_ / 2);
+      const std::size_t least = used + bytes;
+      std::size_t wanted = std::max(least, capacity_ + capacity_ / 2);
       void* grown;
       while ((grown = std::realloc(memory_, wanted + padding)) == nullptr) {
+        if (std::exchange(wanted, least) > least) continue;
         const std::new_handler spare = std::get_new_handler();  // as operator new does
         if (spare == nullptr) throw std::bad_alloc();
         spare();

@@ -62,17 +62,21 @@ void memory_guard::cut_off(std::size_t excess, bool at_once) {
   level_ = budget_.now();
 }
 
-// An allocation has failed. Half of what is held goes, the largest first, whatever the limit says.
+// An allocation has failed. What it was for has ended, or had the reserve. If there is still too little for a
+// new reserve, the largest clients go, one by one, whatever the limit says.
 void memory_guard::survive() {
   const std::size_t used = used_bytes();
+  share_.bytes.store(used, std::memory_order_relaxed);
+  if (base::renew_memory_reserve()) return;
   base::error_limited(
       {},
       "an allocation failed: clients that hold much of this worker's {} bytes are closed; lower "
       "limits.memory, or allow the process more",
       used);
-  share_.bytes.store(used, std::memory_order_relaxed);
-  cut_off(used / 2, true);
-  base::renew_memory_reserve();
+  for (std::size_t largest = 1; largest > 0 && !base::renew_memory_reserve();) {
+    cut_off(1, true);
+    largest = share_.largest.load(std::memory_order_relaxed);
+  }
 }
 
 }  // namespace dualbus::session

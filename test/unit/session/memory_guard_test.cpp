@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <new>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -140,6 +141,36 @@ TEST_F(MemoryGuardTest, PartsThatAreKeptToBeMergedCount) {
   EXPECT_EQ(one.guard.used_bytes(), 0U);
   one.settle();
   EXPECT_FALSE(one.guard.tight());
+}
+
+// A reserve of so many bytes, which has been spent.
+struct spent_reserve {
+  explicit spent_reserve(std::size_t bytes) {
+    base::keep_memory_reserve(bytes);
+    base::detail::reserve_spent = true;
+  }
+  ~spent_reserve() {
+    std::set_new_handler(nullptr);
+    base::detail::reserve_spent = false;
+  }
+};
+
+TEST_F(MemoryGuardTest, AfterAnAllocationThatFailedNobodyGoesIfThereIsANewReserve) {
+  const spent_reserve spent(1 << 20);
+  one.hold(1, 40 * mb);
+  one.settle();
+  EXPECT_FALSE(base::memory_reserve_spent());
+  EXPECT_THAT(one.gone, IsEmpty());
+}
+
+TEST_F(MemoryGuardTest, WithoutANewReserveTheLargestGoOneByOne) {
+  const spent_reserve spent(std::size_t{1} << 60);  // there will never be so much
+  one.hold(1, mb);
+  one.hold(2, 10 * mb);
+  one.hold(3, 1000);
+  one.hold(4, 2 * mb);
+  one.settle();
+  EXPECT_THAT(one.gone, ElementsAre(2, 4, 1)) << "the end of who has little would not help";
 }
 
 TEST_F(MemoryGuardTest, HeldClientsAreLookedAtUntilNoneIsLeft) {
