@@ -75,6 +75,12 @@ bool bus::delivered() const {
   return all;
 }
 
+std::vector<pipeline::incoming> bus::receiving() const {
+  std::vector<pipeline::incoming> replies;
+  each_link([&replies](const link& l) { replies.push_back(l.requests.receiving()); });
+  return replies;
+}
+
 bool bus::holds_back() const {
   bool any = false;
   each_link([&any](const link& l) { any |= l.requests.holds_back(); });

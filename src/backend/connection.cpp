@@ -290,7 +290,7 @@ void connection::on_hangup(bool) {
 }
 
 void connection::on_readable() {
-  base::read_buffer& input = requests_.input();
+  base::read_buffer& input = requests_.input_for_more();
   std::span<char> room;
   try {
     room = input.prepare(read_bytes);

@@ -118,6 +118,8 @@ pipeline::verdict pipeline::take_replies(base::time_point now) {
   for (;;) {
     switch (scanner_.scan(input_.data())) {
       case resp::scan_status::incomplete:
+        if (input_.size() >= large_reply_bytes) [[unlikely]]
+          drop_unneeded();
         return verdict::ok;
       case resp::scan_status::error:
         return verdict::garbage;
@@ -137,7 +139,7 @@ pipeline::verdict pipeline::take_replies(base::time_point now) {
       input_.consume(bytes.size());
       continue;
     }
-    if (marker_.marker.expected()) [[unlikely]] {
+    if (marker_.marker.expected() && passed_over_ != begin_) [[unlikely]] {
       const bool own = slots_.front().sink == &marker_;
       if (!marker_.marker.fits(bytes, own)) return verdict::disordered;
       if (own) {
@@ -158,6 +160,15 @@ pipeline::verdict pipeline::take_replies(base::time_point now) {
     if (front.sink != nullptr) front.sink->on_reply(front.part, {bytes, type, bus_time});
     input_.consume(bytes.size());
   }
+}
+
+void pipeline::drop_unneeded() {
+  if (sent_ == 0 || scanner_.type() == 0 || scanner_.type() == '>') return;
+  const slot& front = slots_[0];
+  if (front.sink != nullptr && front.sink->needs_reply()) return;
+  passed_over_ = begin_;
+  input_.consume(scanner_.pass_over(input_.data()));
+  if (input_.empty()) input_.release();
 }
 
 void pipeline::drop_front_bytes(std::uint64_t up_to) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace dualbus::resp {
 namespace {
@@ -117,6 +118,19 @@ scan_status reply_scanner::scan(std::string_view input) {
         return scan_status::error;
     }
   }
+}
+
+// The end of a bulk is still to be seen.
+std::size_t reply_scanner::pass_over(std::string_view input) {
+  constexpr std::size_t end_bytes = 2;
+  std::size_t done = std::exchange(position_, 0);
+  if (body_ > end_bytes) {
+    const std::size_t part = std::min<std::size_t>(input.size() - done, body_ - end_bytes);
+    body_ -= part;
+    done += part;
+  }
+  searched_ -= std::min(searched_, done);
+  return done;
 }
 
 }  // namespace dualbus::resp

@@ -46,6 +46,10 @@ operation::operation(worker_context& context, session& owner, std::uint16_t comm
   }
 }
 
+std::uint64_t operation::client() const {
+  return owner_ == nullptr ? 0 : owner_->id();
+}
+
 base::chunk_queue& operation::reply() {
   return owner_->reply_target(*this);
 }

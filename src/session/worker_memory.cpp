@@ -3,6 +3,7 @@
 #include <dualbus/session/worker_context.hpp>
 
 #include <algorithm>
+#include <map>
 
 // What a worker holds for its clients, and whose end would help.
 namespace dualbus::session {
@@ -16,8 +17,13 @@ std::size_t worker_context::held_bytes() const {
 
 std::vector<memory_guard::candidate> worker_context::evictable_clients(std::size_t least_bytes) const {
   std::vector<memory_guard::candidate> found;
+  std::map<std::uint64_t, std::size_t> receiving;  // a large reply is its client's from the first byte on
+  for (const auto& b : buses_) {
+    for (const auto& reply : b->receiving()) receiving[reply.client] += reply.bytes;
+  }
   clients.for_each([&](const session& client) {
-    const std::size_t bytes = client.memory();
+    const auto reply = receiving.find(client.id());
+    const std::size_t bytes = client.memory() + (reply == receiving.end() ? 0 : reply->second);
     if (bytes >= least_bytes && client.evictable() && !client.closed()) found.push_back({bytes, client.id()});
   });
   return found;

@@ -40,6 +40,10 @@ class reply_sink {
   virtual void on_failure(std::uint32_t part, failure why) = 0;
   /// True if nobody waits for the result any more.
   virtual bool abandoned() const = 0;
+  /// False from when on_reply() does not look at the reply any more: it may get a part of it only.
+  virtual bool needs_reply() const { return true; }
+  /// The client for whom the reply is kept, as session::id() counts; 0 if there is none.
+  virtual std::uint64_t client() const { return 0; }
 
  protected:
   ~reply_sink() = default;
@@ -156,6 +160,12 @@ class pipeline {
 
   /// Takes the received bytes; then on_received().
   base::read_buffer& input() { return input_; }
+  /// The same before more is received: what is there of a large reply that nobody needs is dropped.
+  base::read_buffer& input_for_more() {
+    if (input_.size() >= large_reply_bytes) [[unlikely]]
+      drop_unneeded();
+    return input_;
+  }
   enum class verdict : std::uint8_t {
     ok,
     garbage,    ///< not RESP
@@ -198,6 +208,16 @@ class pipeline {
     if (!connected_ || sent_ == slots_.size()) return std::nullopt;
     return std::max(slots_[sent_].queued, last_written_);
   }
+  /// The client that the reply is for which comes now, of which there are so many bytes; 0 if it is no
+  /// client's.
+  struct incoming {
+    std::uint64_t client = 0;
+    std::size_t bytes = 0;
+  };
+  incoming receiving() const {
+    if (sent_ == 0 || slots_[0].sink == nullptr) return {0, input_.capacity()};
+    return {slots_[0].sink->client(), input_.capacity()};
+  }
   /// When the request was sent whose answer comes next; nothing if none is owed.
   std::optional<base::time_point> oldest_sent() const {
     if (sent_ == 0) return std::nullopt;
@@ -205,6 +225,8 @@ class pipeline {
   }
 
  private:
+  static constexpr std::size_t large_reply_bytes = std::size_t{1} << 20;
+
   struct slot {
     reply_sink* sink = nullptr;  // null once it has been told of a time-out
     std::uint32_t part = 0;
@@ -224,6 +246,7 @@ class pipeline {
   slot pop();
   void drop_front_bytes(std::uint64_t up_to);
   verdict take_replies(base::time_point now);
+  void drop_unneeded();
 
   const pipeline_settings& settings_;
   metrics::bus_metrics& metrics_;
@@ -242,6 +265,7 @@ class pipeline {
   std::uint64_t looked_in_ = 0;
   std::size_t looked_at_ = 0;
   base::time_point last_written_{};
+  std::uint64_t passed_over_ = ~std::uint64_t{0};  // begin_ of the request whose reply is not kept as a whole
   bool connected_ = false, outlasting_ = true;
 };
 

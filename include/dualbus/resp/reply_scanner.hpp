@@ -21,6 +21,9 @@ class reply_scanner {
  public:
   scan_status scan(std::string_view input);
   void reset() { *this = reply_scanner(); }
+  /// Within a reply that nobody needs: how many bytes of `input`, with which scan() came to `incomplete`, are
+  /// done with. They are to be dropped before the next scan(), and are no part of consumed() any more.
+  std::size_t pass_over(std::string_view input);
 
   std::size_t consumed() const { return position_; }
   /// The reply's type byte, behind any attributes: '+', '-', ':', '$', '*', '_', ',', '#', '!', '=', '(',

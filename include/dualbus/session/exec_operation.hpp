@@ -73,6 +73,7 @@ class exec_operation final : public operation {
     void on_reply(std::uint32_t part, const backend::reply_view& reply) override;
     void on_failure(std::uint32_t part, backend::failure why) override;
     bool abandoned() const override { return exec_.abandoned(); }
+    std::uint64_t client() const override { return exec_.client(); }
     /// The connection on which everything was queued is still there.
     bool holds_all() const;
     enum class stage : std::uint8_t {

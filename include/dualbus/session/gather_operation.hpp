@@ -44,6 +44,7 @@ class gather_operation : public operation {
 
   void on_reply(std::uint32_t part, const backend::reply_view& reply) final;
   void on_failure(std::uint32_t part, backend::failure why) final;
+  bool needs_reply() const final { return !freed_ && (owner_ != nullptr || holds_); }
   /// Replies may still be owed to a round that has ended without them: then the last of them frees it.
   void destroy() final;
   bool detach() final;

@@ -29,6 +29,7 @@ class operation : public backend::reply_sink {
   operation& operator=(const operation&) = delete;
 
   bool abandoned() const final { return owner_ == nullptr; }
+  std::uint64_t client() const final;
 
   /// Frees the operation, where it came from.
   virtual void destroy() = 0;
@@ -103,6 +104,7 @@ class forward_operation final : public operation {
 
   void on_reply(std::uint32_t part, const backend::reply_view& reply) override;
   void on_failure(std::uint32_t part, backend::failure why) override;
+  bool needs_reply() const override { return owner_ != nullptr; }
   void destroy() override;
   bool detach() override { return false; }
 

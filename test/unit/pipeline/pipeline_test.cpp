@@ -26,6 +26,7 @@ struct recording_sink final : reply_sink {
     if (then) std::exchange(then, nullptr)();
   }
   bool abandoned() const override { return gone; }
+  bool needs_reply() const override { return !gone; }
 
   std::vector<std::string> events;
   base::duration bus_time{};
@@ -362,6 +363,39 @@ TEST_F(PipelineTest, WhenMemoryRunsOutWhileASinkIsToldTheConnectionIsOver) {
   EXPECT_EQ(receive("+1\r\n+2\r\n"), pipeline::verdict::no_memory);
   requests.on_disconnected(now);
   EXPECT_EQ(sink.events, (events{"1 +1", "2 lost"})) << "each was told once";
+}
+
+TEST_F(PipelineTest, ALargeReplyThatNobodyNeedsTakesNoMemory) {
+  constexpr std::size_t mb = std::size_t{1} << 20;
+  requests.on_connected();
+  recording_sink other;
+  request(1, "large");
+  requests.begin().append("small");
+  requests.end(other, 2, now);
+  write();
+  EXPECT_EQ(receive("$" + std::to_string(64 * mb) + "\r\n" + std::string(3 * mb, 'x')), pipeline::verdict::ok);
+  EXPECT_GT(requests.receiving().bytes, 3 * mb);
+  sink.gone = true;
+  EXPECT_TRUE(requests.input_for_more().empty());
+  for (int i = 3; i < 64; ++i) {
+    EXPECT_EQ(receive(std::string(mb, 'x')), pipeline::verdict::ok);
+    EXPECT_LT(requests.receiving().bytes, 2 * mb);
+  }
+  EXPECT_EQ(receive("\r\n+small\r\n"), pipeline::verdict::ok);
+  EXPECT_EQ(other.events, (events{"2 +small"}));
+  EXPECT_TRUE(requests.idle());
+}
+
+TEST_F(PipelineTest, ALargeReplyThatIsNeededIsKept) {
+  constexpr std::size_t mb = std::size_t{1} << 20;
+  requests.on_connected();
+  request(1, "large");
+  write();
+  const std::string reply = "$" + std::to_string(2 * mb) + "\r\n" + std::string(2 * mb, 'x') + "\r\n";
+  EXPECT_EQ(receive(reply.substr(0, mb + mb / 2)), pipeline::verdict::ok);
+  EXPECT_FALSE(requests.input_for_more().empty());
+  EXPECT_EQ(receive(reply.substr(mb + mb / 2)), pipeline::verdict::ok);
+  EXPECT_EQ(sink.events, (events{"1 " + reply.substr(0, reply.size() - 2)}));
 }
 
 TEST_F(PipelineTest, AnAbandonedRequestKeepsItsReplySlot) {

@@ -99,6 +99,42 @@ TEST(ReplyScannerTest, AttributesBelongToTheValueBehindThem) {
   expect_one_reply("*2\r\n|1\r\n+a\r\n+b\r\n:1\r\n|1\r\n+a\r\n+b\r\n:2\r\n", '*');
 }
 
+TEST(ReplyScannerTest, AReplyThatIsPassedOverInPiecesEndsWhereItEnds) {
+  const std::string reply = "*4\r\n$26\r\nabcdefghijklm\r\nnopqrstuvwx\r\n:1234567\r\n*2\r\n+status line\r\n$0\r\n\r\n$3\r\nend\r\n";
+  for (std::size_t piece = 1; piece <= reply.size(); ++piece) {
+    for (const bool always : {true, false}) {
+      reply_scanner scanner;
+      std::string input;
+      std::size_t given = 0, dropped = 0;
+      for (scan_status status = scan_status::incomplete; status == scan_status::incomplete;) {
+        ASSERT_LT(given, reply.size());
+        input += reply.substr(given, piece);
+        given += piece;
+        status = scanner.scan(input);
+        ASSERT_NE(status, scan_status::error) << piece;
+        if (status == scan_status::complete || (!always && given / piece % 3 != 0)) continue;
+        const std::size_t done = scanner.pass_over(input);
+        input.erase(0, done);
+        dropped += done;
+      }
+      EXPECT_EQ(dropped + scanner.consumed(), reply.size());
+      EXPECT_EQ(scanner.type(), '*');
+    }
+  }
+}
+
+TEST(ReplyScannerTest, OfABulkThatIsPassedOverNothingIsLeftButItsEnd) {
+  reply_scanner scanner;
+  const std::string head = "$1000000\r\n";
+  std::string input = head + std::string(500'000, 'x');
+  ASSERT_EQ(scanner.scan(input), scan_status::incomplete);
+  EXPECT_EQ(scanner.pass_over(input), input.size());
+  input = std::string(500'000, 'x') + "\r";
+  ASSERT_EQ(scanner.scan(input), scan_status::incomplete);
+  EXPECT_EQ(scanner.pass_over(input), 500'000U);
+  EXPECT_EQ(scanner.scan("\rx"), scan_status::error);
+}
+
 TEST(ReplyScannerTest, NestingCostsNeitherStackNorMemory) {
   std::string reply;
   for (int i = 0; i < 100'000; ++i) reply += "*1\r\n";
