@@ -373,7 +373,8 @@ TEST_F(PipelineTest, ALargeReplyThatNobodyNeedsTakesNoMemory) {
   requests.begin().append("small");
   requests.end(other, 2, now);
   write();
-  EXPECT_EQ(receive("$" + std::to_string(64 * mb) + "\r\n" + std::string(3 * mb, 'x')), pipeline::verdict::ok);
+  EXPECT_EQ(receive("$" + std::to_string(64 * mb) + "\r\n" + std::string(3 * mb, 'x')),
+            pipeline::verdict::ok);
   EXPECT_GT(requests.receiving().bytes, 3 * mb);
   sink.gone = true;
   EXPECT_TRUE(requests.input_for_more().empty());

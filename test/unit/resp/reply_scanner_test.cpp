@@ -100,7 +100,9 @@ TEST(ReplyScannerTest, AttributesBelongToTheValueBehindThem) {
 }
 
 TEST(ReplyScannerTest, AReplyThatIsPassedOverInPiecesEndsWhereItEnds) {
-  const std::string reply = "*4\r\n$26\r\nabcdefghijklm\r\nnopqrstuvwx\r\n:1234567\r\n*2\r\n+status line\r\n$0\r\n\r\n$3\r\nend\r\n";
+  const std::string reply =
+      "*4\r\n$26\r\nabcdefghijklm\r\nnopqrstuvwx\r\n:1234567\r\n*2\r\n+status "
+      "line\r\n$0\r\n\r\n$3\r\nend\r\n";
   for (std::size_t piece = 1; piece <= reply.size(); ++piece) {
     for (const bool always : {true, false}) {
       reply_scanner scanner;
