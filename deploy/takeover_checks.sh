@@ -17,6 +17,8 @@ ask_all() { { echo "CLIENT SETNAME dualbus-takeover"; cat; } | timeout 10 redis-
 setting() { ask "$1" CONFIG GET "$2" | tail -n 1; }
 field() { sed -nE "s/^$1:([^\r]*)\r?$/\1/p" <<<"$info" | head -n 1; }
 
+# A Valkey names the Redis whose commands it has as redis_version.
+server_title() { if [[ $info == *valkey_version:* ]]; then echo "Valkey $(field valkey_version)"; else echo "Redis $(field redis_version)"; fi; }
 # counted NUMBER NOUN [PLURAL]
 counted() { if [ "$1" = 1 ]; then echo "1 $2"; else echo "${1:-0} ${3:-$2s}"; fi; }
 # Of all databases; an empty one has no line.
@@ -224,5 +226,5 @@ check_everything() {
   check_buses
   for problem in ${objections[@]+"${objections[@]}"}; do say "    objection: $problem"; done
   [ ${#objections[@]} -eq 0 ] || [ "$force" = yes ] || fail "$(counted ${#objections[@]} objection), nothing was changed; --force goes on in spite of them"
-  say "    Redis $(field redis_version), $(counted "$(field connected_clients)" connection), $(counted "$(all_keys)" key)"
+  say "    $(server_title), $(counted "$(field connected_clients)" connection), $(counted "$(all_keys)" key)"
 }
