@@ -4,13 +4,15 @@
 A client that has lost the right must hear nothing more of what others do and must take nothing from a bus; nothing is lost by that.
 One that has kept it goes on as if there had been no reload. DUALBUSD names the daemon.
 """
+import contextlib
 import hashlib
 import os
 import sys
+import threading
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
-from harness import StackTest, merge, wait_for  # noqa: E402 pylint: disable=wrong-import-position
+from harness import StackTest, merge, running, wait_for  # noqa: E402 pylint: disable=wrong-import-position
 from resp import ReplyError  # noqa: E402 pylint: disable=wrong-import-position
 
 HASH = hashlib.sha256(b"pw").hexdigest()
@@ -167,6 +169,37 @@ class ReloadsTest(StackTest):
         self.daemon.reload(merge(self.stack.config, {"auth": {"users": {"default": None}}}))
         self.assertEqual(waiting.read(), "NOAUTH Authentication required.")
         wait_for(listening.is_closed, "the subscriber is closed")
+
+    def test_no_element_is_lost_between_a_bus_and_a_client_that_loses_the_right_to_it(self):
+        got, pushed, refused, over = [[] for _ in range(20)], [], [], threading.Event()
+
+        def pop(elements):
+            with self.daemon.connect() as client:
+                while not over.is_set():
+                    reply = client.call("BLPOP", "k:l", 0.2)
+                    if isinstance(reply, ReplyError):
+                        refused.append(reply)
+                        over.wait(0.01)
+                    elif reply:
+                        elements.append(reply[1])
+
+        def push():
+            while not over.is_set():
+                numbers = range(len(pushed), len(pushed) + 5)
+                self.operator.pipeline([("RPUSH", "k:l", number) for number in numbers])
+                pushed.extend(numbers)
+
+        with contextlib.ExitStack() as threads:
+            for elements in got:
+                threads.enter_context(running(pop, elements))
+            threads.enter_context(running(push))
+            threads.callback(over.set)
+            for config in [self.users("default", {"default": None}), self.stack.config] * 12:
+                self.daemon.reload(config)
+        left = self.operator.call("LRANGE", "k:l", 0, -1)
+        self.assertEqual(sorted(map(int, [*sum(got, []), *left])), pushed)
+        self.assertTrue(any(got))
+        self.assertEqual(set(refused), {"NOAUTH Authentication required."})
 
     # --- what a client has queued and watches
 
