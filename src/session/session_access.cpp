@@ -72,7 +72,7 @@ void session::change_users() {
   if (!logged_in_ || !access.restricts()) {
     logged_in_ = false;
     user_ = access.initial();
-  } else {
+  } else if (user_ != nullptr) {  // else it is being sent away since the last reload
     user_ = access.find(user_->name());
     if (user_ == nullptr || !user_->settings().enabled) return send_away();
   }
