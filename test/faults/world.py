@@ -120,7 +120,9 @@ class World:
             "workers": workers,
             "buses": {name: {"password_file": self._password_file(name)} for name in self.buses},
             "backend": {"dedicated_connections": 200, **(HURRY if number else {})},
-            "routing": {"types": {MARKETDATA: ["market_data", "price_update"], ENGINE_LOGIC: ["order_request", "risk_*"]}},
+            "routing": {"types": {MARKETDATA: ["market_data", "price_update"], ENGINE_LOGIC: ["order_request", "risk_*"]},
+                        # Reloads come while buses are away, too.
+                        "moved_streams": "allowed"},
             "absorb": "strict" if number % 2 else "relaxed",
         })
         daemon = Proxy(self.directory, config, SANITIZERS, f"dualbusd-{number}")
