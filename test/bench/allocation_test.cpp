@@ -161,7 +161,7 @@ TEST_F(AllocationTest, AnnouncementsReserveNothing) {
   }
   const allocated replies = during([] {
     resp::reply_scanner scanner;
-    ASSERT_EQ(scanner.scan("*1099511627776\r\n$1073741824\r\nx"), resp::scan_status::incomplete);
+    ASSERT_EQ(scanner.scan("*4294967296\r\n$1073741824\r\nx"), resp::scan_status::incomplete);
   });
   EXPECT_EQ(replies.calls, 0U);
 }
