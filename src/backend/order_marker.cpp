@@ -8,7 +8,6 @@ namespace dualbus::backend {
 echo judge_echo(std::string_view reply, std::string_view word) {
   const resp::reply_value value = resp::reply_reader(reply).next();
   if (value.is_error()) return echo::unclear;
-  if (value.type == '+' && value.text == "PONG") return echo::unclear;
   return value.type == '$' && value.text == word ? echo::right : echo::wrong;
 }
 
@@ -16,14 +15,9 @@ order_marker::order_marker() : stem_("dualbusd-" + base::random_hex(16) + "-") {
 
 void order_marker::write(base::chunk_queue& out) {
   word_ = stem_ + std::to_string(++count_);
-  const std::string_view ping[] = {"PING", word_};
-  resp::encoder(out).request(ping);
+  const std::string_view echo[] = {"ECHO", word_};
+  resp::encoder(out).request(echo);
   under_way_ = expected_ = true;
-}
-
-void order_marker::forget_word() {
-  word_.clear();
-  expected_ = false;
 }
 
 bool order_marker::fits(std::string_view reply, bool own) {
@@ -33,7 +27,6 @@ bool order_marker::fits(std::string_view reply, bool own) {
   expected_ = !mine;  // an unclear reply may be another request's, and the word still to come
   if (mine) return true;
   if (judge_echo(reply, word_) == echo::wrong) return false;
-  if (reply[0] == '+') forget_word();
   return true;
 }
 

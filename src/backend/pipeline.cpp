@@ -64,7 +64,7 @@ void pipeline::give_up(reply_sink& sink) {
 }
 
 void pipeline::mark(base::time_point now) {
-  if (marker_.marker.under_way() || (marker_.marker.is_ignored() && !idle())) return;
+  if (marker_.marker.under_way()) return;
   marker_.marker.write(out_);
   slots_.push_back({&marker_, 0, 0, written_ + out_.size(), now, {}});
 }

@@ -163,7 +163,7 @@ constexpr key_row rows[] = {
      .reload = true,
      .range = {10 * ms, hour, ms},
      .fallback = "1s",
-     .meaning = "How often a connection is tested with `PING`, and whether its replies are still those of "
+     .meaning = "How often a connection is tested with `ECHO`, and whether its replies are still those of "
                 "the requests: "
                 "a bus that leaves a reply out is noticed within this time.",
      .bind = in<&configuration::backend, &backend_settings::health_interval>()},

@@ -72,6 +72,8 @@ class FakeRedis:
         if command in self.commands:
             answer = self.commands[command]
             return (lambda connection: answer(connection, words)) if callable(answer) else answer
+        if command == b"ECHO":
+            return b"$%d\r\n%s\r\n" % (len(request[1]), request[1])
         if self.always is not None and command not in (b"PING", b"INFO"):
             return self.always
         if self.script is not None and (answer := self.script(words)) is not None:

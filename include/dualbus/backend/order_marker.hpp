@@ -8,15 +8,16 @@
 
 namespace dualbus::backend {
 
-/// The verdict of a reply to `PING word` on the order of replies.
+/// The verdict of a reply to `ECHO word` on the order of replies.
 enum class echo : std::uint8_t {
   right,
-  unclear,  ///< an error, as while Redis loads its data; or PONG, of a server that does not repeat words
+  unclear,  ///< an error, as while a script keeps Redis busy
   wrong     ///< the reply to another request
 };
 echo judge_echo(std::string_view reply, std::string_view word);
 
-/// A request whose reply is known and unlike any other: PING with a word that nobody can guess. Replies have
+/// A request whose reply is known and unlike any other: ECHO with a word that nobody can guess, which Redis
+/// answers while it loads and as a replica without its master, too, where PING fails. Replies have
 /// no numbers, so if a bus leaves one out, every later one goes to the wrong request, unless a connection is
 /// told from time to time. A marker in the stream does that: either its own reply is another one, or its word
 /// comes as the reply to another request.
@@ -26,9 +27,6 @@ class order_marker {
  public:
   order_marker();
 
-  /// True if the server answered the last one without its word: in a stream whose order is lost such an
-  /// answer would be taken for another request's. It had better be sent only where nothing else is owed.
-  bool is_ignored() const { return count_ > 0 && word_.empty(); }
   /// Encodes the next marker, with a word of its own.
   void write(base::chunk_queue& out);
   /// The marker has a place among the requests whose replies are owed.
@@ -44,8 +42,6 @@ class order_marker {
   void forget() { under_way_ = expected_ = false; }
 
  private:
-  void forget_word();
-
   const std::string stem_;
   std::string word_;
   std::uint64_t count_ = 0;
