@@ -45,7 +45,7 @@ constexpr std::size_t linger_bytes = 64 * 1024;
 /// How long a page waits for others who ask for it.
 constexpr std::chrono::milliseconds gathering_time{5};
 constexpr int backlog = 128;
-/// What the first read of a request takes at most.
+/// The most that the first read of a request takes.
 constexpr std::size_t read_bytes = 4096;
 /// Pause after an accept that failed for want of descriptors or memory: the next one would fail, too.
 constexpr std::chrono::milliseconds accept_pause{100};

@@ -12,7 +12,7 @@
 
 namespace dualbus::command {
 
-/// What reads the message type out of JSON, for routing (classifier) and for permissions (type_judge), which
+/// Reads the message type out of JSON, for routing (classifier) and for permissions (type_judge), which
 /// tell it what to do. One per worker: the parser keeps what it has read until it reads again.
 struct json_reader {
   /// In larger documents the type is searched for: the parser would need many times their size, and keep it.

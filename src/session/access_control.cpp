@@ -43,8 +43,8 @@ bool changes_functions(const command_spec& spec, std::size_t index, resp::argume
                           std::string_view::npos;
 }
 
-// What brings to a key the value of another one, or from elsewhere: it may be a stream with messages of any
-// type.
+// Commands that bring to a key the value of another one, or of elsewhere: it may be a stream with messages of
+// any type.
 bool brings_messages(const command_spec& spec) {
   constexpr std::string_view names[] = {"copy",     "migrate", "move",           "rename",
                                         "renamenx", "restore", "restore-asking", "swapdb"};

@@ -62,7 +62,7 @@ void memory_guard::cut_off(std::size_t excess, bool at_once) {
   level_ = budget_.now();
 }
 
-// An allocation has failed. What it was for has ended, or had the reserve. If there is still too little for a
+// An allocation has failed. Its request has ended, or had the reserve. If there is still too little for a
 // new reserve, the largest clients go, one by one, whatever the limit says.
 void memory_guard::survive() {
   const std::size_t used = used_bytes();

@@ -20,7 +20,7 @@ constexpr std::size_t shared_read_bytes = std::size_t{128} << 10;
 // the cap.
 constexpr std::size_t own_read_bytes = std::size_t{16} << 10;
 constexpr std::size_t own_read_cap = std::size_t{1} << 20;
-// What one client gets of a turn: a pipeline of 512 small requests, or fewer large ones. What is left comes
+// One client's share of a turn: a pipeline of 512 small requests, or fewer large ones. The rest comes
 // in the next turn, after the others' requests.
 constexpr std::int64_t share_bytes = std::int64_t{512} << 10, bytes_like_a_request = 1024;
 constexpr std::size_t burst_bytes = std::size_t{1} << 20;
@@ -221,7 +221,7 @@ void session::keep_rest() {
   count_partial();
 }
 
-// What the parser remembers of a part can be more than the part.
+// The parser's notes about a part can be larger than the part.
 void session::count_partial() {
   const std::size_t bytes = partial_ && !closed() ? partial_->parser.held_bytes() : 0;
   if (bytes == partial_bytes_) [[likely]]

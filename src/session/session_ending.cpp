@@ -72,7 +72,7 @@ bool session::was_reset() const {
   return deaf_ || !fd_ || ::poll(&state, 1, 0) > 0;
 }
 
-// What a bus has done for the client is answered before it goes: nobody else would ever hear of it. Only a
+// The answers of buses reach the client before it goes: nobody else would ever hear of it. Only a
 // wait is called off, and what no bus has yet is dropped.
 void session::leave(metrics::close_reason why) {
   if (closed() || leaving_) return;

@@ -13,7 +13,7 @@ using command::bus_index;
 
 namespace {
 
-// What a subscription takes, more or less: an entry of a table, and the name.
+// The memory of a subscription, more or less: an entry of a table, and the name.
 std::ptrdiff_t bytes_of(std::string_view name) {
   constexpr std::ptrdiff_t entry = 128;
   return entry + static_cast<std::ptrdiff_t>(name.size());

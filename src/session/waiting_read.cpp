@@ -105,7 +105,7 @@ void waiting_read::park(std::optional<std::string_view> group,
   note_reload();
 }
 
-// What a reader that waits takes, more or less; what a read keeps of replies takes its place.
+// The memory of a reader that waits, more or less; what a read keeps of replies takes its place.
 void waiting_read::note_waiting() {
   constexpr std::size_t reader = 1024, source = 256;
   std::size_t bytes = reader;

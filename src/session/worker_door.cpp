@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <sys/socket.h>
 
-// Who gets in when places are short, and for how long one may stand there without a name.
+// The places for clients when they are short, and the time that one may stay without a name.
 namespace dualbus::session {
 
 std::uint64_t worker_context::most_clients() const {

@@ -5,14 +5,14 @@ from harness import Stack, StackTest, merge, wait_for
 from resp import encode
 
 NOACK = ("XREADGROUP", "GROUP", "g", "c", "NOACK", "BLOCK", 0, "STREAMS", "md:s", ">")
-# What a client asks for -> what makes that come, and the answer.
+# A request that waits -> the request that ends the wait, and the answer.
 POPS = {
     ("BLPOP", "md:l", 0): (("RPUSH", "md:l", "v"), [b"md:l", b"v"]),
     ("BRPOPLPUSH", "md:l", "md:l2", 0): (("RPUSH", "md:l", "v"), b"v"),
     ("BLMPOP", 0, 1, "md:l", "LEFT"): (("RPUSH", "md:l", "v"), [b"md:l", [b"v"]]),
     ("BZPOPMIN", "md:z", 0): (("ZADD", "md:z", 1, "v"), [b"md:z", b"v", b"1"]),
 }
-# What a client asks for that need not wait -> the answer.
+# A request that need not wait -> the answer.
 TAKES = {
     ("LPOP", "md:l"): b"a",
     ("BLPOP", "md:l", 0): [b"md:l", b"a"],

@@ -2,7 +2,7 @@
 """Whether a user who may send some message types only gets another one past the daemon to any consumer.
 
 Messages are made of JSON in which types stand twice, in lists, in strings, in other encodings, among numbers and words that
-only some programs read. What the daemon takes is read by several kinds of consumers, all in Python: by the first field that
+only some programs read. Messages that the daemon takes are read by several kinds of consumers, all in Python: by the first field that
 they can read or by the last, in the order of the configuration or of the message, from bytes or text, strictly or not. None
 may find a type that is not allowed. And plain messages of an allowed type must be taken.
 

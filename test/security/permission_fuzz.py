@@ -40,7 +40,7 @@ CONFIG = {
 
 
 def data_of(prefix, value):
-    """What fills the keys of one heap."""
+    """Fills the keys of one heap."""
     return [("XADD", prefix + "s", "0-1", "f", value), ("XADD", prefix + "s", "5-1", "f", value), ("XGROUP", "CREATE", prefix + "s", "g", "0"),
             ("RPUSH", prefix + "l", value, "1", "2"), ("ZADD", prefix + "z", "1", value, "2", "m"), ("GEOADD", prefix + "g", "1", "1", "m", "1", "1", value),
             ("SADD", prefix + "set", value, "m"), ("HSET", prefix + "h", "f", value), ("SET", prefix + "x", value), ("SET", prefix + "1", value)]

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""What a peer can make the daemon hold or do before it logs in, and what anybody can through the admin listener.
+"""The memory and work that a peer can cause before it logs in, and that anybody can through the admin listener.
 
     test/security/resources.py --daemon build/release/src/app/dualbusd [--seconds 60] [--seed N] [--table]
 
@@ -55,7 +55,7 @@ REFUSED = {
     "a length of 40 kB": b"*" + b"0" * 40_000,
 }
 HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
-# What is sent first, and what follows for ever.
+# The beginning, and the bytes that follow for ever.
 HTTP = {
     "an endless chunk extension": (HEAD + b"1;a=", b"x" * 65536),
     "endless trailers": (HEAD + b"0\r\n", b"A: b\r\n" * 10_000),

@@ -11,8 +11,8 @@ namespace dualbus::admin {
 
 class stop_signal;
 
-/// What a change of the rules for keys does to what is stored. Lines for the log, that name keys and buses;
-/// of many streams only the first are named.
+/// The effect of a change of the rules for keys on what is stored. Lines for the log, that name keys and
+/// buses; of many streams only the first are named.
 struct move_report {
   std::vector<std::string> streams;  ///< what readers of streams would lose, one line for each stream and bus
   std::uint64_t more_streams = 0;    ///< those that are not named
@@ -28,7 +28,7 @@ struct move_report {
 /// A stream whose bus is out of sight then is reported if it has entries or groups with pending ones; one
 /// that stays in sight, but gets or loses the IDs of several buses, if entries are pending: whoever holds
 /// their IDs could not acknowledge them. Nothing is changed. It takes the time of a SCAN of each bus, and
-/// none if the rules are the same. What is added while it runs may be missed.
+/// none if the rules are the same. It may miss what is added while it runs.
 class move_check {
  public:
   /// Throws std::system_error if there is no descriptor left.

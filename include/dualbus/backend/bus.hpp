@@ -88,7 +88,7 @@ class bus {
   /// True if it is connected and has more unsent bytes than it should have: then those who write to it wait
   /// in drained().
   bool holds_back() const;
-  /// What comes now on the shared connections, and for whom.
+  /// The reply that comes now on the shared connections, and for whom.
   std::vector<pipeline::incoming> receiving() const;
   /// Told when the pipelines are no longer congested.
   drain_queue& drained() { return drained_; }

@@ -71,7 +71,7 @@ class classifier {
   std::string_view type_of(resp::arguments args, const xadd_arguments& where);
   /// The same for a message that is one JSON text.
   std::string_view type_of_json(std::string_view text);
-  /// For permissions. What the views of its verdicts refer to is valid until the next call of anything here.
+  /// For permissions. The text that its verdicts refer to is valid until the next call of anything here.
   const type_judge& judge() const { return judge_; }
   /// Of PUBLISH and SPUBLISH: by the type in a JSON payload, else by the first channel rule that matches,
   /// else the default bus. Nothing is counted but, unless `count` says no, JSON that the parser refuses. As

@@ -22,7 +22,7 @@ constexpr std::string_view json_fault_name(json_fault f) {
   return names[static_cast<std::size_t>(f)];
 }
 
-/// What such a text has, for people.
+/// The kind of such a text, for people.
 constexpr std::string_view json_fault_text(json_fault f) {
   constexpr std::string_view texts[] = {
       "a number that is malformed or too large", "a string that is not closed or no valid Unicode",

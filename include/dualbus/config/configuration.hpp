@@ -125,7 +125,7 @@ struct slowlog_settings {
   bool arguments = false;          ///< copies those of every request, in case it turns out slow
 };
 
-/// What a reload does that would take entries of streams out of reach.
+/// The fate of a reload that would take entries of streams out of reach.
 enum class stream_moves : std::uint8_t { refused, allowed };
 
 /// Whether each bus bears its id_slot, so that no other is read into its IDs.

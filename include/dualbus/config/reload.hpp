@@ -15,10 +15,10 @@ std::vector<std::string> restart_needed(const configuration& running, const conf
 
 /// The keys in which the two differ, of those that can change at run time and of two configurations with the
 /// same buses: `limits.max_clients`, `buses.marketdata.password_file`, also if only the password in that file
-/// is another one. What comes in lists or under free names is named as a whole: `routing.keys`, `auth.users`.
+/// is another one. Lists, and maps with free names, are named as a whole: `routing.keys`, `auth.users`.
 std::vector<std::string> changed_keys(const configuration& running, const configuration& loaded);
 
-/// What a change of keys does that its author may not have meant, as lines for the log.
+/// Effects of a change of keys that its author may not have meant, as lines for the log.
 std::vector<std::string> side_effects(const configuration& running, const configuration& loaded);
 
 }  // namespace dualbus::config

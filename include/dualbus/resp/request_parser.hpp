@@ -44,7 +44,7 @@ class request_parser {
   parse_status parse(std::string_view input);
   void reset();
   void set_limits(parser_limits limits) { limits_ = limits; }
-  /// What it holds besides the bytes that it is given.
+  /// The memory that it holds besides the bytes that it is given.
   std::size_t held_bytes() const { return args_.capacity() * sizeof(std::string_view); }
 
   arguments args() const { return args_; }

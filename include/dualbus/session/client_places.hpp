@@ -11,7 +11,7 @@
 
 namespace dualbus::session {
 
-/// What a client counts as where users exist.
+/// The standing of a client where users exist.
 enum class standing : std::uint8_t {
   none,      ///< there are no users, or the client is gone
   stranger,  ///< it must log in and has not

@@ -175,7 +175,7 @@ class session final : public base::io_handler, public backend::drain_listener {
 
   // Pub/Sub
   void set_subscribed(bool value) { subscribed_ = value; }
-  /// What is kept for it, replies and requests apart, has grown, or shrunk: names, subscriptions.
+  /// More or less is kept for it, replies and requests apart: names, subscriptions.
   void note_own(std::ptrdiff_t bytes);
   bool subscribed() const { return subscribed_; }
   /// In RESP2 a client with subscriptions may send but a few commands.

@@ -2,8 +2,8 @@
 
 #include <cstddef>
 
-/// What a client gets that must log in and has not. Redis bounds the same: ten words of 16 KiB for a request
-/// (networking.c, processMultibulkBuffer), and next to no output since CVE-2025-21605.
+/// The limits of a client that must log in and has not. Redis bounds the same: ten words of 16 KiB for a
+/// request (networking.c, processMultibulkBuffer), and next to no output since CVE-2025-21605.
 namespace dualbus::session::stranger_limits {
 
 /// One request. AUTH and HELLO with everything they take are some hundred bytes.

@@ -90,7 +90,7 @@ TEST_F(TypeJudgeTest, AFieldThatCertainlyHasNoTypeIsPassedOver) {
   }
 }
 
-// What one program cannot read another one may: it is refused, whatever stands in the next field.
+// Text that one program cannot read another one may: it is refused, whatever stands in the next field.
 TEST_F(TypeJudgeTest, AFieldThatCannotBeReadWithCertaintyIsRefusedAndNamed) {
   const std::string b(forbidden);
   std::string utf16 = "\xff\xfe"s, utf16_plain, utf32 = "\xff\xfe\0\0"s;
