@@ -89,7 +89,7 @@ run_stages() {
   if [ $threads = no ]; then
     # The scripts and the load tool do nothing to the daemon that the other tests leave out; what apart_keys asks, over and
     # over, each of them asks once.
-    if stage "asan: build" build asan --target dualbusd; then
+    if stage "asan: build" build asan --target dualbusd configurations; then
       stage "asan: integration tests" run_tests asan --label-regex 'integration|faults|security' --exclude-regex 'apart_keys|compare|fleet_tool|quickstart|takeover' || true
     fi
     return
