@@ -88,6 +88,7 @@ void transaction::clear(std::size_t keep) {
   plain_.clear();
   changes_.clear();
   count_ = 0;
+  logins_ = 0;
   bus_ = command::no_bus;
   spoiled_ = crosses_ = lost_ = selects_ = writes_ = false;
 }

@@ -2,6 +2,7 @@
 #include <dualbus/command/command_table.hpp>
 #include <dualbus/session/blocking_operation.hpp>
 #include <dualbus/session/database_commands.hpp>
+#include <dualbus/session/login_delays.hpp>
 #include <dualbus/session/session.hpp>
 #include <dualbus/session/stream_operations.hpp>
 #include <dualbus/session/traffic_gate.hpp>
@@ -84,6 +85,11 @@ std::string rounds_fault(const command_spec& spec, const request& what, const pl
 std::string queue_fault(worker_context& context, const session& client, const command_spec& spec,
                         const request& what) {
   if (command::has_flag(spec, 'X')) return "ERR Command not allowed inside a transaction";
+  // Guesses are delayed when they are queued, so that EXEC must not try many at once.
+  if (spec.name == "auth" && client.current_transaction()->logins() == login_delays::free_failures) {
+    return "ERR dualbus: a transaction holds " + std::to_string(login_delays::free_failures) +
+           " AUTH at most: log in before MULTI";
+  }
   plan& p = context.plan;
   context.router(client.current_transaction()->database()).make_plan(spec, what.args, p);
   if (p.what == plan::action::refuse) return p.error;
@@ -143,6 +149,7 @@ void queue_request(worker_context& context, session& client, const command_spec&
       if (p.what != plan::action::local) queue.note_bus(one_bus ? p.bus : command::no_bus);
       note_plain(context, client, spec, what);
       if (!queue.writes() && may_write(spec, what.args)) queue.note_write();
+      if (spec.name == "auth") queue.note_login();
       if (const auto database = chosen_database(context, spec, what)) queue.select(*database);
       if (spec.route == route::scripting) spread_script(context, client, spec, what, p.bus);
     } else {

@@ -128,6 +128,18 @@ class UsersTest(StackTest):
         self.compare(("AUTH", "engine", PASSWORD), ("MULTI",), ("MULTI",), ("WATCH", "a:1"), ("SET", "a:1", "x"), ("EXEC",), ("MULTI",),
                      ("DISCARD", "x"), ("EXEC",), ("MULTI",), ("NOSUCH",), ("EXEC",))
 
+    def test_a_transaction_tries_only_a_few_passwords(self):
+        client = self.log_in("engine")
+        with self.counted("dualbus_authentication_failures_total") as failures:
+            for _ in range(2):  # EXEC forgets how many there were
+                replies = client.pipeline([("MULTI",), *[("AUTH", "admin", f"guess-{number}") for number in range(5)], ("EXEC",)])
+                self.assertEqual([str(reply) for reply in replies[-1]], ["WRONGPASS invalid username-password pair or user is disabled."] * 5)
+            self.assertEqual(failures.value, 10)
+            replies = client.pipeline([("MULTI",), *[("AUTH", "admin", f"guess-{number}") for number in range(1000)], ("EXEC",)])
+            self.assertEqual(set(map(str, replies[6:-1])), {"ERR dualbus: a transaction holds 5 AUTH at most: log in before MULTI"})
+            self.assertEqual(str(replies[-1]), "EXECABORT Transaction discarded because of previous errors.")
+            self.assertEqual(failures.value, 10)
+
     def test_what_stands_behind_a_log_in_within_a_transaction_needs_the_rights_of_both(self):
         reason = " for the following reason: "
         for requests in ([("SET", "a:1", "old"), ("AUTH", "reader", "x"), ("SET", "a:1", "new"), ("GET", "a:1"), ("ECHO", "x")],

@@ -74,6 +74,9 @@ class transaction {
   /// Something that may write is queued.
   bool writes() const { return writes_; }
   void note_write() { writes_ = true; }
+  /// How many log-ins are queued.
+  int logins() const { return logins_; }
+  void note_login() { ++logins_; }
   /// True if a SELECT of another database is queued.
   bool selects() const { return selects_; }
   /// Holds what the plain requests change, until clear().
@@ -125,6 +128,7 @@ class transaction {
   std::uint64_t connection_ = 0;  // the link's connection that watches, 0 before Redis has said so
   command::bus_index watched_bus_ = command::no_bus, bus_ = command::no_bus;
   std::uint8_t database_ = 0, watching_database_ = 0;
+  int logins_ = 0;
   bool spoiled_ = false, crosses_ = false, lost_ = false, selects_ = false, writes_ = false;
 };
 
