@@ -108,7 +108,7 @@ class Session:
         requests = []
         for _ in range(count):
             request = self.make.stateless() if self.off else self.make.request()
-            if request[:1] == [b"CLIENT"] and request[1:2] == [b"PAUSE"] and not self.world.pauses:
+            if [word.upper() for word in request[:2]] == [b"CLIENT", b"PAUSE"] and not self.world.pauses:
                 request = [b"CLIENT", b"UNPAUSE"]
             if request[0].upper() == b"CLIENT" and request[1] == b"REPLY" and request[2] in (b"OFF", b"SKIP"):
                 # Whether it works shows in nothing that is sent back, so there is nothing else that it could depend on.
