@@ -244,7 +244,9 @@ class StuckTest(StackTest):
     config = {"workers": 1,  # each has connections of its own
               # The time of a transaction is also that of the daemon's own work on its 20 MB, on a machine that is busy.
               "backend": {"reconnect_wait": "300ms", "backoff_min": "10ms", "backoff_max": "50ms",
-                          "request_timeout": "6s" if sanitized() else "2s", "health_timeout": "10m"}}
+                          "request_timeout": "6s" if sanitized() else "2s",
+                          # A marker that the bus owes an answer keeps a connection from being borrowed.
+                          "health_interval": "5m", "health_timeout": "10m"}}
 
     def check(self, requests, queued=()):
         """The last reply to `requests`, and another client's behind it, tell that the bus gives none."""
