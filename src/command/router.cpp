@@ -164,10 +164,11 @@ void router::plan_keys(const command_spec& spec, resp::arguments args, plan& out
 void router::plan_sort(const command_spec& spec, resp::arguments args, plan& out) {
   plan_keys(spec, args, out);
   if (single_ || out.what != plan::action::forward) return;
-  // An element of the list takes the place of the first '*'; without one a pattern stands for no key.
+  // An element of the list takes the place of the first '*'; without one a pattern stands for no key (sort.c,
+  // lookupKeyByPattern, which looks for it with strchr()).
   find_sort_patterns(args, out.keys);
   for (const std::uint32_t position : out.keys) {
-    const std::string_view pattern = args[position];
+    const std::string_view pattern = base::as_c_string(args[position]);
     const std::size_t star = pattern.find('*');
     if (star == std::string_view::npos) continue;
     if (table_.bus_of_prefix(pattern.substr(0, star)) != out.bus) {

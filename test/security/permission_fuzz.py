@@ -119,7 +119,7 @@ def failed(reply):
 
 
 def stores_twice(request):
-    return request[0].startswith("GEORADIUS") and sum(bare(word) in (b"store", b"storedist") for word in request) > 1
+    return request[0].startswith(("GEORADIUS", "SORT")) and sum(bare(word) in (b"store", b"storedist") for word in request) > 1
 
 
 def run_all(client, batch, wrapped):
@@ -155,7 +155,7 @@ def check_verdicts(world, until):
             world.count("forbidden to both", forbidden(our) and forbidden(their))
             world.count("carried out by both", not failed(our) and not failed(their))
             if stores_twice(request):
-                continue  # Redis looks at the first of each word, but the last one counts
+                continue  # Redis may look at another one than the last, which counts: it takes SORT's STORE GET for an option GET
             if forbidden(their) and not failed(our):
                 world.fault("carried out", where)
             elif forbidden(our) and not failed(their):

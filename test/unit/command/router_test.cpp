@@ -89,6 +89,7 @@ TEST_F(RouterTest, SortNeedsWhatItsPatternsStandForOnTheBusOfItsKeys) {
   expect_forward({"SORT", "a", "BY", "nosort", "LIMIT", "0", "1", "STORE", "by"}, 1);
   EXPECT_THAT(refusal({"SORT_RO", "a", "BY", "m*"}), StartsWith("CROSSBUS "));  // may become "md:1"
   EXPECT_THAT(refusal({"SORT_RO", "a", "BY", "*", "GET", "#"}), HasSubstr("the pattern '*'"));
+  expect_forward({"SORT_RO", "a", "BY", std::string("md:\0*", 5)}, 1);  // no pattern for strchr()
   routing_rules rules = two_buses();
   rules.keys.clear();
   use(rules);

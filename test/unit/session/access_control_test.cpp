@@ -121,6 +121,10 @@ TEST_F(AccessControlTest, SortReadsNoKeysThatArePatterns) {
             "ERR BY option of SORT denied due to insufficient ACL permissions.");
   EXPECT_EQ(denial(u, {"sort_ro", "a", "get", "b"}),
             "ERR GET option of SORT denied due to insufficient ACL permissions.");
+  // Redis looks for the star in a C string.
+  EXPECT_EQ(denial(u, {"sort_ro", "a", "by", std::string("min\0*", 5)}), "");
+  EXPECT_EQ(denial(u, {"sort_ro", "a", "by", std::string("m*\0x", 4)}),
+            "ERR BY option of SORT denied due to insufficient ACL permissions.");
 }
 
 TEST_F(AccessControlTest, ChannelsMatchAndPatternsMustBeTheSame) {
