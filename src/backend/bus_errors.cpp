@@ -41,4 +41,8 @@ const bus_error* find_bus_error(std::string_view reply) {
   return found == table.end() ? nullptr : &*found;
 }
 
+bool ends_connection(std::string_view reply) {
+  return reply.starts_with("-UNBLOCKED force unblock ");
+}
+
 }  // namespace dualbus::backend

@@ -1,5 +1,6 @@
 #include "unblocking.hpp"
 
+#include <dualbus/backend/bus_errors.hpp>
 #include <dualbus/base/c_string.hpp>
 #include <dualbus/base/deadline.hpp>
 #include <dualbus/base/numbers.hpp>
@@ -147,7 +148,7 @@ void blocking_operation::end_wait() {
 
 void blocking_operation::on_reply(std::uint32_t, const backend::reply_view& answer) {
   const bool ended = answer.bytes.starts_with("-UNBLOCKED ");
-  release(true);
+  release(!backend::ends_connection(answer.bytes));
   if (answer.is_error()) context_.bus(bus_).note_error(answer.bytes);
   if (takes_ && !answer.is_error() && !is_nil(answer.bytes) && (owner_ == nullptr || owner_->was_reset())) {
     ++context_.metrics.buses[bus_].elements_lost;

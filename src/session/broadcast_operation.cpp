@@ -1,6 +1,7 @@
 #include "everywhere_operation.hpp"
 #include "unblocking.hpp"
 
+#include <dualbus/backend/bus_errors.hpp>
 #include <dualbus/base/deadline.hpp>
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/command/command_table.hpp>
@@ -141,7 +142,7 @@ void broadcast_operation::release_all() {
 void broadcast_operation::on_reply(std::uint32_t part, const backend::reply_view& answer) {
   if (part % 2 == 1) {
     shares_[part / 2].reply.assign(answer.bytes);
-    release(part / 2, true);
+    release(part / 2, !backend::ends_connection(answer.bytes));
   }
   count_down();
 }

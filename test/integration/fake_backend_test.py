@@ -42,6 +42,29 @@ class StrangeReplyTest(FakeStackTest):
         self.assertEqual(client.call("GET", "md:plain"), b"plain")
 
 
+class LeftConnectionTest(FakeStackTest):
+    """A connection of its own that a wait has had, and whether the next one gets it."""
+
+    def setUp(self):
+        super().setUp()
+        self.addCleanup(self.fake.commands.clear)
+
+    def new_connections(self, command, answer, request):
+        self.fake.commands[command] = answer
+        client = self.connect()
+        first = client.call(*request)
+        before = self.fake.connections
+        self.assertEqual(client.call(*request), first)
+        return self.fake.connections - before
+
+    def test_nobody_gets_one_that_redis_closes_because_it_has_become_a_replica(self):
+        forced = b"-UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)\r\n"
+        for request in (("BLPOP", "md:l", "0"), ("WAIT", "1", "20")):
+            self.assertEqual(self.new_connections(request[0].encode(), forced, request), 1, request)
+        self.assertEqual(self.new_connections(b"BLPOP", b"-UNBLOCKED the stream key no longer exists\r\n", ("BLPOP", "md:l", "0")), 0)
+        self.assertEqual(self.new_connections(b"WAIT", b":0\r\n", ("WAIT", "1", "20")), 0)
+
+
 class BrokenBackendTest(FakeStackTest):
     backend = {"reconnect_wait": "2s", "backoff_min": "1ms", "backoff_max": "20ms", "request_timeout": "300ms", "health_timeout": "1s",
                "health_interval": "50ms", "connect_timeout": "200ms"}

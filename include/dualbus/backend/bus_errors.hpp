@@ -25,4 +25,8 @@ std::span<const bus_error> bus_error_table();
 /// The row of an error reply, as received; null for all other errors and replies.
 const bus_error* find_bus_error(std::string_view reply);
 
+/// True if Redis closes the connection behind this reply: a master that becomes a replica sends away all who wait
+/// (blocked.c, disconnectAllBlockedClients). Who is told by CLIENT UNBLOCK, or lost the key, stays.
+bool ends_connection(std::string_view reply);
+
 }  // namespace dualbus::backend
