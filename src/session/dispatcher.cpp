@@ -110,14 +110,16 @@ std::string refusal(const session& client, const command_spec& spec, const reque
 
 void note_change(worker_context& context, const command_spec& spec, resp::arguments args, plan& p) {
   stream::key_changes& changes = context.daemon.changes;
+  const bool one_bus = p.what == plan::action::forward || p.what == plan::action::add;
+  const command::bus_index bus = one_bus ? p.bus : command::no_bus;
   if (spec.keys == command::key_form::range && spec.first_key == 1 && spec.last_key == 1) {
-    return context.changing.add(changes, args[1]);
+    return context.changing.add(changes, args[1], bus);
   }
   const bool found = command::find_keys(spec, args, p.keys);
   // What names no keys (FLUSHALL, a script without keys) may change any.
   if (p.keys.empty()) return context.changing.add_all(changes);
   if (!found) return;
-  for (const std::uint32_t position : p.keys) context.changing.add(changes, args[position]);
+  for (const std::uint32_t position : p.keys) context.changing.add(changes, args[position], bus);
 }
 
 void run_spread(worker_context& context, session& client, const command_spec& spec, const request& what,

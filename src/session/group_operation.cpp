@@ -122,7 +122,7 @@ base::task<std::optional<gather_operation::part>> group_operation::create_missin
                                                                                   std::string_view start,
                                                                                   bus_index only) {
   stream::key_change change;
-  change.add(context_.daemon.changes, key);
+  change.add(context_.daemon.changes, key, only);
   std::vector<bus_index> steps[3];
   for (std::size_t i = 0; i < context_.bus_count(); ++i) {
     const auto bus = static_cast<bus_index>(i);

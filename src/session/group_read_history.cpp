@@ -142,7 +142,7 @@ base::task<> group_read_operation::read_in_exec() {
     for (const bus_index bus : buses) {
       const stream::bus_id there = is_whole(keys_[key]) ? stream::bus_id{after.ms, after.seq}
                                                         : stream::after_on(context_.slot_of(bus), after);
-      asked_.push_back({key, bus});
+      asked_.push_back({key, bus, request_.count});
       send_read(key, bus, fresh ? ">" : stream::to_string(there), request_.count);
     }
   }

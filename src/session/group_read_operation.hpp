@@ -28,6 +28,7 @@ class group_read_operation final : public waiting_read, private spared_poll {
   struct ask {
     std::size_t key;
     command::bus_index bus;
+    std::uint64_t most = 0;  // entries that it asks for; 0: all
     std::uint64_t found = 0;
     std::uint64_t omitted = 0;  // of these, without a client form
   };

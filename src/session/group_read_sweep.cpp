@@ -76,8 +76,9 @@ base::task<> group_read_operation::sweep_left() {
       while (!s.left.empty() && (request_.count == 0 || s.taken < request_.count)) {
         const bus_index bus = s.left.front();
         s.left.erase(s.left.begin());
-        asked_.push_back({key, bus});
-        send_read(key, bus, ">", request_.count - s.taken);
+        const std::uint64_t most = request_.count == 0 ? 0 : request_.count - s.taken;
+        asked_.push_back({key, bus, most});
+        send_read(key, bus, ">", most);
         if (!views_.empty()) context_.polls().asked(poll_of(key), bus);
         if (request_.count != 0) break;
       }
@@ -99,7 +100,9 @@ base::task<> group_read_operation::sweep_together() {
   asked_.clear();
   const bool failed = std::any_of(sweeps_.begin(), sweeps_.end(), [](const key_sweep& s) { return s.error; });
   for (std::size_t key = 0; key < keys_.size(); ++key) {
-    if (!sweeps_[key].left.empty() && !failed) asked_.push_back({key, sweeps_[key].left.front()});
+    if (!sweeps_[key].left.empty() && !failed) {
+      asked_.push_back({key, sweeps_[key].left.front(), request_.count});
+    }
     sweeps_[key].left.clear();
   }
   if (asked_.empty()) co_return;
@@ -187,8 +190,10 @@ void group_read_operation::judge(const ask& asked, const part& answer) {
   key_sweep& s = sweeps_[asked.key];
   if (!answer.is_error()) {
     s.answered = true;
-    if (asked.found == 0 && !views_.empty()) {
-      context_.polls().found_nothing(poll_of(asked.key), asked.bus, views_[asked.key]);
+    // Redis skips what has been deleted, so fewer are all that were left (t_stream.c, streamReplyWithRange).
+    const bool all = asked.most == 0 || asked.found < asked.most;
+    if (all && !views_.empty()) {
+      context_.polls().reached_end(poll_of(asked.key), asked.bus, views_[asked.key]);
     }
     // There may be more behind what is left out of the reply.
     if (asked.omitted > 0) failed_.push_back({static_cast<std::uint32_t>(asked.key), asked.bus});

@@ -30,7 +30,11 @@ stream::empty_polls::limits poll_absorber::limits() const {
 }
 
 poll_absorber::view poll_absorber::look(std::string_view key, command::bus_index only) {
-  return {context_.parking().watch(key, only), context_.daemon.changes.of(key), context_.now};
+  view result{context_.parking().watch(key, only), {}, context_.now};
+  for (std::size_t bus = 0; bus < context_.bus_count(); ++bus) {
+    result.changes.push_back(context_.daemon.changes.of(key, static_cast<command::bus_index>(bus)));
+  }
+  return result;
 }
 
 stream::bus_set poll_absorber::empty(const poll& p, const view& seen) const {
@@ -45,8 +49,8 @@ void poll_absorber::asked(const poll& p, command::bus_index bus) {
   known_.asked(p, bus, context_.now);
 }
 
-void poll_absorber::found_nothing(const poll& p, command::bus_index bus, const view& seen) {
-  known_.found_nothing(p, bus, seen);
+void poll_absorber::reached_end(const poll& p, command::bus_index bus, const view& seen) {
+  known_.reached_end(p, bus, seen);
 }
 
 void poll_absorber::found_no_group(const poll& p, stream::bus_set buses, const view& seen) {

@@ -71,7 +71,7 @@ void transaction::begin_changes(stream::key_changes& changes) {
   for (const plain_request& p : plain_) {
     const std::string_view key = key_of(p);
     if (!p.changes || (begun.data() != nullptr && key == begun)) continue;
-    changes_.emplace_back().add(changes, key);
+    changes_.emplace_back().add(changes, key, bus_);
     begun = key;
   }
 }

@@ -25,7 +25,7 @@ empty_polls::consumer_state* empty_polls::know(const poll& p) {
   if (p.size() > max_name_bytes || consumers_ >= max_consumers) return nullptr;
   ++consumers_;
   group_state& group = keys_[std::string(p.key)][std::string(p.group)];
-  group.nils.resize(buses_);
+  group.ends.resize(buses_);
   consumer_state& made = group.consumers[std::string(p.consumer)];
   made.asked.resize(buses_);
   return &made;
@@ -38,9 +38,9 @@ bus_set empty_polls::empty(const poll& p, const view& now_seen, const limits& mo
   if (consumer == nullptr) return 0;
   bus_set result = 0;
   for (std::size_t bus = 0; bus < buses_; ++bus) {
-    const nil& last = known->nils[bus];
+    const end& last = known->ends[bus];
     const parked_reads::sighting& sight = now_seen.buses[bus];
-    const bool unchanged = sight.armed && sight.mark == last.mark && now_seen.changes == last.changes;
+    const bool unchanged = sight.armed && sight.mark == last.mark && now_seen.changes[bus] == last.changes;
     // The consumer must be seen by Redis now and then, too, or it would count as idle there.
     const bool recent = now - last.sent < most.nil && now - consumer->asked[bus] < most.nil;
     if (unchanged && recent) result |= bus_set{1} << bus;
@@ -53,10 +53,12 @@ bool empty_polls::no_group(const poll& p, const view& now_seen, const limits& mo
   const group_state* const known = find(p);
   if (known == nullptr || !known->absent) return false;
   const absence& last = *known->absent;
-  if (now - last.seen.at >= most.no_group || now_seen.changes != last.seen.changes) return false;
+  if (now - last.seen.at >= most.no_group) return false;
   for (std::size_t bus = 0; bus < buses_; ++bus) {
     const bool decides = (last.buses >> bus & 1) != 0;
-    if (decides && now_seen.buses[bus].mark != last.seen.buses[bus].mark) return false;
+    if (!decides) continue;
+    if (now_seen.changes[bus] != last.seen.changes[bus]) return false;
+    if (now_seen.buses[bus].mark != last.seen.buses[bus].mark) return false;
   }
   return true;
 }
@@ -78,16 +80,18 @@ void empty_polls::asked(const poll& p, bus_index bus, base::time_point now) {
   if (consumer_state* const consumer = know(p)) consumer->asked[bus] = now;
 }
 
-void empty_polls::found_nothing(const poll& p, bus_index bus, const view& seen) {
+void empty_polls::reached_end(const poll& p, bus_index bus, const view& seen) {
   // Nothing was proved if the bus did not watch, or if something might have come behind the read.
-  if (!seen.buses[bus].armed || !seen.changes.quiet) return;
+  if (!seen.buses[bus].armed || !seen.changes[bus].quiet) return;
   if (group_state* const known = find(p)) {
-    known->nils[bus] = {seen.buses[bus].mark, seen.changes, seen.at};
+    known->ends[bus] = {seen.buses[bus].mark, seen.changes[bus], seen.at};
   }
 }
 
 void empty_polls::found_no_group(const poll& p, bus_set buses, const view& seen) {
-  if (!seen.changes.quiet) return;
+  for (std::size_t bus = 0; bus < buses_; ++bus) {
+    if ((buses >> bus & 1) != 0 && !seen.changes[bus].quiet) return;
+  }
   if (know(p) != nullptr) find(p)->absent = absence{buses, seen};
 }
 

@@ -4,16 +4,20 @@
 
 namespace dualbus::stream {
 
-std::uint16_t key_changes::index_of(std::string_view key) {
-  return static_cast<std::uint16_t>(std::hash<std::string_view>{}(key) % counters);
+std::uint16_t key_changes::index_of(std::string_view key, command::bus_index bus) {
+  // Each bus, and all of them together, have counters of their own for the key.
+  constexpr std::uint64_t odd = 0x9E3779B97F4A7C15;
+  const std::uint64_t part = bus == command::no_bus ? 0 : bus + std::uint64_t{1};
+  return static_cast<std::uint16_t>((std::hash<std::string_view>{}(key) + part * odd) % counters);
 }
 
-key_changes::state key_changes::of(std::string_view key) const {
-  const counter& own = counters_[index_of(key)];
-  const counter& all = counters_[counters];
+key_changes::state key_changes::of(std::string_view key, command::bus_index bus) const {
+  const counter* const all[] = {&counters_[index_of(key, bus)], &counters_[index_of(key, command::no_bus)],
+                                &counters_[counters]};
   // The requests that have ended are read first: one that begins meanwhile is seen as going on.
-  const std::uint64_t ended = own.ended.load() + all.ended.load();
-  const std::uint64_t begun = own.begun.load() + all.begun.load();
+  std::uint64_t ended = 0, begun = 0;
+  for (const counter* const c : all) ended += c->ended.load();
+  for (const counter* const c : all) begun += c->begun.load();
   return {begun, begun == ended};
 }
 
@@ -24,10 +28,10 @@ void key_change::begin(key_changes& changes, std::uint16_t index) {
   indices_[count_++] = index;
 }
 
-void key_change::add(key_changes& changes, std::string_view key) {
+void key_change::add(key_changes& changes, std::string_view key, command::bus_index bus) {
   // The last place is for the rest.
   if (of_ == nullptr || count_ + 1U < indices_.size()) {
-    begin(changes, key_changes::index_of(key));
+    begin(changes, key_changes::index_of(key, bus));
   } else if (indices_[count_ - 1U] != key_changes::counters) {
     begin(changes, key_changes::counters);
   }

@@ -30,17 +30,21 @@ class Twin:
 
     def __init__(self, name, daemon, connection, notice):
         self.name, self.daemon, self.connection, self.notice = name, daemon, connection, notice
-        self.stale_until = dict.fromkeys(KEYS, 0.0)  # a poll of the key that is sent later knows of everything
+        self.stale_until = {}  # (key, bus) -> a poll that is sent later knows of everything
 
     def group(self, group):
         return f"{self.name}-{group}"
 
-    def own(self, key):
-        """After a change of its own it asks the buses, and so knows of everybody's."""
-        self.stale_until[key] = 0.0
+    def own(self, key, buses):
+        """After a change of its own it asks those buses, and so knows of everybody's."""
+        self.stale_until.update(dict.fromkeys([(key, bus) for bus in buses], 0.0))
 
-    def miss(self, key, bound):
-        self.stale_until[key] = max(self.stale_until[key], time.monotonic() + bound)
+    def miss(self, key, buses, bound):
+        until = time.monotonic() + bound
+        self.stale_until.update({(key, bus): max(self.stale_until.get((key, bus), 0.0), until) for bus in buses})
+
+    def knows_everything_after(self, key):
+        return max(self.stale_until.get((key, bus), 0.0) for bus in TYPES)
 
 
 class OracleTest(StackTest):
@@ -75,7 +79,7 @@ class OracleTest(StackTest):
 
     # What changes keys and groups.
 
-    def change(self, key, by, action, bound=None, group=None):
+    def change(self, key, by, action, buses=tuple(TYPES), bound=None, group=None):
         """Who is not asked may not know for a while: until it is told, or until what it knows has grown old."""
         reader = (group or self.random.choice(GROUPS), self.random.choice(CONSUMERS)) if self.random.random() < 0.7 else None
         for _ in range(3 if reader else 0):  # seen, seen by one who watches the key, known
@@ -86,9 +90,9 @@ class OracleTest(StackTest):
         action()
         for twin in self.absorbing:
             if by in (twin, EACH_ITS_OWN):
-                twin.own(key)
+                twin.own(key, buses)
             else:
-                twin.miss(key, twin.notice if bound is None else bound)
+                twin.miss(key, buses, twin.notice if bound is None else bound)
         if reader:
             self.read(key, *reader)
         for relay in self.relays:
@@ -97,12 +101,10 @@ class OracleTest(StackTest):
     def add(self):
         key, by, name = self.random.choice(KEYS), self.random.choice((*self.twins, DIRECTLY)), str(self.added).encode()
         self.added += 1
-        if by is DIRECTLY:
-            bus = MARKETDATA if key.startswith("md:") else self.random.choice(sorted(self.bare))
-            connection, kinds = self.bare[bus], TYPES[bus]
-        else:
-            connection, kinds = by.connection, ALL_TYPES
-        self.change(key, by, lambda: self.done(connection.call(*xadd(key, self.random.choice(kinds), name))))
+        kind = self.random.choice(ALL_TYPES)
+        bus = MARKETDATA if key.startswith("md:") else next(bus for bus, kinds in TYPES.items() if kind in kinds)
+        connection = self.bare[bus] if by is DIRECTLY else by.connection
+        self.change(key, by, lambda: self.done(connection.call(*xadd(key, kind, name))), (bus, ))
 
     def change_key(self):
         key, by = self.random.choice(KEYS), self.random.choice((*self.twins, DIRECTLY))
@@ -128,7 +130,7 @@ class OracleTest(StackTest):
                 for connection in [self.bare[bus] for bus in buses] if foreign else [twin.connection]:
                     connection.call(*request)
 
-        self.change(key, None if foreign else EACH_ITS_OWN, action, NOGROUP_TTL if words[0] == "CREATE" else ABSORB_TTL, group)
+        self.change(key, None if foreign else EACH_ITS_OWN, action, bound=NOGROUP_TTL if words[0] == "CREATE" else ABSORB_TTL, group=group)
 
     def done(self, reply):
         self.assertNotIsInstance(reply, resp.ReplyError)
@@ -162,7 +164,7 @@ class OracleTest(StackTest):
             while (sorted(got), outcome) != (sorted(names), error):
                 self.late += 1
                 self.assertLessEqual(set(got), set(names), f"{twin.name} delivered what {self.oracle.name} did not")
-                self.assertLess(sent, twin.stale_until[key],
+                self.assertLess(sent, twin.knows_everything_after(key),
                                 f"{twin.name} {key} {group} {options}: {got} {outcome}, but there is {names} {error}")
                 sent = time.monotonic()
                 more, outcome = self.everything(twin, key, group, consumer, options)

@@ -6,7 +6,7 @@ import time
 import unittest
 
 import resp
-from harness import MARKETDATA, StackTest, merge, sanitized, wait_for
+from harness import ENGINE_LOGIC, MARKETDATA, StackTest, merge, sanitized, wait_for
 from servers import Daemon, free_port
 from stream_load import ALL_TYPES, TYPES, DaemonsTest, Runner, Stopwatch, entries, run_for, scaled, started, stop_all, xadd
 
@@ -224,6 +224,84 @@ class GroupChangesTest(DaemonsTest):
             wait_for(lambda: self.reader.call(*poll("s")) is None, "the group is there")
             self.assertLess(watch.elapsed(), 0.9)
             self.admin.call("DEL", "s")
+
+
+class EndOfStreamTest(StackTest):
+    """A group that has had everything on a bus: who asks that bus again."""
+
+    # So that nothing but a change makes anybody ask.
+    config = {"workers": 1, "absorb_ttl": "1m", "absorb_delay": "0"}
+
+    def setUp(self):
+        super().setUp()
+        self.client_, self.counts = self.connect(), {}
+        for group in ("g", "other"):
+            self.assertEqual(self.client_.call("XGROUP", "CREATE", "s", group, "$", "MKSTREAM"), "OK")
+        self.settle()
+
+    def read(self, *options, group="g"):
+        """The names that a read brings, and by bus how many reads have reached it."""
+        before = {name: self.reads_at(bus) for name, bus in self.stack.buses.items()}
+        names = [name for _, name in entries(self.client_.call("XREADGROUP", "GROUP", group, "c", *options, "STREAMS", "s", ">"))]
+        return names, {name: self.reads_at(bus) - before[name] for name, bus in self.stack.buses.items()}
+
+    @staticmethod
+    def reads_at(bus):
+        with bus.client() as client:
+            return client.info("commandstats").get("cmdstat_xreadgroup", {}).get("calls", 0)
+
+    def settle(self):
+        for group in ("g", "other"):
+            wait_for(lambda: sum(self.read(group=group)[1].values()) == 0, "a poll that reaches no Redis")  # pylint: disable=cell-var-from-loop
+
+    def add(self, *names):
+        for name in names:
+            self.assertNotIsInstance(self.client_.call(*xadd("s", "market_data", name)), resp.ReplyError)
+
+    def watched(self):
+        """The other group reads until the bus watches the stream again."""
+        wait_for(lambda: sum(self.read(group="other")[1].values()) == 0, "the other group has had everything")
+
+    def test_an_entry_on_one_bus_makes_nobody_ask_the_other(self):
+        for number in range(5):
+            self.add(b"%d" % number)
+            self.assertEqual(self.read(), ([b"%d" % number], {MARKETDATA: 1, ENGINE_LOGIC: 0}))
+            self.settle()
+
+    def test_what_changes_groups_makes_everybody_ask_both(self):
+        self.assertEqual(self.client_.call("XGROUP", "SETID", "s", "g", "$"), "OK")
+        self.assertEqual(self.read(), ([], {MARKETDATA: 1, ENGINE_LOGIC: 1}))
+
+    def test_a_read_that_brings_fewer_than_it_might_is_the_last(self):
+        for options in ((), ("COUNT", 3), ("NOACK", ), ("COUNT", 3, "NOACK")):
+            self.add(b"a", b"b")
+            self.watched()
+            self.assertEqual(self.read(*options), ([b"a", b"b"], {MARKETDATA: 1, ENGINE_LOGIC: 0}), options)
+            self.assertEqual(self.read(*options), ([], {MARKETDATA: 0, ENGINE_LOGIC: 0}), options)
+
+    def test_one_that_brings_all_that_it_may_is_not(self):
+        self.add(b"a", b"b", b"c")
+        self.watched()
+        self.assertEqual(self.read("COUNT", 1), ([b"a"], {MARKETDATA: 1, ENGINE_LOGIC: 0}))
+        self.assertEqual(self.read("COUNT", 2), ([b"b", b"c"], {MARKETDATA: 1, ENGINE_LOGIC: 0}))
+        self.assertEqual(self.read("COUNT", 2), ([], {MARKETDATA: 1, ENGINE_LOGIC: 0}))
+        self.assertEqual(self.read("COUNT", 2), ([], {MARKETDATA: 0, ENGINE_LOGIC: 0}))
+
+    def test_one_that_was_sent_before_the_bus_watched_is_not(self):
+        self.add(b"a")
+        self.assertEqual(self.read(), ([b"a"], {MARKETDATA: 1, ENGINE_LOGIC: 0}))
+        self.assertEqual(self.read(), ([], {MARKETDATA: 1, ENGINE_LOGIC: 0}))
+
+    def test_what_comes_behind_it_is_read(self):
+        self.add(b"a")
+        self.watched()
+        self.assertEqual(self.read()[0], [b"a"])
+        self.add(b"b")
+        self.assertEqual(self.read()[0], [b"b"])
+        self.watched()
+        with self.stack.marketdata.connect() as bare:
+            bare.call(*xadd("s", "market_data", b"c"))
+        wait_for(lambda: self.read()[0] == [b"c"], "an entry of somebody else")
 
 
 class UselessCallsTest(StackTest):

@@ -43,7 +43,7 @@ class poll_absorber {
   stream::bus_set empty(const poll& p, const view& seen) const;
   bool no_group(const poll& p, const view& seen) const;
   void asked(const poll& p, command::bus_index bus);
-  void found_nothing(const poll& p, command::bus_index bus, const view& seen);
+  void reached_end(const poll& p, command::bus_index bus, const view& seen);
   void found_no_group(const poll& p, stream::bus_set buses, const view& seen);
 
   /// Strict answers: on_confirmed() follows, once, unless forget() comes before.

@@ -20,21 +20,21 @@ using bus_set = std::uint32_t;
 /// Which group reads need not be asked, because a bus has just answered them with nothing or with NOGROUP and
 /// nothing has happened since. It sees no socket and no clock.
 ///
-/// A read of new entries that found nothing proves that the group has had everything; only a change of the
-/// key or of the group undoes that. Changes of the key show in the sightings, if the bus watched the key when
-/// the read was sent; what goes through this daemon shows in the key's changes; what others do to groups does
-/// not show at all, and bounds the time for which an answer counts.
+/// A read of new entries that came to the end of the stream proves that the group has had everything; only a
+/// change of the key or of the group on that bus undoes that. Changes of the key show in the sightings, if the
+/// bus watched the key when the read was sent; what goes through this daemon shows in the key's changes; what
+/// others do to groups does not show at all, and bounds the time for which an answer counts.
 class empty_polls {
  public:
   struct limits {
-    base::duration nil{};       ///< how long a read that found nothing counts
+    base::duration nil{};       ///< how long a read that came to the end counts
     base::duration no_group{};  ///< how long an answer NOGROUP counts
   };
 
   /// All that was known of a key at one moment, before a read of it was sent.
   struct view {
     parked_reads::sightings buses;
-    key_changes::state changes;
+    std::vector<key_changes::state> changes;  ///< by bus
     base::time_point at{};
   };
 
@@ -63,8 +63,9 @@ class empty_polls {
 
   /// The poll is sent to the bus now.
   void asked(const poll& p, command::bus_index bus, base::time_point now);
-  /// The bus had nothing for the group; `seen` is from before that read was sent.
-  void found_nothing(const poll& p, command::bus_index bus, const view& seen);
+  /// The bus had fewer entries for the group than the read would have taken: nothing is behind them. `seen` is
+  /// from before that read was sent.
+  void reached_end(const poll& p, command::bus_index bus, const view& seen);
   /// Every bus that decides on it said that there is no such group: `buses`.
   void found_no_group(const poll& p, bus_set buses, const view& seen);
   /// Frees what no limit lets count any more.
@@ -72,7 +73,7 @@ class empty_polls {
   std::size_t groups() const;
 
  private:
-  struct nil {
+  struct end {
     std::uint64_t mark = 0;
     key_changes::state changes;
     base::time_point sent{};
@@ -92,7 +93,7 @@ class empty_polls {
   template <typename Value>
   using by_name = std::unordered_map<std::string, Value, string_hash, std::equal_to<>>;
   struct group_state {
-    std::vector<nil> nils;  // by bus; sent at no time: none
+    std::vector<end> ends;  // by bus; sent at no time: none
     std::optional<absence> absent;
     by_name<consumer_state> consumers;
   };

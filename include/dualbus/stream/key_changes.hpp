@@ -1,5 +1,7 @@
 #pragma once
 
+#include <dualbus/command/routing_table.hpp>
+
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -9,18 +11,19 @@
 
 namespace dualbus::stream {
 
-/// Counts the requests that change keys, over all workers, so that nobody answers from what was true before.
-/// Keys share counters by hash: a change may seem to concern other keys as well, never fewer. Any thread.
+/// Counts the requests that change keys, by bus and over all workers, so that nobody answers from what was true
+/// before. Keys share counters by hash: a change may seem to concern other keys and buses as well, never fewer.
+/// Any thread.
 class key_changes {
  public:
-  /// The state of a key's changes at one moment. Two equal quiet states: nothing that went through this
-  /// daemon has changed the key in between.
+  /// The state of a key's changes on one bus at one moment. Two equal quiet states: nothing that went through
+  /// this daemon has changed the key there in between.
   struct state {
     std::uint64_t begun = 0;  ///< requests, so far
     bool quiet = false;       ///< none of them is still without an answer
     bool operator==(const state&) const = default;
   };
-  state of(std::string_view key) const;
+  state of(std::string_view key, command::bus_index bus) const;
 
  private:
   friend class key_change;
@@ -28,7 +31,8 @@ class key_changes {
   struct counter {
     std::atomic<std::uint64_t> begun{0}, ended{0};
   };
-  static std::uint16_t index_of(std::string_view key);
+  /// `bus`: no_bus for what concerns all of them.
+  static std::uint16_t index_of(std::string_view key, command::bus_index bus);
 
   std::array<counter, counters + 1> counters_;  // the last one counts for every key
 };
@@ -48,8 +52,9 @@ class key_change {
   }
   ~key_change() { end(); }
 
-  /// `changes` outlives this object and is always the same. Too many keys count as all there are.
-  void add(key_changes& changes, std::string_view key);
+  /// `changes` outlives this object and is always the same. Too many keys count as all there are. `bus`: the one
+  /// that the request is sent to; no_bus: it may be any or several.
+  void add(key_changes& changes, std::string_view key, command::bus_index bus);
   void add_all(key_changes& changes);
   void end();
 

@@ -17,7 +17,7 @@ class EmptyPollsTest : public testing::Test {
 
   EmptyPollsTest() {
     seen_.buses = {{true, 10}, {true, 20}};
-    seen_.changes = {5, true};
+    seen_.changes = {{5, true}, {7, true}};
     seen_.at = now_;
   }
 
@@ -25,7 +25,7 @@ class EmptyPollsTest : public testing::Test {
     for (command::bus_index bus = 0; bus < 2; ++bus) {
       if ((buses >> bus & 1) == 0) continue;
       polls_.asked(p, bus, now_);
-      polls_.found_nothing(p, bus, seen_);
+      polls_.reached_end(p, bus, seen_);
     }
   }
   bus_set empty() { return polls_.empty(poll_, seen_, limits_, now_); }
@@ -70,18 +70,18 @@ TEST_F(EmptyPollsTest, ATouchOfTheKeyMakesItUnknownOnThatBus) {
 }
 
 TEST_F(EmptyPollsTest, ARequestThatWasChangingTheKeyWhenTheReadWasSentMayComeBehindIt) {
-  seen_.changes.quiet = false;
+  seen_.changes[0].quiet = false;
   nothing_on(both, poll_);
-  seen_.changes.quiet = true;
-  EXPECT_EQ(empty(), none);
+  seen_.changes[0].quiet = true;
+  EXPECT_EQ(empty(), second);
 }
 
 TEST_F(EmptyPollsTest, ARequestThatHasBegunToChangeTheKeySinceMakesItUnknown) {
   nothing_on(both, poll_);
-  seen_.changes = {6, false};
-  EXPECT_EQ(empty(), none);
-  seen_.changes = {6, true};
-  EXPECT_EQ(empty(), none);
+  seen_.changes[1] = {8, false};
+  EXPECT_EQ(empty(), first);
+  seen_.changes[1] = {8, true};
+  EXPECT_EQ(empty(), first);
 }
 
 TEST_F(EmptyPollsTest, AnEmptyReadCountsForAWhileFromWhenItWasSent) {
@@ -133,14 +133,24 @@ TEST_F(EmptyPollsTest, AMissingGroupIsMissingForEveryConsumerAndNoOtherGroup) {
 
 TEST_F(EmptyPollsTest, AGroupThatIsBeingMadeThroughTheDaemonIsNotMissing) {
   polls_.found_no_group(poll_, both, seen_);
-  seen_.changes = {6, false};
+  seen_.changes = {{6, false}, {8, false}};
   EXPECT_FALSE(no_group());
 }
 
 TEST_F(EmptyPollsTest, AGroupThatWasBeingMadeWhenItWasAskedForMayExist) {
-  seen_.changes.quiet = false;
+  seen_.changes[1].quiet = false;
   polls_.found_no_group(poll_, both, seen_);
-  seen_.changes.quiet = true;
+  seen_.changes[1].quiet = true;
+  EXPECT_FALSE(no_group());
+}
+
+TEST_F(EmptyPollsTest, OnlyChangesOnABusThatDecidesMakeAMissingGroupUnknown) {
+  seen_.changes[0].quiet = false;
+  polls_.found_no_group(poll_, second, seen_);
+  EXPECT_TRUE(no_group());
+  seen_.changes[0] = {6, true};
+  EXPECT_TRUE(no_group());
+  seen_.changes[1] = {8, true};
   EXPECT_FALSE(no_group());
 }
 

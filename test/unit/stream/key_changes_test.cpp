@@ -13,8 +13,8 @@ namespace {
 
 class KeyChangesTest : public testing::Test {
  protected:
-  KeyChangesTest() : before_(changes_.of("k")) {}
-  bool unchanged() const { return changes_.of("k") == before_ && before_.quiet; }
+  KeyChangesTest() : before_(changes_.of("k", 0)) {}
+  bool unchanged() const { return changes_.of("k", 0) == before_ && before_.quiet; }
 
   key_changes changes_;
   key_changes::state before_;
@@ -23,66 +23,87 @@ class KeyChangesTest : public testing::Test {
 TEST_F(KeyChangesTest, AKeyThatNobodyChangesStaysAsItIs) {
   EXPECT_TRUE(unchanged());
   key_change other;
-  other.add(changes_, "another key");
+  other.add(changes_, "another key", 0);
   other.end();
   EXPECT_TRUE(unchanged());
 }
 
+TEST_F(KeyChangesTest, AChangeOnAnotherBusLeavesTheKeyAsItIs) {
+  key_change change;
+  change.add(changes_, "k", 1);
+  EXPECT_TRUE(unchanged());
+  EXPECT_FALSE(changes_.of("k", 1).quiet);
+  change.end();
+  EXPECT_TRUE(unchanged());
+}
+
+TEST_F(KeyChangesTest, AChangeOnAnyBusShowsOnEachOfThem) {
+  const auto other = changes_.of("k", 7);
+  key_change change;
+  change.add(changes_, "k", command::no_bus);
+  EXPECT_FALSE(changes_.of("k", 0).quiet);
+  EXPECT_FALSE(changes_.of("k", 7).quiet);
+  change.end();
+  EXPECT_TRUE(changes_.of("k", 7).quiet);
+  EXPECT_FALSE(unchanged());
+  EXPECT_NE(changes_.of("k", 7), other);
+}
+
 TEST_F(KeyChangesTest, AChangeShowsFromWhenItBegins) {
   key_change change;
-  change.add(changes_, "k");
+  change.add(changes_, "k", 0);
   EXPECT_FALSE(unchanged());
-  EXPECT_FALSE(changes_.of("k").quiet);
+  EXPECT_FALSE(changes_.of("k", 0).quiet);
 }
 
 TEST_F(KeyChangesTest, AKeyIsQuietAgainWhenTheChangeHasEndedButNotTheSame) {
   key_change change;
-  change.add(changes_, "k");
+  change.add(changes_, "k", 0);
   change.end();
-  EXPECT_TRUE(changes_.of("k").quiet);
-  EXPECT_NE(changes_.of("k"), before_);
+  EXPECT_TRUE(changes_.of("k", 0).quiet);
+  EXPECT_NE(changes_.of("k", 0), before_);
 }
 
 TEST_F(KeyChangesTest, AChangeEndsWithItsOwner) {
   {
     key_change change;
-    change.add(changes_, "k");
+    change.add(changes_, "k", 0);
     const key_change owner = std::move(change);
     change.end();
-    EXPECT_FALSE(changes_.of("k").quiet);
+    EXPECT_FALSE(changes_.of("k", 0).quiet);
   }
-  EXPECT_TRUE(changes_.of("k").quiet);
+  EXPECT_TRUE(changes_.of("k", 0).quiet);
 }
 
 TEST_F(KeyChangesTest, AssigningEndsWhatWasHeld) {
   key_change change;
-  change.add(changes_, "k");
+  change.add(changes_, "k", 0);
   change = key_change();
-  EXPECT_TRUE(changes_.of("k").quiet);
+  EXPECT_TRUE(changes_.of("k", 0).quiet);
 }
 
 TEST_F(KeyChangesTest, OneKeyOfManyIsStillChangedWhenAnotherChangeOfItHasEnded) {
   key_change first, second;
-  first.add(changes_, "k");
-  second.add(changes_, "k");
+  first.add(changes_, "k", 0);
+  second.add(changes_, "k", 0);
   first.end();
-  EXPECT_FALSE(changes_.of("k").quiet);
+  EXPECT_FALSE(changes_.of("k", 0).quiet);
   second.end();
-  EXPECT_TRUE(changes_.of("k").quiet);
+  EXPECT_TRUE(changes_.of("k", 0).quiet);
 }
 
 TEST_F(KeyChangesTest, EveryKeyOfARequestIsChangedHoweverManyItHas) {
   for (const std::size_t count : {1U, 2U, 3U, 4U, 50U}) {
     const std::string last = "key-" + std::to_string(count - 1);
-    const auto before = changes_.of(last);
+    const auto before = changes_.of(last, 0);
     key_change change;
-    for (std::size_t i = 0; i < count; ++i) change.add(changes_, "key-" + std::to_string(i));
+    for (std::size_t i = 0; i < count; ++i) change.add(changes_, "key-" + std::to_string(i), 0);
     for (std::size_t i = 0; i < count; ++i) {
-      EXPECT_FALSE(changes_.of("key-" + std::to_string(i)).quiet) << i << " of " << count;
+      EXPECT_FALSE(changes_.of("key-" + std::to_string(i), 0).quiet) << i << " of " << count;
     }
     change.end();
-    EXPECT_TRUE(changes_.of(last).quiet) << count;
-    EXPECT_NE(changes_.of(last), before) << count;
+    EXPECT_TRUE(changes_.of(last, 0).quiet) << count;
+    EXPECT_NE(changes_.of(last, 0), before) << count;
   }
 }
 
@@ -90,9 +111,9 @@ TEST_F(KeyChangesTest, WhatConcernsAllKeysConcernsEachOfThem) {
   key_change change;
   change.add_all(changes_);
   change.add_all(changes_);
-  EXPECT_FALSE(changes_.of("k").quiet);
+  EXPECT_FALSE(changes_.of("k", 0).quiet);
   change.end();
-  EXPECT_TRUE(changes_.of("k").quiet);
+  EXPECT_TRUE(changes_.of("k", 0).quiet);
   EXPECT_FALSE(unchanged());
 }
 
@@ -104,15 +125,15 @@ TEST_F(KeyChangesTest, ChangesOfSeveralThreadsAreAllSeen) {
     workers.emplace_back([&] {
       for (int round = 0; round < rounds; ++round) {
         key_change change;
-        change.add(changes_, "k");
-        quiet_while_changing += changes_.of("k").quiet;
+        change.add(changes_, "k", 0);
+        quiet_while_changing += changes_.of("k", 0).quiet;
       }
     });
   }
   for (auto& worker : workers) worker.join();
   EXPECT_EQ(quiet_while_changing, 0);
-  EXPECT_TRUE(changes_.of("k").quiet);
-  EXPECT_EQ(changes_.of("k").begun, before_.begun + threads * rounds);
+  EXPECT_TRUE(changes_.of("k", 0).quiet);
+  EXPECT_EQ(changes_.of("k", 0).begun, before_.begun + threads * rounds);
 }
 
 }  // namespace
