@@ -11,7 +11,7 @@ prints a table of what everything cost. The same goes as compare.md, compare.jso
 
   --seconds N       length of each of the three main runs (60); the others take a third of it
   --out DIR         where the results go (./compare-<date>)
-  --only LIST       of: main, latency, useless, crowd, noisy; separated by commas (all)
+  --only LIST       of: main, latency, slow, useless, crowd, noisy; separated by commas (all)
   --quick           main runs of 5 s, and nothing else
   --rate N          messages per second and engine (50)
   --daemon FILE     use this dualbusd instead of the one in build/release, which is built if need be

@@ -6,6 +6,7 @@ BUSES = ("marketdata", "engine_logic")
 PART_TITLES = {
     "main": "The fleet, before and after",
     "latency": "Latency of the servers alone",
+    "slow": "The same fleet with a tenth of the messages",
     "useless": "Useless calls only: the same fleet publishes nothing",
     "crowd": "The same messages from 200 engines",
     "noisy": "Noisy neighbour: writers saturate market data",
@@ -15,6 +16,7 @@ PART_NOTES = {
             "their latency is that loop's.",
     "latency": "Each engine reads every stream over a connection of its own and without a pause, so that no message waits for its "
                "reader.",
+    "slow": "Engines that read their streams in turn, as in the first table, and over a connection for each, as in the second.",
     "useless": "No message, so every call is useless. The CPU of idle servers is to be taken off.",
     "crowd": "Only the number of engines differs from the first table.",
     "noisy": "The engines exchange engine logic only, and acknowledge what they read together in one call. The flood has streams and "
@@ -46,6 +48,29 @@ def number(value, pattern="{:,.0f}"):
     return "n/a" if value is None else pattern.format(value)
 
 
+def calls(result, command):
+    """Per second, at all Redis instances together."""
+    return sum(server["by_command"].get(command, {}).get("calls_per_s", 0) for server in result["servers"].values())
+
+
+def common_commands(results):
+    """Those that make a hundredth of what reaches Redis in any of the runs, the most frequent first."""
+    most = {}
+    for result in results:
+        for command in {name for server in result["servers"].values() for name in server["by_command"]}:
+            share = calls(result, command) / (total(result, "commands_per_s") or 1)
+            most[command] = max(most.get(command, 0), share)
+    return sorted((command for command, share in most.items() if share >= 0.01), key=lambda command: (-most[command], command))
+
+
+def calls_of_each(result, command):
+    if len(result["servers"]) == 1:
+        return number(calls(result, command))
+    each = ", ".join(f"{name} {number(server['by_command'].get(command, {}).get('calls_per_s', 0))}"
+                     for name, server in result["servers"].items())
+    return f"{number(calls(result, command))}: {each}"
+
+
 def rows_of(results):
     """(name of the figure, a cell per result)"""
     def row(name, cell):
@@ -58,6 +83,8 @@ def rows_of(results):
     row("dualbusd CPU", lambda r: number(r.get("daemon_cpu_percent"), "{:.1f} %") if r["through_daemon"] else "–")
     row("connections, each Redis", lambda r: each_server(r, "connections", "{}"))
     row("commands/s reaching Redis", lambda r: number(total(r, "commands_per_s")))
+    for command in common_commands(results):
+        row(f"… {command.upper()}", lambda r, c=command: calls_of_each(r, c))
     row("reads and writes of sockets/s at Redis", lambda r: number(total(r, "transfers_per_s")))
     row("failed XREADGROUP/s at Redis", lambda r: number(total(r, "failed_reads_per_s")))
     row("failed XREADGROUP at Redis since the start", lambda r: number(total(r, "failed_reads")))
@@ -86,20 +113,66 @@ def rows_of(results):
 # --- what was to be reached ------------------------------------------------------------------------------------------
 
 
+# (directly, through the daemon, how the fleet reads and publishes, most that all Redis together may use beside the one)
+PAIRS = (
+    ("healthy", "daemon", "in turn", 0.8),
+    ("parallel_direct", "parallel_daemon", "at once", 0.6),
+    ("slow_direct", "slow_daemon", "in turn, a tenth of the messages", 1.0),
+    ("slow_parallel_direct", "slow_parallel_daemon", "at once, a tenth of the messages", 1.0),
+    ("crowd_direct", "crowd_daemon", "200 engines", 0.5),
+)
+LATENCY_PAIRS = [pair for pair in PAIRS if "at once" in pair[2]]
+
+
+def ratio_goals(scenarios):
+    """What reaches Redis through the daemon, beside what does directly."""
+    found, reads, arming = [], [], []
+    for direct, through, how, most in PAIRS:
+        if direct not in scenarios:
+            continue
+        before, after = scenarios[direct], scenarios[through]
+        ratio = total(after, "cpu_percent") / total(before, "cpu_percent")
+        found.append((f"Redis CPU at most {most} times that of one healthy Redis: {how}", ratio <= most, f"{ratio:.2f}"))
+        reads.append((how, calls(after, "xreadgroup") / (calls(before, "xreadgroup") or 1)))
+        # Each delivery is acknowledged once.
+        arming.append((how, calls(after, "exists") / (calls(after, "xack") or 1)))
+    for what, figures, most in (("group reads at Redis at most 1.1 times those of one Redis", reads, 1.1),
+                                ("watching a key again at most once in ten deliveries", arming, 0.1)):
+        if figures:
+            found.append((what, all(value <= most for _, value in figures), "; ".join(f"{how} {value:.2f}" for how, value in figures)))
+    return found
+
+
+def latency_goals(scenarios):
+    found = []
+    for direct, through, how, _ in LATENCY_PAIRS:
+        if direct not in scenarios:
+            continue
+        before, after = ({which: [latency(scenarios[key], bus, which) for bus in BUSES] for which in ("p50", "p99")}
+                         for key in (direct, through))
+        if None in before["p50"] + after["p50"]:
+            continue
+        for which, reached, what in (
+                ("p50", max(after["p50"]) <= 1.6 * max(before["p50"]), "p50 publish → delivered at most 1.6 times the direct one"),
+                ("p99", max(after["p99"]) < 1, "p99 publish → delivered under 1 ms on both buses")):
+            found.append((f"{what}: {how}", reached, " and ".join(number(each, "{:.2f}") for each in after[which]) + " ms; directly "
+                          + " and ".join(number(each, "{:.2f}") for each in before[which])))
+    return found
+
+
 def goals(scenarios):
     """(what, reached or not, the figure) of those that were measured."""
     found = []
-    daemon, healthy, broken = (scenarios.get(key) for key in ("daemon", "healthy", "broken"))
+    daemon, broken = (scenarios.get(key) for key in ("daemon", "broken"))
     if daemon:
         failed = total(daemon, "failed_reads_per_s")
         found.append(("no failed XREADGROUP at Redis once the groups are healed", failed == 0, f"{failed:,.1f}/s"))
         lost = [daemon["fleet"]["deliveries"][what] for what in ("missing", "duplicates", "wrong")]
         found.append(("every message delivered exactly once to every group", daemon["fleet"]["check"] == "passed",
                       "missing {} / twice {} / wrong {}".format(*lost)))
-        ratio = total(daemon, "cpu_percent") / total(healthy, "cpu_percent")
-        found.append(("all Redis together at most 0.7 times the CPU of one healthy Redis", ratio <= 0.7, f"{ratio:.2f}"))
         ratio = total(daemon, "cpu_percent") / total(broken, "cpu_percent")
-        found.append(("… beside the broken one", None, f"{ratio:.2f}"))
+        found.append(("Redis CPU beside that of one broken Redis: in turn", None, f"{ratio:.2f}"))
+    found += ratio_goals(scenarios)
     for key, who in (("daemon", "7"), ("crowd_daemon", "200")):
         if key in scenarios:
             most = max(server["connections"] for server in scenarios[key]["servers"].values())
@@ -108,13 +181,12 @@ def goals(scenarios):
         before, after = useful_cpu(scenarios["useless_direct"]), useful_cpu(scenarios["useless_daemon"])
         less = 100 * (1 - max(after, 0) / before) if before > 0 else 0
         found.append(("CPU of useless calls at least 99 % less", less >= 99, f"{before:.2f} % → {after:.2f} %: {less:.1f} % less"))
-    if "parallel_daemon" in scenarios:
-        pair = [(scenarios["parallel_direct"], bus) for bus in BUSES] + [(scenarios["parallel_daemon"], bus) for bus in BUSES]
-        direct, through = ([latency(result, bus, "p99") for result, bus in half] for half in (pair[:2], pair[2:]))
-        reached = None if None in through else max(through) < 1
-        found.append(("p99 publish → delivered under 1 ms on both buses", reached,
-                      " and ".join(number(each, "{:.2f}") for each in through) + " ms; directly "
-                      + " and ".join(number(each, "{:.2f}") for each in direct)))
+    found += latency_goals(scenarios)
+    if "quiet_daemon" in scenarios:
+        # A consumer is seen by every bus once a second, and so is a change that is not announced.
+        there = scenarios["quiet_daemon"]["servers"]["marketdata"]["by_command"].get("xreadgroup", {}).get("calls_per_s", 0)
+        found.append(("no read of a bus on which nothing happens, but two a second of each engine in its five streams", there <= 2 * 5 * 7,
+                      f"{there:.1f}/s"))
     if "noisy_daemon" in scenarios:
         def growth(kind):
             quiet, noisy = (latency(scenarios[f"{how}_{kind}"], "engine_logic", "p99") for how in ("quiet", "noisy"))
@@ -179,7 +251,10 @@ def bars(title, unit, results, value, left, top, width):
 
 def svg(results):
     scenarios = results["scenarios"]
-    shown = [scenarios[key] for key in ("broken", "healthy", "daemon") if key in scenarios] or list(scenarios.values())
+    wanted = (("broken", ""), ("healthy", ""), ("daemon", ""), ("parallel_direct", ", at once"), ("parallel_daemon", ", at once"),
+              *((key, ", a tenth of the messages") for key, result in scenarios.items() if result["part"] == "slow"))
+    shown = [dict(scenarios[key], title=scenarios[key]["title"] + more) for key, more in wanted if key in scenarios]
+    shown = shown or list(scenarios.values())
     panels = [
         ("Redis CPU, all instances", " %", lambda r: total(r, "cpu_percent")),
         ("Connections at Redis", "", lambda r: total(r, "connections")),

@@ -34,13 +34,17 @@ def scenarios(rate):
     crowd = ["--engines", "200", "--rate", f"{rate * len(ENGINES) / 200:g}"]
     # Engine logic only, as much of it as otherwise: nothing of its own waits behind the flood.
     noisy = parallel + ["--pipeline", "--batch-acks", "--marketdata-share", "0", "--rate", f"{rate / 2:g}"]
-    third = 1 / 3
+    slow, third = ["--rate", f"{rate / 10:g}"], 1 / 3
     return [
         Scenario("broken", "main", "one Redis, groups missing", False, missing + ["--no-check"]),
         Scenario("healthy", "main", "one Redis, healthy", False, []),
         Scenario("daemon", "main", "through dualbusd", True, missing),
         Scenario("parallel_direct", "latency", "one Redis", False, parallel, third),
         Scenario("parallel_daemon", "latency", "through dualbusd", True, missing + parallel, third),
+        Scenario("slow_direct", "slow", "one Redis, in turn", False, slow, third),
+        Scenario("slow_daemon", "slow", "through dualbusd, in turn", True, missing + slow, third),
+        Scenario("slow_parallel_direct", "slow", "one Redis, at once", False, parallel + slow, third),
+        Scenario("slow_parallel_daemon", "slow", "through dualbusd, at once", True, missing + parallel + slow, third),
         Scenario("useless_direct", "useless", "one Redis", False, missing + ["--rate", "0", "--no-check"], third),
         Scenario("useless_daemon", "useless", "through dualbusd", True, missing + ["--rate", "0"], third),
         Scenario("crowd_direct", "crowd", "one Redis", False, crowd, third),
@@ -180,7 +184,7 @@ def parse_options():
     parser.add_argument("--out", required=True)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--rate", type=float, default=50)
-    parser.add_argument("--only", default="main,latency,useless,crowd,noisy")
+    parser.add_argument("--only", default="main,latency,slow,useless,crowd,noisy")
     options = parser.parse_args()
     options.parts = options.only.split(",")
     unknown = set(options.parts) - {each.part for each in scenarios(1)}

@@ -62,9 +62,17 @@ class CompareTest(unittest.TestCase):
             self.assertGreater(bus["commands_per_s"], 100)
         self.assertGreater(daemon["daemon_cpu_percent"], 0)
         self.assertIn(daemon["engines_moved"], (7, None))
-        self.assertIn("every message delivered exactly once", " ".join(goal["goal"] for goal in results["goals"]))
+        goals = {goal["goal"]: goal for goal in results["goals"]}
+        self.assertIn("every message delivered exactly once to every group", goals)
+        direct, through = (sum(server["by_command"]["xreadgroup"]["calls_per_s"] for server in each["servers"].values())
+                           for each in (healthy, daemon))
+        reads = goals["group reads at Redis at most 1.1 times those of one Redis"]
+        self.assertEqual(reads["measured"], f"in turn {through / direct:.2f}")
+        self.assertEqual(reads["reached"], through / direct <= 1.1)
 
         self.assertEqual(output.replace(self.out, ""), self.read("compare.md") + "written: /compare.{md,json,svg}\n")
+        for command in ("XREADGROUP", "XACK", "XADD"):
+            self.assertRegex(output, rf"\| … {command} +\| [\d,]+ +\| [\d,]+ +\| [\d,]+: marketdata [\d,]+, engine_logic [\d,]+ +\|")
         self.assertRegex(output, r"\| +\| one Redis, groups missing +\| one Redis, healthy +\| through dualbusd +\|")
         for line in output.splitlines():
             if line.startswith("|"):
