@@ -161,7 +161,7 @@ void generate(worker_context&, session& client, const request& what) {
   client.answer(what.command, outcome::ok, [&](resp::encoder& out) { out.bulk(password); });
 }
 
-// Redis says more exactly than NOPERM which key or channel it was; who asks has the command at hand.
+// Redis says more exactly than NOPERM which key or channel it was; the client has the command at hand.
 void dry_run(worker_context& context, session& client, const request& what) {
   const user* const u = find_user(context.access(), what.args[2]);
   if (u == nullptr) {

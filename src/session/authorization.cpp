@@ -7,14 +7,14 @@
 
 #include <string>
 
-// Who a client is and what it may run. Texts are Redis's (server.c, processCommand; acl.c, authCommand).
+// A client's user and what it may run. Texts are Redis's (server.c, processCommand; acl.c, authCommand).
 namespace dualbus::session {
 namespace {
 
 void note_failure(worker_context& context, const session& client, std::string_view name) {
   ++context.metrics.authentication_failures;
   context.logins.note_failure(client.peer_address(), context.now);
-  // Whatever is no user's name may be a password in the wrong place.
+  // A name of no user may be a password in the wrong place.
   const bool known = name == default_user || context.access().find(name) != nullptr;
   base::warn_limited({}, "client {} {}: log-in as {} failed", client.id(), client.peer_address(),
                      known ? "'" + base::in_log(name) + "'" : "an unknown user");

@@ -206,8 +206,8 @@ void broadcast_operation::give_up_at(base::time_point when) {
   });
 }
 
-// What ends a script is carried out, as any other request. Closing a connection ends its requests as
-// failures.
+// A command that ends a script is carried out, as any other request. Closing a connection ends its requests
+// as failures.
 bool broadcast_operation::detach() {
   give_up_wait();
   for (std::size_t bus = 0; bus < shares_.size() && !timer_; ++bus) {
@@ -223,7 +223,7 @@ bool start_broadcast(worker_context& context, session& client, const request& wh
     return true;
   }
   const command::command_spec& spec = command::command_table()[what.command];
-  // What was sent before is to be waited for, or may be the script itself, whose client does not end it.
+  // Earlier requests are to be waited for, or may be the script itself, whose client does not end it.
   if (client.await_replies()) return false;
   // To end a script the database does not matter, and choosing one is what a busy Redis refuses.
   const int database = kills(spec) ? 0 : client.database();
@@ -247,7 +247,7 @@ bool start_broadcast(worker_context& context, session& client, const request& wh
   client.enqueue(*op);
   op->send(what);
   const auto answer_time = context.configuration().backend.request_timeout;
-  // Redis hears nothing while a script runs, until busy-reply-threshold; who asks again later is heard.
+  // Redis hears nothing while a script runs, until busy-reply-threshold; a later repetition is heard.
   const auto own_time = kills(spec) ? std::chrono::milliseconds(0) : wait_time(what.args);
   if ((kills(spec) || own_time.count() > 0) && answer_time.count() > 0)
     op->give_up_at(base::later(base::later(context.now, own_time), answer_time));

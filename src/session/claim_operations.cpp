@@ -25,7 +25,7 @@ using base::is_word;
 using command::bus_index;
 using stream::client_id;
 
-/// What both have: claims that were made are answered, whatever happened on other buses.
+/// Common to both: claims that were made are answered, whatever happened on other buses.
 class claiming_operation : public group_operation {
  public:
   claiming_operation(worker_context& context, session& owner, std::uint16_t command, resp::arguments args)
@@ -111,7 +111,7 @@ class claim_operation final : public claiming_operation {
     for (std::size_t i = options; i + 1 < request.size(); ++i) {
       const auto is = [&](std::string_view word) { return is_word(request[i], word); };
       if (is("lastid")) {
-        // What is no ID Redis refuses; of several the last one counts.
+        // Redis refuses what is no ID; of several the last one counts.
         const auto id = stream::parse_id(request[++i], 0);
         if (!id) break;
         last = stream::to_string(stream::after_on(context_.slot_of(bus), {id->ms, id->seq}));

@@ -218,7 +218,7 @@ void kill(worker_context& context, session& client, const request& what) {
       if (matches(filter, s, asking)) chosen.push_back(&s);
     });
     for (session* s : chosen) {
-      // Who kills itself still gets the answer.
+      // A client that kills itself still gets the answer.
       if (s->id() == asking) {
         s->close_after_replies(metrics::close_reason::killed);
       } else {

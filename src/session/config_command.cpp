@@ -154,7 +154,7 @@ void refuse_rewrite(worker_context&, session& client, const request& what) {
   client.refuse(what.command, "NOTSUPPORTED the daemon never writes its YAML file");
 }
 
-// Who takes differences of counters must not see them go back.
+// A reader that takes differences of counters must not see them go back.
 void refuse_reset(worker_context&, session& client, const request& what) {
   client.refuse(what.command, "NOTSUPPORTED the daemon's counters run from its start: take differences");
 }

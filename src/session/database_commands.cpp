@@ -19,7 +19,7 @@ bool is_database(const worker_context& context, std::int64_t index) {
   return index >= 0 && index < context.configuration().databases;
 }
 
-/// Where the numbers of databases stand.
+/// The places of the numbers of databases.
 std::vector<std::size_t> database_positions(const command::command_spec& spec, resp::arguments args) {
   if (spec.name == "move") return {2};
   if (spec.name == "swapdb") return {1, 2};

@@ -95,7 +95,7 @@ std::string unknown_subcommand(const command_spec& spec, resp::arguments args) {
          " HELP.";
 }
 
-// What is wrong with the request before anybody looks at its keys; empty if nothing is.
+// The fault that the request has before anybody looks at its keys; empty if it has none.
 std::string refusal(const session& client, const command_spec& spec, const request& what) {
   if (has_odd_subcommand(spec, what)) return "ERR " + unknown_subcommand(spec, what.args);
   if (!command::arity_matches(spec, what.args.size()) &&
@@ -116,7 +116,7 @@ void note_change(worker_context& context, const command_spec& spec, resp::argume
     return context.changing.add(changes, args[1], bus);
   }
   const bool found = command::find_keys(spec, args, p.keys);
-  // What names no keys (FLUSHALL, a script without keys) may change any.
+  // A command that names no keys (FLUSHALL, a script without keys) may change any.
   if (p.keys.empty()) return context.changing.add_all(changes);
   if (!found) return;
   for (const std::uint32_t position : p.keys) context.changing.add(changes, args[position], bus);
@@ -156,7 +156,7 @@ forward_operation::messages messages_of(const command_spec& spec, resp::argument
   return messages::none;
 }
 
-// Where the bus gets CONFIG, what INFO says of the daemon begins anew together with what the bus says.
+// If the bus gets CONFIG, INFO's figures about the daemon begin anew together with the bus's.
 bool resets_statistics(const command_spec& spec, resp::arguments args) {
   return spec.name == "config" && base::equals_ignoring_case(args[1], "resetstat");
 }
@@ -190,13 +190,13 @@ bool await_room(worker_context& context, session& client, const command_spec& sp
   return false;
 }
 
-// What ends or governs the transaction itself is not queued.
+// A command that ends or governs the transaction itself is not queued.
 bool is_queued(const command_spec& spec) {
   if (spec.route == route::transaction) return spec.name == "unwatch";
   return spec.name != "reset" && spec.name != "quit";
 }
 
-// What may be answered however little memory there is.
+// A command that asks no bus may be answered however little memory there is.
 bool asks_no_bus(const command_spec& spec) {
   return spec.route == route::local || (spec.route == route::transaction && spec.name != "exec");
 }
@@ -213,8 +213,8 @@ void reject(session& client, const command_spec* spec, std::uint16_t command, st
   client.refuse(command, "EXECABORT Transaction discarded because of: " + std::string(error));
 }
 
-// What it changes must not be answered from what was known before. The reads of groups change what a group
-// has, which makes no other read find more; XCLAIM with LASTID does.
+// Keys that it changes must not be answered from what was known before. The reads of groups change what a
+// group has, which makes no other read find more; XCLAIM with LASTID does.
 bool changes_keys(const command_spec& spec, resp::arguments args) {
   if (spec.name == "xgroup") return true;
   // A script may write unless it says otherwise; SCRIPT and FUNCTION run none.
@@ -259,7 +259,7 @@ void forward(worker_context& context, session& client, const request& what, comm
     return op->on_failure(0, backend::failure::bus_down);
   requests.end(*op, 0, context.now);
   if (requests.congested()) client.await_drain(target, what.raw.size());
-  // Who waits for the stream looks behind the entry, in the same write to the bus.
+  // Readers that wait for the stream look behind the entry, in the same write to the bus.
   if (spec.route == route::xadd && client.database() == 0) {
     const std::uint32_t key = context.parking().waited_for(what.args[1]);
     if (key == 0) return;
@@ -410,7 +410,7 @@ bool carry_out(worker_context& context, session& client, const request& what) {
       client.refuse(what.command, p.error);
       break;
   }
-  // Whatever became of it: what was sent has taken it over.
+  // This is done in every case: what was sent has taken it over.
   context.changing.end();
   return done;
 }

@@ -32,7 +32,7 @@ inline void note_omitted(worker_context& context, command::bus_index bus, std::s
       base::in_log(key), count, context.bus_name(bus));
 }
 
-/// What Redis 8.2 and later take to say what becomes of groups' references to deleted entries.
+/// The options of Redis 8.2 and later for groups' references to deleted entries.
 inline bool is_reference_option(std::string_view word) {
   return base::is_word(word, "keepref") || base::is_word(word, "delref") || base::is_word(word, "acked");
 }

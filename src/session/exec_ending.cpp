@@ -44,8 +44,8 @@ void exec_operation::give_back(block& of, bool answered) {
       context_.configuration().buses[of.bus_].database, context_.now);
 }
 
-// On a connection of its own nothing else looks at the time, which is that of all steps together. What is not
-// answered then is closed, which ends it as a failure.
+// On a connection of its own nothing else looks at the time, which is that of all steps together. One
+// that has not answered then is closed, which ends its requests as failures.
 void exec_operation::set_deadline() {
   stop_clock();
   const auto limit = context_.configuration().backend.request_timeout;
@@ -65,7 +65,7 @@ void exec_operation::stop_clock() {
   if (timer_) context_.timers.cancel(*std::exchange(timer_, std::nullopt));
 }
 
-// Who waits for a stream that the transaction has added to looks behind the entries.
+// Readers that wait for a stream that the transaction has added to look behind the entries.
 void exec_operation::tell_added(command::bus_index bus) {
   for (const auto& [where, name] : added_) {
     if (where != bus) continue;

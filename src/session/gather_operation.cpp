@@ -11,7 +11,7 @@
 namespace dualbus::session {
 namespace {
 
-// Pipelines look at the time in every tick. What was sent at the beginning they end by themselves, and they
+// Pipelines look at the time in every tick. They end by themselves what was sent at the beginning, and they
 // know whether it was sent.
 constexpr std::chrono::milliseconds tick{50};
 

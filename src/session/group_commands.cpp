@@ -37,8 +37,8 @@ struct group_request {
   bool make_stream = false;
 };
 
-/// XGROUP of a logical stream. Whatever several buses have to do is done in an order in which no poll in
-/// between can bring a destroyed group back, or give one that is being created another position:
+/// XGROUP of a logical stream. The steps on several buses are done in an order in which no poll in between
+/// can bring a destroyed group back, or give one that is being created another position:
 /// CREATE: other active buses, anchor, draining ones; DESTROY: draining ones, anchor, other active buses.
 class group_command_operation final : public group_operation {
  public:
@@ -110,7 +110,7 @@ class group_command_operation final : public group_operation {
     }
     if (with_key.empty() && !what_.make_stream) co_return answer_refusal(key_required);
 
-    // What goes wrong before the anchor has answered leaves a group that does not exist yet.
+    // A failure before the anchor has answered leaves a group that does not exist yet.
     for (const auto* buses : order) {
       bool lost_race = false;
       {

@@ -92,7 +92,7 @@ std::string cpu_section() {
 
 enum class shown : std::uint8_t { by_default, in_all };
 
-// What Redis shows without a section named, with `all`, with `everything`, and with its name.
+// The sections that Redis shows without one named, with `all`, with `everything`, and with their names.
 bool wants(const std::vector<std::string>& sections, std::string_view name, shown when) {
   if (sections.empty()) return when == shown::by_default;
   return std::any_of(sections.begin(), sections.end(), [&](const std::string& section) {
@@ -180,7 +180,7 @@ std::string info_report::text() {
   return std::move(text_);
 }
 
-// What to ask the buses for, so that `sections` can be answered; empty if they need not be asked.
+// The section to ask the buses for, so that `sections` can be answered; empty if they need not be asked.
 std::string_view question(const std::vector<std::string>& sections) {
   constexpr std::string_view own[] = {"cpu", "cluster"};
   const bool long_ones =
@@ -218,7 +218,7 @@ void run_info(worker_context& context, session& client, const request& what) {
     });
   };
   const std::string_view asked = question(*sections);
-  // What is sent while EXEC collects would become a part of the transaction.
+  // A request that is sent while EXEC collects would become a part of the transaction.
   if (asked.empty() || context.transactions.playing())
     return ask_workers(std::vector<bus_info>(context.bus_count()));
   bus_survey::start_info(context, asked, ask_workers);

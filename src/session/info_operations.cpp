@@ -104,7 +104,7 @@ class info_stream_operation final : public info_operation {
   std::uint64_t count_ = 10;  // Redis's, unless it is given
 };
 
-/// What XINFO GROUPS says does not tell whose the consumers are; the description of the stream does.
+/// XINFO GROUPS does not tell whose the consumers are; the description of the stream does.
 class info_groups_operation final : public info_operation {
  public:
   using info_operation::info_operation;

@@ -5,10 +5,10 @@
 
 namespace dualbus::session {
 
-/// What a transaction may leave behind on a borrowed link, and must not.
+/// State that a transaction may leave behind on a borrowed link, and must not.
 struct leftovers {
   bool watch = false;     ///< watched keys
-  bool queue = false;     ///< MULTI without EXEC; what is watched goes with it
+  bool queue = false;     ///< MULTI without EXEC; the watched keys go with it
   bool database = false;  ///< it may be in another database than it says
 };
 

@@ -60,7 +60,7 @@ void hand_out_later(worker_context& worker) {
 
 void tap(worker_context& worker) {
   const bool was_tapped = worker.gate->tapped();
-  // What was before is for those who monitor already: it goes out ahead of the new one's +OK.
+  // Earlier lines are for those who monitor already: they go out ahead of the new one's +OK.
   if (was_tapped) {
     worker.ask_all([lines = worker.gate->take_lines()](worker_context& w) { return deliver(w, lines); },
                    [](const std::vector<std::string>&) {});

@@ -75,7 +75,7 @@ class pending_range_operation final : public group_operation {
         if (!omitted) co_return answer_nonsense(p.bus);
         left_out.push_back(*omitted);
       }
-      // What is left out was counted by its bus: it is asked for as many more.
+      // A bus has counted what is left out: it is asked for as many more.
       const std::size_t most = *std::max_element(left_out.begin(), left_out.end());
       if (most > more && what_.count > 0 && !one_round_) {
         more = most;

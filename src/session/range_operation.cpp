@@ -73,7 +73,7 @@ class range_operation final : public gather_operation {
         }
       }
       if (stable_.gave_up()) ++context_.metrics.unstable_reads;
-      // What is left out was counted by its bus: it is asked for as many more.
+      // A bus has counted what is left out: it is asked for as many more.
       if (what_.count && merged.omitted() > omitted_ && !one_round_) {
         omitted_ = merged.omitted();
         continue;

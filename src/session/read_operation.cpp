@@ -87,7 +87,7 @@ base::task<> read_operation::run() {
   } else if (first == outcome::found || !may_wait()) {
     answer_entries();
   } else {
-    // What is held back is not nothing.
+    // Entries that are held back do not count as nothing.
     if (first == outcome::held) seen.assign(keys_.size(), {});
     co_await wait(seen);
   }
@@ -264,7 +264,7 @@ base::task<read_operation::outcome> read_operation::read_once(stream::stable_rea
   send_asks();
   const parts all = co_await round();
   reading_ = false;
-  // What is left out was counted by its bus: it is asked for as many more.
+  // A bus has counted what is left out: it is asked for as many more.
   std::size_t omitted = 0;
   for (const key_read& key : keys_) omitted = std::max(omitted, key.found.omitted());
   if (request_.count != 0 && omitted > omitted_ && !one_round_) {

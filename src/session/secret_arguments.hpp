@@ -7,7 +7,7 @@
 
 namespace dualbus::session {
 
-/// What stands in a secret's place where a request is shown.
+/// The text in a secret's place where a request is shown.
 inline constexpr std::string_view redacted = "(redacted)";
 
 /// By argument: whether it is a password or the like, which no log and no monitor may show. Empty if there is

@@ -14,10 +14,10 @@
 namespace dualbus::session {
 namespace {
 
-// What one read takes in the buffer that all quiet clients share.
+// The bytes that one read takes in the buffer that all quiet clients share.
 constexpr std::size_t shared_read_bytes = std::size_t{128} << 10;
-// What one read adds to a client's own buffer: at least this, at most what the request is known to lack or
-// the cap.
+// The bytes that one read adds to a client's own buffer: at least this, at most what the request is known to
+// lack or the cap.
 constexpr std::size_t own_read_bytes = std::size_t{16} << 10;
 constexpr std::size_t own_read_cap = std::size_t{1} << 20;
 // One client's share of a turn: a pipeline of 512 small requests, or fewer large ones. The rest comes
@@ -418,7 +418,7 @@ void session::flush() {
     if (sent < 0) {
       if (errno == EINTR) continue;
       if (errno == EAGAIN || errno == EWOULDBLOCK) break;
-      // What the client has sent before is carried out all the same. The poller tells when it has hung up.
+      // Earlier requests of the client are carried out all the same. The poller tells when it has hung up.
       deaf_ = true;
       out_.clear();
       break;

@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-// What users, MONITOR, Pub/Sub and SLOWLOG need of a session.
+// The parts of a session that users, MONITOR, Pub/Sub and SLOWLOG need.
 namespace dualbus::session {
 namespace {
 
@@ -182,7 +182,7 @@ void session::release_pushes() {
   held_pushes_.erase(held_pushes_.begin());
 }
 
-// What may block waits on purpose.
+// A command that may block waits on purpose.
 void session::note_slow(operation& op) {
   using namespace std::chrono;
   if (op.command_ == no_command) return;

@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-// What a session tells about its client: CLIENT LIST and its kin, and the log.
+// The description of a session's client: CLIENT LIST and its kin, and the log.
 namespace dualbus::session {
 
 std::chrono::seconds session::age() const {

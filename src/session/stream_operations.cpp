@@ -101,7 +101,7 @@ void start_add(worker_context& context, session& client, const request& what, co
   std::string id_there, min_id_there;
   if (!automatic) {
     const auto id = stream::parse_id(id_text, 0);
-    // What is no ID, or 0-0, Redis refuses in its own words.
+    // Redis refuses what is no ID, or 0-0, in its own words.
     if (id && (id->ms != 0 || id->seq != 0)) {
       const stream::client_id shown{id->ms, id->seq};
       const bool remapped =

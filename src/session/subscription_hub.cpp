@@ -149,7 +149,7 @@ void subscription_hub::flush(base::time_point now) {
 void subscription_hub::tick(base::time_point now) {
   const bool needed = !table_.empty() || !waiting_.empty();
   for (auto& s : subscribers_) {
-    // What is on its way to the bus is let through, so that it counts nobody who has gone.
+    // Requests on their way to the bus are let through, so that it counts nobody who has gone.
     if (!needed && s->started() && (!s->up() || s->confirmed() >= s->target())) s->stop(now);
     s->tick(now);
   }

@@ -8,7 +8,7 @@
 namespace dualbus::session {
 namespace {
 
-// What buses counted, with the daemon's own subscriptions there replaced by what stands behind them.
+// The counts of buses, with the daemon's own subscriptions there replaced by what stands behind them.
 std::int64_t corrected(std::int64_t counted, std::int64_t on_buses, std::int64_t own) {
   return base::add_saturated(std::max<std::int64_t>(std::max<std::int64_t>(counted, 0) - on_buses, 0), own);
 }

@@ -11,7 +11,7 @@
 namespace dualbus::session {
 namespace {
 
-// What a queued request costs besides its bytes: the operation that it becomes.
+// The cost of a queued request besides its bytes: the operation that it becomes.
 constexpr std::size_t request_overhead = 256;
 
 void append_header(base::read_buffer& out, char type, std::size_t number) {

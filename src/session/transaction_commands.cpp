@@ -53,7 +53,7 @@ std::string read_fault(const request& what) {
   return {};
 }
 
-/// What needs several rounds cannot be part of a transaction; empty if it needs one.
+/// A command that needs several rounds cannot be part of a transaction; empty if it needs one.
 std::string rounds_fault(const command_spec& spec, const request& what, const plan& p) {
   switch (spec.route) {
     case route::local:

@@ -13,7 +13,7 @@ namespace dualbus::session {
 class worker_context;
 
 /// CLIENT UNBLOCK, on a bus's shared connection, for what waits on another one of that bus and may arrive
-/// there later: then the bus answers 0, and is told again. What the bus answers there is up to it: it alone
+/// there later: then the bus answers 0, and is told again. The answer there is up to the bus: it alone
 /// knows whether it has given the client something already. Frees itself.
 class unblocking final : public backend::reply_sink {
  public:

@@ -16,7 +16,7 @@ namespace {
 
 using command::bus_index;
 
-// RENAME, RENAMENX, COPY: on each bus that has the source; where it is missing, an old destination goes away.
+// RENAME, RENAMENX, COPY: on each bus that has the source; on the others an old destination goes away.
 class transfer_operation final : public gather_operation {
  public:
   transfer_operation(worker_context& context, session& owner, std::uint16_t command, std::string_view name,
@@ -114,7 +114,7 @@ class transfer_operation final : public gather_operation {
   }
 
  private:
-  // What COPY's options say; an error to answer, or nothing.
+  // Reads COPY's options; an error to answer, or nothing.
   std::string read_options() {
     if (!copies_) return {};
     for (std::size_t i = 3; i < args_.size(); ++i) {

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <map>
 
-// What a worker holds for its clients, and whose end would help.
+// The memory that a worker holds for its clients, and the clients whose end would help.
 namespace dualbus::session {
 
 std::size_t worker_context::held_bytes() const {

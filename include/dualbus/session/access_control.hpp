@@ -52,9 +52,9 @@ class access_control {
   bool restricts() const { return !users_.empty(); }
   /// Null if there is none.
   const user* find(std::string_view name) const;
-  /// Who a client is that has not logged in; null if it must.
+  /// The user that a client is before it logs in; null if it must log in.
   const user* initial() const;
-  /// Whom name and password let in; null if nobody. Takes as long for a name that does not exist.
+  /// The user whom name and password let in; null if nobody. Takes as long for a name that does not exist.
   const user* authenticate(std::string_view name, std::string_view password) const;
   const std::vector<user>& users() const { return users_; }
 

@@ -19,7 +19,7 @@ enum class admission : std::uint8_t {
   held      ///< it must come again: CLIENT PAUSE holds the client back
 };
 
-/// What becomes of a request that somebody guards against (worker_context::guarded). Shows it to MONITOR if
+/// Decides about a request that somebody guards against (worker_context::guarded). Shows it to MONITOR if
 /// it may run.
 admission admit(worker_context& context, session& client, const command::command_spec& spec,
                 const request& what);

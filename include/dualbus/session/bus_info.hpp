@@ -9,7 +9,7 @@
 
 namespace dualbus::session {
 
-/// What a bus says of itself in INFO. Lines that make no sense are passed over.
+/// One bus's answer to INFO. Lines that make no sense are passed over.
 class bus_info {
  public:
   bus_info() = default;

@@ -30,7 +30,7 @@ class refusal_counts {
   std::map<std::string, std::uint64_t, std::less<>> counts_;
 };
 
-/// What INFO says of the daemon: the sums over all workers, since the start or the last CONFIG RESETSTAT.
+/// INFO's figures about the daemon: the sums over all workers, since the start or the last CONFIG RESETSTAT.
 struct daemon_counts {
   using outcomes = std::array<std::uint64_t, metrics::outcome_count>;
 
@@ -45,7 +45,7 @@ struct daemon_counts {
   /// Adds one worker's, on its thread.
   void add(const worker_context& worker);
   outcomes all_commands() const;
-  /// Takes away what had been counted then; what is of this moment stays.
+  /// Takes away what had been counted then; the counts of this moment stay.
   void subtract(const daemon_counts& then);
 
   static std::uint64_t of(const outcomes& counted, metrics::outcome which) {
@@ -59,7 +59,7 @@ void collect_counts(worker_context& context, std::function<void(const daemon_cou
 /// INFO's counters begin anew, all workers'.
 void begin_counting(worker_context& context);
 
-/// Where counting begins anew: CONFIG RESETSTAT. The metrics go on.
+/// The point where counting begins anew: CONFIG RESETSTAT. The metrics go on.
 class counting_start {
  public:
   void set(const daemon_counts& now);

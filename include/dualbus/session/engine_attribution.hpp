@@ -17,15 +17,15 @@ namespace dualbus::session {
 ///   the consumer's name                    XREADGROUP, XCLAIM, XAUTOCLAIM
 ///
 /// A better one takes the connection over, an equal one does not, except that a client may rename itself.
-/// What was counted before stays where it was.
+/// Earlier counts stay where they were.
 class engine_attribution {
  public:
-  /// Messages that are searched for the field; who does not have it in those will not have it later.
+  /// Messages that are searched for the field; a client without it in those will not have it later.
   static constexpr std::uint8_t max_searches = 100;
 
   /// A connection of nobody known. `table` outlives this.
   explicit engine_attribution(metrics::engine_table& table);
-  /// The connection has ended. What is still counted for it goes where it went before.
+  /// The connection has ended. Anything still counted for it goes where it went before.
   void disconnect();
 
   metrics::engine_counters& counters() const { return *counters_; }

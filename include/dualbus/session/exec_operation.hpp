@@ -35,7 +35,7 @@ struct postponed_request {
 ///   client's queue:  … | exec_operation | operation | operation | … | later requests
 ///   reply:             *2               +OK         $…                          …
 ///
-/// What the operations send goes to each bus as one block. One bus: MULTI, the requests and EXEC in one piece
+/// The operations' bytes go to each bus as one block. One bus: MULTI, the requests and EXEC in one piece
 /// on the shared connection, or on the one that watches. Several: on connections borrowed for it, MULTI and
 /// the requests to all of them, and EXEC when every bus has queued everything. If one has not, none gets
 /// EXEC. When keys are watched, their bus gets EXEC first, and the others only if it has carried out its
@@ -44,10 +44,10 @@ struct postponed_request {
 /// A part that is only about whole keys (DEL, EXPIRE, TTL …) does nothing on a bus that does not have them.
 /// So such buses are asked first, on the shared connections, and the parts of those without the keys are
 /// answered here (see exec_survey.cpp); mostly one bus is left then. If links are lacking, it waits for its
-/// turn. What the daemon answers itself is carried out when the buses have done their parts, or not at all.
-/// Plain requests to one bus need not be played, and have no operations: the array comes back as it is, or
-/// with the IDs translated. When nothing was carried out, the operations are silenced and the error is EXEC's
-/// whole reply.
+/// turn. A request that the daemon answers itself is carried out when the buses have done their parts, or not
+/// at all. Plain requests to one bus need not be played, and have no operations: the array comes back as it
+/// is, or with the IDs translated. When nothing was carried out, the operations are silenced and the error is
+/// EXEC's whole reply.
 class exec_operation final : public operation {
  public:
   exec_operation(worker_context& context, session& owner, std::uint16_t command);

@@ -21,7 +21,7 @@ enum class merging : std::uint8_t {
   same     ///< what all say; else there is none
 };
 
-/// The merged value; nothing if there are no values, or they have none in common. Where numbers are meant,
+/// The merged value; nothing if there are no values, or they have none in common. If numbers are meant,
 /// other values are passed over.
 std::optional<std::string> merge(merging how, std::span<const std::string_view> values);
 

@@ -30,7 +30,7 @@ namespace dualbus::session {
 /// However many rounds there are, together they take backend.request_timeout at most, counted from the
 /// request's arrival or from restart_clock(). A round that is out then ends: its missing parts fail as
 /// bus_timeout, or as `late` if they were not sent, and are not carried out any more if the bus has not got
-/// them. Whatever run() sends later fails at once, as `late`. Pauses do not count.
+/// them. Later requests of run() fail at once, as `late`. Pauses do not count.
 ///
 /// If run() ends with std::bad_alloc, the client is closed: it cannot be told how far its request has come.
 class gather_operation : public operation {

@@ -24,7 +24,7 @@ class group_operation : public gather_operation {
         bus;                      ///< the anchor, or a draining bus; nothing: there is no such group
     std::optional<part> problem;  ///< what kept it from being found out
   };
-  /// Where a group exists. `key` and `group` outlive the task.
+  /// Finds where a group exists. `key` and `group` outlive the task.
   base::task<location> find_group(std::string_view key, std::string_view group);
 
   struct healing {
@@ -42,7 +42,7 @@ class group_operation : public gather_operation {
   base::task<std::optional<part>> create_missing(std::string_view key, std::string_view group,
                                                  std::string_view start, command::bus_index only);
 
-  /// What a request to every bus, one part each, came to.
+  /// The result of a request to every bus, one part each.
   struct survey {
     const part* problem =
         nullptr;                ///< the error to answer: WRONGTYPE, else the first that is more than absence

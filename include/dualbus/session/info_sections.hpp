@@ -47,7 +47,7 @@ class error_totals {
 /// Of all buses: sums, or the worst, or the oldest, as each field means. A field that no bus has is left out.
 std::string persistence_section(const std::vector<bus_info>& buses);
 
-/// What the buses' keys met, as lines to be added to the section Stats: sums.
+/// Hits, misses, expiries and the like of all buses, as lines to be added to the section Stats: sums.
 std::string summed_stats(const std::vector<bus_info>& buses);
 
 struct daemon_memory {
@@ -60,7 +60,7 @@ std::string memory_section(const daemon_memory& own, const std::vector<bus_info>
 /// A replica, if one of the buses is: what is written there is refused.
 std::string replication_section(const std::vector<bus_info>& buses);
 
-/// What an operator asks one bus for, as `bus_<name>_<field>`.
+/// The figures that an operator asks one bus for, as `bus_<name>_<field>`.
 std::string bus_section(std::string_view name, const bus_info& bus);
 
 }  // namespace dualbus::session

@@ -20,8 +20,8 @@ class memory_budget {
  public:
   enum class level : std::uint8_t { free, tight, full, over };
 
-  /// What one worker holds, and its largest client that may be cut off; 0 if there is none, or nobody has
-  /// looked. Set by that worker only.
+  /// The bytes of one worker, and of its largest client that may be cut off; 0 if there is none, or nobody
+  /// has looked. Set by that worker only.
   struct alignas(64) share {
     std::atomic<std::size_t> bytes{0}, largest{0};
   };

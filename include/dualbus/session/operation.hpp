@@ -62,7 +62,7 @@ class operation : public backend::reply_sink {
   virtual bool taking() const { return false; }
 
  protected:
-  /// Where the reply is to be encoded, whole; then finish(). Only while there is an owner.
+  /// The queue for the reply, which is encoded whole; then finish(). Only while there is an owner.
   base::chunk_queue& reply();
   /// The reply is complete. Destroys the operation, now or when its turn has come.
   void finish(metrics::outcome outcome);
@@ -95,7 +95,7 @@ class operation : public backend::reply_sink {
 /// is the hot path: pooled, one part, one copy.
 class forward_operation final : public operation {
  public:
-  /// What the reply tells of messages, to be counted for the client's engine.
+  /// The kind of messages that the reply tells of, to be counted for the client's engine.
   enum class messages : std::uint8_t { none, published, consumed };
 
   forward_operation(worker_context& context, session& owner, std::uint16_t command, command::bus_index bus,

@@ -9,7 +9,7 @@
 
 namespace dualbus::session {
 
-/// What a client holds during SCAN over several buses: the cursor of the bus that it has reached, times 128,
+/// A client's cursor during SCAN over several buses: the cursor of the bus that it has reached, times 128,
 /// plus the slot of that bus. 0 is where a scan starts and how it ends, as in Redis.
 struct scan_cursor {
   static constexpr std::uint64_t slots = 128;
@@ -18,8 +18,8 @@ struct scan_cursor {
   int slot = 0;           ///< of the bus, 0 to 127
 
   /// Reads SCAN's argument as Redis 7.0 does (db.c, parseScanCursorOrReply): an empty one is 0, and only a
-  /// blank in front of the number is wrong. Later versions refuse some of that; whoever passes it on now need
-  /// not notice.
+  /// blank in front of the number is wrong. Later versions refuse some of that; a caller that passes it on
+  /// now need not notice.
   static std::optional<std::uint64_t> parse(std::string_view text) {
     if (text.substr(0, text.find('\0')).empty()) return 0;
     constexpr std::string_view blanks = " \t\n\v\f\r";

@@ -28,7 +28,7 @@ class script_spread final : private backend::reply_sink {
   void forget();
 
  private:
-  /// What one protocol's connections have loaded; `since` changes with them.
+  /// The texts that one protocol's connections have loaded; `since` changes with them.
   struct loaded {
     std::uint64_t since = 0;
     std::unordered_set<std::size_t> texts;

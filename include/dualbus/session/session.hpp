@@ -53,7 +53,7 @@ class session final : public base::io_handler, public backend::drain_listener {
   std::uint64_t id() const { return id_; }
   resp::protocol protocol() const { return protocol_; }
   void set_protocol(resp::protocol version) { protocol_ = version; }
-  /// What it has chosen with SELECT.
+  /// The database that it has chosen with SELECT.
   std::uint8_t database() const { return database_; }
   void set_database(std::uint8_t index) { database_ = index; }
 
@@ -152,7 +152,7 @@ class session final : public base::io_handler, public backend::drain_listener {
   void close_unread(metrics::close_reason why);
   void close(metrics::close_reason why);
 
-  /// Who the client is; null if it has yet to log in, or if there are no users.
+  /// The user that the client is; null if it has yet to log in, or if there are no users.
   const user* current_user() const { return user_; }
   /// It must log in and has not: it gets little of everything (stranger_limits.hpp).
   bool stranger() const { return standing_ == standing::stranger; }
@@ -185,7 +185,7 @@ class session final : public base::io_handler, public backend::drain_listener {
   /// The request just dispatched may publish to its own client (EXEC, PUBLISH, a script). Messages that come
   /// before its reply stands in the output are sent behind the reply, neither before nor within it.
   void hold_pushes_behind_newest();
-  /// Where such a message is to be encoded, whole; null if it is closing.
+  /// The queue for such a message, which is encoded whole; null if it is closing.
   base::chunk_queue* push_target();
 
   // CLIENT REPLY
@@ -218,7 +218,7 @@ class session final : public base::io_handler, public backend::drain_listener {
   /// CLIENT SETNAME; empty for none.
   void set_name(std::string_view name);
   engine_attribution& attribution() { return attribution_; }
-  /// What is counted for the engine behind this client.
+  /// The figures of the engine behind this client.
   metrics::engine_counters& engine() const { return attribution_.counters(); }
   void reset();
 
@@ -236,7 +236,7 @@ class session final : public base::io_handler, public backend::drain_listener {
   void finish(operation& op, metrics::outcome outcome);
   /// The operation that was put into the queue last; there is one.
   operation* newest() const { return tail_; }
-  /// What is kept for the reply of an operation, until it is finished or forgets it. All of it may take
+  /// The bytes kept for the reply of an operation, until it is finished or forgets them. All of them may take
   /// limits.client_output_buffer for each bus: of what each sends one client may get as much.
   void note_kept(operation& op, std::size_t bytes);
   void forget_kept(operation& op);

@@ -19,7 +19,7 @@ class worker_context;
 ///   client <──message──── subscription_table <─────────  push of any bus
 ///
 /// The connections exist only while somebody is subscribed. When one comes back, everything is subscribed to
-/// again; what was published there in between is lost, as Pub/Sub delivers at most once.
+/// again; messages published there in between are lost, as Pub/Sub delivers at most once.
 class subscription_hub final : private backend::subscriber::listener {
  public:
   using kind = backend::subscription;

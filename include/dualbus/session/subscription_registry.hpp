@@ -15,8 +15,8 @@
 
 namespace dualbus::session {
 
-/// What all workers' clients are subscribed to, and over how many connections to each bus. A bus counts each
-/// of these connections as one receiver, however many clients are behind it; this is what its counts are
+/// The subscriptions of all workers' clients, and the number of their connections to each bus. A bus counts
+/// each of these connections as one receiver, however many clients are behind it; this is what its counts are
 /// corrected by. Shared by the workers: locked for a change of subscriptions and for a count that has to be
 /// corrected, never for a message.
 class subscription_registry {

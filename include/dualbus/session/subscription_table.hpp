@@ -13,8 +13,8 @@
 
 namespace dualbus::session {
 
-/// Who of one worker's clients is subscribed to what, and what therefore the buses must be asked for. A name
-/// is wanted while somebody is subscribed to it, or holds it because a subscription is on its way.
+/// The subscriptions of one worker's clients, and the names that the buses must be asked for. A name is
+/// wanted while somebody is subscribed to it, or holds it because a subscription is on its way.
 class subscription_table {
  public:
   using client_id = std::uint64_t;
@@ -35,7 +35,7 @@ class subscription_table {
   };
   removal unsubscribe(client_id client, kind k, std::string_view name);
 
-  /// What the client is subscribed to, in the order of its subscriptions.
+  /// The names that the client is subscribed to, in the order of its subscriptions.
   std::vector<std::string> names_of(client_id client, kind k) const;
   std::size_t count_of(client_id client, kind k) const;
   /// Null if nobody is subscribed. Valid until the next change.

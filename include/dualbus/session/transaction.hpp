@@ -15,7 +15,7 @@ namespace dualbus::session {
 
 class worker_context;
 
-/// What a client has queued since MULTI, and what it watches. A session has one only while there is either.
+/// The requests queued since MULTI, and the keys watched. A session has one only while there is either.
 ///
 ///   WATCH ──> link: a connection of its own, which Redis watches the keys for
 ///   MULTI ──> requests: bytes of one request after the other, as a bus will get them ──EXEC──>
@@ -35,7 +35,7 @@ class transaction {
   /// Appends one request, `raw` if it stands there as an encoder would write it. False, and nothing is
   /// appended, if all of them would take more than `limit` bytes.
   bool add(resp::arguments args, std::string_view raw, bool verbatim, std::size_t limit);
-  /// A request was refused: EXEC will be, too. What is queued is forgotten.
+  /// A request was refused: EXEC will be, too. The queue is forgotten.
   void spoil();
   bool spoiled() const { return spoiled_; }
   std::size_t count() const { return count_; }

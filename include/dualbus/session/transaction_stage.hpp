@@ -24,9 +24,9 @@ backend::reply_sink& nobody();
 /// Appends a SELECT of the client's `database`, as that bus counts.
 void append_select(worker_context& context, command::bus_index bus, int database, base::chunk_queue& out);
 
-/// Where the requests of a transaction are carried out as if they were sent one by one, while everything that
-/// they send is kept here, by bus. So it is known, before anything goes out, which buses have a part in it.
-/// One per worker.
+/// Carries out the requests of a transaction as if they were sent one by one, and keeps everything that they
+/// send here, by bus. So it is known, before anything goes out, which buses have a part in it. One per
+/// worker.
 class transaction_stage {
  public:
   explicit transaction_stage(worker_context& context);
@@ -37,8 +37,8 @@ class transaction_stage {
   /// Carries out what is queued; each request puts its operation into the client's queue, or answers there.
   void play(session& client, const transaction& what);
   void drop_unannounced();
-  /// What the daemon answers itself is carried out only once EXEC has succeeded; until then its reply has a
-  /// place in the client's queue.
+  /// A request that the daemon answers itself is carried out only once EXEC has succeeded; until then its
+  /// reply has a place in the client's queue.
   void postpone(session& client, const command::command_spec& spec, const request& what);
   /// An XADD that somebody waits for was sent; its key is one of the present transaction.
   void note_added(command::bus_index bus, std::string_view key) { added_.push_back({bus, key}); }
@@ -87,7 +87,7 @@ class transaction_stage {
   base::object_pool<exec_operation::block> blocks;
 
  private:
-  // What is kept of one bus's requests, with a SELECT before those that are in another database.
+  // One bus's requests that are kept, with a SELECT before those that are in another database.
   struct held_requests final : backend::diversion {
     held_requests(worker_context& context, const backend::pipeline_settings& settings,
                   command::bus_index bus);

@@ -40,7 +40,7 @@ class session;
 class slow_log;
 class traffic_gate;
 
-/// What all workers share: counted per connection, never per request.
+/// The state that all workers share: counted per connection, never per request.
 struct daemon_state {
   std::atomic<std::uint64_t> last_client_id{0};
   std::atomic<std::uint64_t> clients{0};
@@ -111,8 +111,8 @@ class worker_context final : private memory_guard::holder {
   /// Another number each time, so that of several buses not always the same one comes first.
   std::ptrdiff_t next_rotation() { return rotation_++; }
   int slot_of(command::bus_index index) const { return slots_[index]; }
-  /// What clients are told that they speak to: what the default bus is, or the oldest that is supported while
-  /// that is not known.
+  /// The kind of server that clients are told of: that of the default bus, or the oldest that is supported
+  /// while that is not known.
   backend::server_identity identity() const;
 
   // --- the turn
@@ -197,7 +197,7 @@ class worker_context final : private memory_guard::holder {
   resp::arguments arguments;  ///< of the request being dispatched, while `keeps_arguments`
   std::unique_ptr<slow_log> slow;
   std::unique_ptr<traffic_gate> gate;
-  /// What the last answer of this turn took at its bus, as observe() was told; for one that arrived then.
+  /// The time of this turn's last answer at its bus, as observe() was told; for one that arrived then.
   base::duration last_bus_time(base::time_point arrived) const;
 
  private:
@@ -210,7 +210,7 @@ class worker_context final : private memory_guard::holder {
           router(table, counters, waiting_of(*configuration)),
           other_table(command::with_every_key_pinned(configuration->routing)),
           other_router(other_table, counters, command::waiting_reads::block) {}
-    /// What makes the daemon wait otherwise than Redis would makes it wait itself.
+    /// A setting that makes the daemon wait otherwise than Redis would makes it wait itself.
     static command::waiting_reads waiting_of(const config::configuration& c) {
       const bool passed = c.routing.server_commands == command::server_commands::passed;
       const bool own = c.missing_group.creates() || c.limits.max_block.count() > 0;
