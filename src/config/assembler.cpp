@@ -13,7 +13,7 @@
 namespace dualbus::config {
 namespace {
 
-// Where connections to `address` arrive too if something listens on `listener`.
+// Connections to `host` arrive there too if something listens on `listener`.
 bool reaches(std::string_view host, std::string_view listener) {
   if (host == listener) return true;
   const bool local = host == "localhost" || is_loopback_address(host) || is_any_address(host);

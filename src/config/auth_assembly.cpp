@@ -78,7 +78,7 @@ void assembler::check_hashes(user_settings& user, const std::string& path) {
     std::string& hash = user.password_hashes[i];
     if (hash.empty()) continue;  // refused by the reader
     if (hash.front() == '#') hash.erase(0, 1);
-    // What was written may be the password itself, which messages must not repeat.
+    // The text may be the password itself, which messages must not repeat.
     if (!base::is_sha256_hex(hash)) {
       mistake(path + "[" + std::to_string(i) + "]",
               "must be a SHA-256 of 64 hexadecimal digits in lower case, as `printf %s password | sha256sum` "

@@ -73,9 +73,8 @@ constexpr key_row rows[] = {
      .reload = true,
      .range = {1, 128},
      .fallback_note = "`[]`",
-     .meaning =
-         "What the user may run, as in Redis's ACL: `+get`, `-config|set`, `+@read`, `-@dangerous`, `+@all`. "
-         "The rules apply in their order, to nothing at first.",
+     .meaning = "The commands that the user may run, as in Redis's ACL: `+get`, `-config|set`, `+@read`, "
+                "`-@dangerous`, `+@all`. The rules apply in their order, to nothing at first.",
      .bind = of_user<&user_settings::commands>()},
     {.path = "auth.users.*.keys",
      .type = text_list,

@@ -30,7 +30,7 @@ constexpr key_row rows[] = {
      .type = endpoint,
      .required = true,
      .meaning =
-         "Where its Redis listens: `host:port`, `[v6]:port`, or the absolute path of a Unix socket, with "
+         "The address of its Redis: `host:port`, `[v6]:port`, or the absolute path of a Unix socket, with "
          "or without `unix:` before it. Quote an address in brackets. No two buses share an endpoint and "
          "database.",
      .bind = {store_endpoint, of_bus<&bus_settings::endpoint>().fetch}},

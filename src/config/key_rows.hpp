@@ -14,9 +14,9 @@ std::span<const key_row> server_rows();
 std::span<const key_row> auth_rows();
 /// The buses, the connections to them, and leaving one.
 std::span<const key_row> bus_rows();
-/// Where requests go, and which of them never reach a bus.
+/// The routing of requests, and the requests that never reach a bus.
 std::span<const key_row> routing_rows();
-/// What clients may use.
+/// The resources that clients may use.
 std::span<const key_row> limit_rows();
 
 }  // namespace dualbus::config

@@ -12,10 +12,10 @@ namespace {
 
 constexpr section_row sections[] = {
     {.path = "listen",
-     .meaning = "Where clients connect. At least one of the port and the Unix socket must be open."},
+     .meaning = "The addresses for clients. At least one of the port and the Unix socket must be open."},
     {.path = "admin", .meaning = "The HTTP listener for metrics, health and administration."},
     {.path = "auth",
-     .meaning = "Who may use the daemon. Without users everybody may do everything. See "
+     .meaning = "Access to the daemon. Without users everybody may do everything. See "
                 "[security.md](security.md)."},
     {.path = "auth.users",
      .meaning = "The users by name. A client is the user `default` until it logs in; unless that user is "
@@ -41,10 +41,10 @@ constexpr section_row sections[] = {
      .meaning =
          "The connections to the buses. Nothing is sent twice: a request of which a byte was written before "
          "the connection broke is answered `BUSLOST`."},
-    {.path = "limits", .meaning = "What clients may use, and when they are closed."},
+    {.path = "limits", .meaning = "The resources that clients may use, and when clients are closed."},
     {.path = "missing_group",
      .shorthand = "action",
-     .meaning = "What to do about consumer groups that do not exist. `missing_group: create` is short for "
+     .meaning = "How to treat consumer groups that do not exist. `missing_group: create` is short for "
                 "`missing_group: {action: create}`."},
     {.path = "missing_group.rules",
      .meaning = "Exceptions, for some streams or some groups. The first rule that matches both decides."},

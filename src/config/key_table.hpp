@@ -52,13 +52,13 @@ enum class value_type : std::uint8_t {
   text_list  ///< its range is that of each text's length
 };
 
-/// Where the innermost `*` or `[]` of a path stands: its number in the file, and its name.
+/// The place of the innermost `*` or `[]` of a path: its number in the file, and its name.
 struct place {
   std::size_t index = 0;
   std::string_view name;
 };
 
-/// Where a setting lives.
+/// The place where a setting lives.
 struct binding {
   void (*store)(draft&, place, value&&) = nullptr;
   /// The value in a finished configuration, to compare two; the index is a bus's. Null for a part of the

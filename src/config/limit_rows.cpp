@@ -16,8 +16,8 @@ constexpr key_row rows[] = {
      .range = {16 * mb, 1024 * gb},
      .fallback_note = "half of what the process may use: of the machine, its control group, `ulimit -v`",
      .meaning =
-         "What the daemon keeps for all clients together: replies that wait to be read or merged, requests "
-         "that came "
+         "The memory that the daemon keeps for all clients together: replies that wait to be read or merged, "
+         "requests that came "
          "in part, transactions, requests that no bus has taken yet, reads that wait, names and "
          "subscriptions. From three quarters on, a client "
          "that has "

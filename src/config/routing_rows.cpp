@@ -40,7 +40,7 @@ constexpr key_row rows[] = {
      .reload = true,
      .range = {0, 1024},
      .fallback_note = "the member called like `routing.field`",
-     .meaning = "Where in that JSON the type stands, as a JSON pointer (RFC 6901): `/meta/type`.",
+     .meaning = "The place of the type in that JSON, as a JSON pointer (RFC 6901): `/meta/type`.",
      .bind = in<&configuration::routing, &routing_rules::json_pointer>()},
     {.path = "routing.default_bus",
      .type = bus,
@@ -126,7 +126,7 @@ constexpr key_row rows[] = {
      .choices = "refused|allowed",
      .fallback = "refused",
      .meaning =
-         "What becomes of a reload whose `routing.keys` pin a stream, or no longer do, or pin it to another "
+         "How to treat a reload whose `routing.keys` pin a stream, or no longer do, or pin it to another "
          "bus. `refused` looks on every bus first, and changes nothing if entries would get out of sight, if "
          "some are pending whose IDs would not be known any more, or if a bus does not answer; the log names "
          "stream, bus and counts. `allowed` logs the same as warnings and goes on. Keys of other types that "
@@ -138,7 +138,7 @@ constexpr key_row rows[] = {
      .choices = "error|create",
      .fallback = "error",
      .meaning =
-         "What a group read on a stream without that group does: `error` answers `NOGROUP`, as Redis "
+         "The effect of a group read on a stream without that group: `error` answers `NOGROUP`, as Redis "
          "does; `create` makes the group on every bus of the stream and runs the read, if the client's user "
          "may run `XGROUP CREATE`.",
      .bind = {[](draft& d, place, value&& v) {
@@ -151,7 +151,7 @@ constexpr key_row rows[] = {
      .choices = "0|$",
      .fallback = "0",
      .meaning =
-         "Where a group made so starts: `0` delivers everything that is in the stream, `$` only what comes "
+         "The start of a group made so: `0` delivers everything that is in the stream, `$` only what comes "
          "later.",
      .bind = {[](draft& d, place, value&& v) { d.config.missing_group.otherwise.start = std::move(v.text); },
               nullptr}},
@@ -188,8 +188,8 @@ constexpr key_row rows[] = {
      .choices = "refused|allowed",
      .fallback = "refused",
      .meaning =
-         "What `FLUSHDB` and `FLUSHALL` do: `refused` answers with an error; `allowed` sends them to every "
-         "bus, where they remove all keys, `FLUSHALL` in all databases.",
+         "The effect of `FLUSHDB` and `FLUSHALL`: `refused` answers with an error; `allowed` sends them to "
+         "every bus, where they remove all keys, `FLUSHALL` in all databases.",
      .bind = in<&configuration::routing, &routing_rules::flush>()},
     {.path = "server_commands",
      .type = choice,
@@ -197,7 +197,7 @@ constexpr key_row rows[] = {
      .choices = "refused|passed",
      .fallback = "refused",
      .meaning =
-         "What becomes of commands about one server, such as `SAVE`, `DEBUG`, `MIGRATE` and `CONFIG SET`. "
+         "How to treat commands about one server, such as `SAVE`, `DEBUG`, `MIGRATE` and `CONFIG SET`. "
          "`passed` sends them to the bus, as they are, and lets XREAD and XREADGROUP with BLOCK wait there, "
          "on "
          "`backend.dedicated_connections`; it needs a bus that is the only one. For programs and test suites "

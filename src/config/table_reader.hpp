@@ -11,7 +11,7 @@
 namespace dualbus::config {
 
 /// Walks a YAML tree along the key table and fills a draft: every key must be in the table, every value as
-/// its row wants it, every required key there. What several keys together must fulfil is the assembler's.
+/// its row wants it, every required key there. The assembler checks what several keys together must fulfil.
 class table_reader {
  public:
   /// Both outlive the reader.
@@ -19,7 +19,7 @@ class table_reader {
 
   void read(const node& root);
 
-  /// Where a path (`routing.types.marketdata[2]`) or else the nearest section around it stands.
+  /// The position of a path (`routing.types.marketdata[2]`) or else of the nearest section around it.
   position where(std::string_view path) const;
   /// The key or section is in the file, and what was read there is in the draft.
   bool accepted(std::string_view path) const;

@@ -39,7 +39,7 @@ class tree_builder final : public YAML::EventHandler {
   }
   void OnDocumentEnd() override { complete_ = true; }
   bool complete() const { return complete_; }
-  /// Where the last quoted or block scalar starts; null if there is none.
+  /// The start of the last quoted or block scalar; null if there is none.
   const YAML::Mark& last_quoted() const { return last_quoted_; }
 
   void OnNull(const YAML::Mark& mark, YAML::anchor_t) override {

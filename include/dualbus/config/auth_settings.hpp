@@ -5,7 +5,7 @@
 
 namespace dualbus::config {
 
-/// One user of the daemon, as in Redis's ACL. What a list does not name is not allowed.
+/// One user of the daemon, as in Redis's ACL. A list allows only what it names.
 struct user_settings {
   std::string name;
   bool enabled = true;
@@ -17,7 +17,7 @@ struct user_settings {
   std::vector<std::string> message_types = {"*"};  ///< globs: what XADD and PUBLISH may carry
 };
 
-/// Who may use the daemon.
+/// Access to the daemon.
 struct auth_settings {
   bool allow_unauthenticated = false;  ///< beyond loopback, although there are no users
   std::vector<user_settings> users;    ///< none: everybody may do everything

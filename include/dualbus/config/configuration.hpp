@@ -72,7 +72,7 @@ struct limit_settings {
   milliseconds shutdown_timeout{10000};  ///< for what is in flight when told to stop
 };
 
-/// Who is behind a connection, for metrics.
+/// How the engine behind a connection is found, for metrics.
 struct engine_settings {
   std::string field = "source_engine";  ///< of an XADD
   std::size_t max_names = 200;          ///< counted by name, per worker
@@ -93,7 +93,7 @@ struct draining_settings {
 
 enum class missing_group_action : std::uint8_t { error, create };
 
-/// What a read of a group that does not exist does.
+/// The effect of a read of a group that does not exist.
 struct missing_group_settings {
   struct rule {
     std::string key = "*", group = "*";  ///< exact names or globs; the first rule that matches both decides

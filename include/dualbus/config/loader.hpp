@@ -13,8 +13,8 @@ namespace dualbus::config {
 /// Larger files are refused unread.
 inline constexpr std::size_t max_file_bytes = std::size_t{1} << 20;
 
-/// What loading came to. Each line reads `file:line:column: key.path: text`, line and column counted from 1;
-/// what concerns the file as a whole has neither line nor key. Lines are in the order of the file.
+/// The result of loading. Each line reads `file:line:column: key.path: text`, line and column counted from 1;
+/// a mistake of the whole file has neither line nor key. Lines are in the order of the file.
 struct load_result {
   std::shared_ptr<const configuration> value;  ///< null exactly if there are mistakes
   std::vector<std::string> mistakes;  ///< all of them, up to max_mistakes and a line that counts the rest
