@@ -7,7 +7,7 @@
 
 namespace dualbus::fleet {
 
-/// What the engines asked, and what went wrong: a call is a command and its answer, or that there was none.
+/// The engines' calls, and what went wrong: a call is a command and its answer, or that there was none.
 class call_counters {
  public:
   void call() { ++calls_; }
@@ -31,7 +31,7 @@ class call_counters {
 /// Calls without an answer count under this code.
 inline constexpr std::string_view connection_lost = "CONNECTION-LOST";
 
-/// What is counted over all engines.
+/// The counts over all engines.
 struct fleet_counters {
   call_counters calls;
   std::uint64_t polls = 0;               ///< XREADGROUP calls

@@ -18,8 +18,8 @@ namespace dualbus::fleet {
 
 class connection;
 
-/// Whoever asks over a connection. Replies come in the order of the requests; the view lives until the call
-/// returns. What is appended to the connection's out() in a call is sent when the call is over.
+/// The user of a connection. Replies come in the order of the requests; the view lives until the call
+/// returns. Requests appended to the connection's out() in a call are sent when the call is over.
 class reply_handler {
  public:
   virtual ~reply_handler() = default;
@@ -46,7 +46,7 @@ class connection final : public base::io_handler {
   /// Times that it was open and got lost.
   std::uint64_t losses() const { return losses_; }
 
-  /// Where requests are appended, only while it is open. Outside of the handler's calls flush() sends them.
+  /// The queue for requests, only while it is open. Outside of the handler's calls flush() sends them.
   base::chunk_queue& out() { return out_; }
   void flush();
 

@@ -12,7 +12,7 @@
 
 namespace dualbus::fleet {
 
-/// What all engines write their figures into. Latency is kept by the type's bus.
+/// The figures of all engines. Latency is kept by the type's bus.
 struct delivery_book {
   ledger entries;
   fleet_counters counters;

@@ -12,8 +12,8 @@
 
 namespace dualbus::fleet {
 
-/// Every message on its way: who should get it, who did. What all have got is forgotten, so memory is that of
-/// the messages in flight.
+/// Every message on its way: who should get it, who did. One that all have got is forgotten, so memory is
+/// that of the messages in flight.
 class ledger {
  public:
   /// `readers[stream]`: the groups that should get each message of the stream, a bit for each.
@@ -51,7 +51,7 @@ class ledger {
   const totals& counts() const { return totals_; }
   std::uint64_t published(bus_class bus) const { return published_[static_cast<std::size_t>(bus)]; }
 
-  /// What is owed, by stream and group.
+  /// The messages that are owed, by stream and group.
   struct debt {
     std::size_t stream, group;
     std::uint64_t messages;
@@ -68,7 +68,7 @@ class ledger {
   };
   struct stream_records {
     std::uint32_t readers;
-    std::uint64_t first = 0;  // index of records.front(); what is below is done with
+    std::uint64_t first = 0;  // index of records.front(); those below are done with
     std::deque<record> records;
   };
 

@@ -23,7 +23,7 @@ message_type marketdata_types();  ///< how many
 bus_class bus_of(message_type type);
 std::optional<message_type> find_type(std::string_view name);
 
-/// What tells a message from every other: written as its correlation_id.
+/// The name that tells a message from every other: written as its correlation_id.
 struct message_name {
   std::uint32_t run;     ///< of this run of the tool; others' messages may lie in the same streams
   std::uint32_t stream;  ///< index of roster::streams()
@@ -41,7 +41,7 @@ class message_builder {
 
   message_builder(std::string engine, std::string instance, std::size_t payload_bytes, std::uint64_t maxlen);
 
-  /// What all copies of one broadcast have in common.
+  /// Begins a broadcast, with what all its copies have in common.
   void begin(std::uint64_t sequence);
   /// Appends one XADD of the broadcast that began last.
   void append(base::chunk_queue& out, std::string_view key, message_type type,

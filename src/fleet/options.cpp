@@ -12,7 +12,7 @@
 namespace dualbus::fleet {
 namespace {
 
-// What is allowed, without the list that CLI11 would print beside the option's name.
+// The same validator without the list that CLI11 would print beside the option's name.
 template <typename Validator>
 Validator silently(Validator validator) {
   validator.description("");

@@ -11,7 +11,7 @@
 
 namespace dualbus::fleet {
 
-/// Where an engine connects.
+/// The address where an engine connects.
 struct address {
   std::string host;
   std::uint16_t port = 0;

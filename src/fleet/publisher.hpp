@@ -15,7 +15,7 @@
 namespace dualbus::fleet {
 
 /// The publishing half of one engine: a broadcast whenever one is due, one XADD after the other or all at
-/// once. What fails is counted and not tried again.
+/// once. A failed one is counted and not tried again.
 class publisher final : public reply_handler {
  public:
   /// `servers`: where each class of messages goes; equal ones share a connection.

@@ -44,7 +44,7 @@ void reader::on_lost(connection&) {
   if (asking_) book_.counters.calls.lose(1);
   ++book_.counters.reconnects;
   asking_ = false;
-  // What was read and not acknowledged stays pending, unless it is asked for.
+  // Entries that were read and not acknowledged stay pending, unless they are asked for.
   acks_.clear();
   acked_ = acking_ = 0;
   recovering_ = options_.recover;

@@ -7,7 +7,7 @@
 
 namespace dualbus::fleet {
 
-/// What the run has shown, for people; lines.
+/// The results of the run, for people; lines.
 std::string text_report(const options& o, const fleet& run);
 /// The same for programs: one JSON object.
 std::string json_report(const options& o, const fleet& run);

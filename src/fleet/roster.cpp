@@ -7,7 +7,7 @@
 namespace dualbus::fleet {
 namespace {
 
-// Who has a stream. The first seven publish and read, the others only have theirs filled.
+// The owners of streams. The first seven publish and read, the others only have theirs filled.
 constexpr std::array<std::string_view, roster::max_streams> owners = {
     "portfolio", "collateral", "ml",       "factor",     "strategy", "websocket",  "features",
     "risk",      "analytics",  "vpin",     "marketdata", "quantum",  "neural_sde", "molecular_dynamics",

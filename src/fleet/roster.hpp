@@ -16,7 +16,7 @@ struct engine {
   std::vector<std::size_t> reads;
 };
 
-/// Who is who in the fleet: engines, streams, groups, and who reads what.
+/// The members of the fleet: engines, streams, groups, and who reads what.
 class roster {
  public:
   /// All the streams there can be.
