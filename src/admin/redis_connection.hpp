@@ -32,7 +32,7 @@ class request_batch {
 /// trickles, and at once when the daemon stops; and replies are passed on as bytes, so that nothing is
 /// reserved for what a header merely claims.
 ///
-/// Whatever fails closes the connection: a late reply would be taken for the next one's. error() says why.
+/// Every failure closes the connection: a late reply would be taken for the next one's. error() says why.
 class redis_connection {
  public:
   struct options {

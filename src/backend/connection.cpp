@@ -335,7 +335,7 @@ std::chrono::milliseconds connection::patience() const {
 }
 
 // A request that is about to be answered with BUSTIMEOUT may be repeated by its client: of the first one no
-// byte may arrive from now on. What was written to a Unix socket has arrived.
+// byte may arrive from now on. Bytes written to a Unix socket have arrived.
 bool connection::end_undelivered(base::time_point now) {
   const auto behind = requests_.written_behind_expired(now);
   if (state_ != phase::up || !behind) return false;

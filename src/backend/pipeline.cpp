@@ -235,7 +235,7 @@ void pipeline::tick(base::time_point now) {
   }
   if (settings_.request_timeout.count() == 0) return;
   // Counted from when it was asked for: it may have waited for a connection. Those that came first expire
-  // first; what has been given up already stands among them.
+  // first; those given up already stand among them.
   for (std::size_t i = 0; i < sent_; ++i) {
     slot& s = slots_[i];
     if (s.sink == nullptr || s.sink == &marker_) continue;

@@ -114,7 +114,7 @@ classification classifier::decide(resp::arguments args, const xadd_arguments& wh
   } else {
     result = {table_.rules().default_bus, rule::default_bus};
   }
-  // What a draining bus does not take is routed nowhere.
+  // A message that a draining bus does not take is routed nowhere.
   if (count && !table_.bus(result.bus).draining)
     ++(*known.counts)[result.bus][static_cast<std::size_t>(result.rule)];
   return result;

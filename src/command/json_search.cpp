@@ -10,7 +10,7 @@
 namespace dualbus::command {
 namespace {
 
-// What a byte outside of strings means.
+// The meaning of a byte outside of strings.
 enum class kind : std::uint8_t {
   plain,  // of numbers and words, a blank or a colon
   mark,   // one of "{}[],
@@ -110,7 +110,7 @@ bool json_search::skip_string(std::string_view& inside, bool& escaped) {
   }
 }
 
-// Whatever stands up to the comma or the bracket that ends it; brackets within it only have to be as many.
+// Skips up to the comma or the bracket that ends the value; brackets within it only have to be as many.
 void json_search::skip_value() {
   std::size_t depth = 0, pieces = 0;
   for (; at_ < text_.size(); ++at_) {

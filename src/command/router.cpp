@@ -239,8 +239,8 @@ void router::plan_spread(const command_spec& spec, resp::arguments args, plan& o
   if (!find_keys(spec, args, out.keys) || out.keys.empty() || single_ || odd_pairs) {
     return forward(table_.rules().default_bus, out);
   }
-  // MGET and MSET never touch streams, so their keys have one bus each; what the other commands touch may
-  // have parts on every bus unless it is pinned.
+  // MGET and MSET never touch streams, so their keys have one bus each; keys of the other commands may
+  // have parts on every bus unless they are pinned.
   const bool one_bus_keys = spec.route == route::mget || spec.route == route::mset;
   const bus_index bus = table_.bus_of_key(args[out.keys[0]]);
   bool together = true;
@@ -311,7 +311,7 @@ void router::plan_keyspace(const command_spec& spec, plan& out) const {
   out.what = plan::action::spread;
 }
 
-// What would take the server away from the daemon, or make its connection another one's, is never passed on.
+// A command that takes the server from the daemon, or makes its connection another one's, is never passed on.
 bool router::passes(const command_spec& spec, resp::arguments args) const {
   constexpr std::string_view local[] = {"cluster", "command", "config", "latency",
                                         "lolwut",  "role",    "slowlog"};

@@ -120,7 +120,7 @@ request_parser::line_result request_parser::read_length(std::string_view input, 
 }
 
 // Takes as many arguments of up to 999 bytes as stand complete and canonical in the input, which is nearly
-// all of them; what is left to the careful path below is the rest. True if those were the last ones.
+// all of them; the careful path below takes the rest. True if those were the last ones.
 bool request_parser::take_plain_bulks(std::string_view input) {
   const char* const begin = input.data();
   const char* const end = begin + input.size();

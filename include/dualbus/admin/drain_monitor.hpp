@@ -58,7 +58,7 @@ class drain_monitor {
   drain_monitor& operator=(const drain_monitor&) = delete;
 
   void start();  ///< once
-  void stop();   ///< within milliseconds, any number of times; what was found stays
+  void stop();   ///< within milliseconds, any number of times; the findings stay
 
   /// The rules for keys, when a stream counts as drained, and the logins of buses; the next check begins at
   /// once. From any thread.

@@ -69,7 +69,7 @@ drain_verdict judge(const drain_stream& stream, std::chrono::milliseconds quiet)
 /// Costs about as much memory as the names, a fraction of what the streams take in Redis.
 class quiet_watch {
  public:
-  /// Whatever is asked from now on belongs to a new check.
+  /// Begins a new check, to which everything asked from now on belongs.
   void begin();
   /// False if the key was given in this check already; SCAN may repeat keys.
   bool first_time(const std::string& key);

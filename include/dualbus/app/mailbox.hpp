@@ -8,7 +8,7 @@
 
 namespace dualbus::app {
 
-/// What other threads ask of a worker, in the order in which they asked. Wakes the worker's poller.
+/// The requests of other threads to a worker, in the order in which they came. Wakes the worker's poller.
 class mailbox final : public base::io_handler {
  public:
   using letter = std::function<void()>;
@@ -19,7 +19,7 @@ class mailbox final : public base::io_handler {
 
   /// From any thread.
   void post(letter what);
-  /// What was posted since the last call, if anything woke the poller; on the worker's thread.
+  /// The letters posted since the last call, if anything woke the poller; on the worker's thread.
   std::vector<letter> take();
 
   void on_readable() override { filled_ = true; }

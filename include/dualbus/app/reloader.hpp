@@ -15,7 +15,7 @@ class reloader {
   ~reloader();  ///< stops
 
   void ask();   ///< from any thread
-  void stop();  ///< when what runs has ended; what was asked for and has not begun is dropped
+  void stop();  ///< when what runs has ended; a reload that has not begun is dropped
 
  private:
   void run();

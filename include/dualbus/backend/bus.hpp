@@ -33,7 +33,7 @@ class bus {
 
   void start(base::time_point now);
   void stop(base::time_point now);
-  /// False while it may yet take requests that it lacks. What it lacks when it is stopped it never gets.
+  /// False while it may yet take requests that it lacks. Once stopped, it never gets the ones it lacks.
   bool delivered() const;
 
   /// `database` is the client's.

@@ -11,7 +11,7 @@ namespace dualbus::backend {
 /// table is the one place that says what each of them means; Redis gives them in server.c, processCommand,
 /// and cluster.c, clusterRedirectClient.
 ///
-/// Whatever the row says besides, the bus counts as down for the `XREADGROUP >` that is answered with it: the
+/// The bus counts as down for the `XREADGROUP >` that is answered with it, whatever else the row says: the
 /// other buses answer, and a reader that waits goes on waiting.
 struct bus_error {
   std::string_view code;     ///< the first word, without '-'
@@ -25,8 +25,9 @@ std::span<const bus_error> bus_error_table();
 /// The row of an error reply, as received; null for all other errors and replies.
 const bus_error* find_bus_error(std::string_view reply);
 
-/// True if Redis closes the connection behind this reply: a master that becomes a replica sends away all who wait
-/// (blocked.c, disconnectAllBlockedClients). Who is told by CLIENT UNBLOCK, or lost the key, stays.
+/// True if Redis closes the connection behind this reply: a master that becomes a replica sends away all who
+/// wait (blocked.c, disconnectAllBlockedClients). A client that CLIENT UNBLOCK wakes, or that lost the key,
+/// stays.
 bool ends_connection(std::string_view reply);
 
 }  // namespace dualbus::backend

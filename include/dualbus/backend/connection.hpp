@@ -45,7 +45,7 @@ class connection final : public base::io_handler {
   void drop(const std::string& why, base::time_point now) {
     if (fd_) fail(why, now);
   }
-  /// Connects anew at once, with the settings of now, and says nothing about it; what is in flight is lost.
+  /// Connects anew at once, with the settings of now, and says nothing about it; requests in flight are lost.
   void reconnect(base::time_point now);
 
   // For an exchange of connections: see renewal.

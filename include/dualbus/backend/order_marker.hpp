@@ -22,7 +22,7 @@ echo judge_echo(std::string_view reply, std::string_view word);
 /// told from time to time. A marker in the stream does that: either its own reply is another one, or its word
 /// comes as the reply to another request.
 ///
-/// One is under way at a time. Where no marker is, nothing is compared.
+/// One is under way at a time. Without a marker nothing is compared.
 class order_marker {
  public:
   order_marker();

@@ -170,7 +170,7 @@ class pipeline {
     ok,
     garbage,    ///< not RESP
     unasked,    ///< a reply that no request waits for
-    no_memory,  ///< it ran out while a sink was told; what was received is not all with those who wait
+    no_memory,  ///< it ran out while a sink was told; some of the replies have not reached those who wait
     disordered  ///< the replies are not those of the requests whose turn it is: see order_marker
   };
   /// Hands the complete replies in the input to their sinks. After anything but ok the connection must be

@@ -5,7 +5,7 @@
 
 // Memory that is kept for the moment when there is none left, so that what is under way can be finished and
 // something be given up afterwards. Only limits of address space and strict overcommitment make an allocation
-// fail; where control groups limit memory the kernel ends the process instead.
+// fail; if control groups limit memory, the kernel ends the process instead.
 namespace dualbus::base {
 
 /// From here on an allocation that fails frees the reserve and is tried again. Without a reserve left it

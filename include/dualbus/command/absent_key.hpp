@@ -8,7 +8,7 @@
 
 namespace dualbus::command {
 
-/// What a Redis that does not have a key answers to a request about that key alone.
+/// The answer of a Redis that does not have a key to a request about that key alone.
 struct absent_key {
   std::string_view key;    ///< in the request
   std::string_view reply;  ///< encoded

@@ -15,7 +15,7 @@ namespace dualbus::command {
 /// other, to nothing at first.
 class command_permissions {
  public:
-  /// What is wrong with the rule, or nothing and applies it.
+  /// Says what is wrong with the rule, or nothing and applies it.
   std::string apply(std::string_view rule);
 
   /// `args` begin with the command, `command` is its index in command_table(). Commands with the flag

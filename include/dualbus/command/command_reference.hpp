@@ -7,7 +7,7 @@
 
 namespace dualbus::command {
 
-/// What becomes of a command with that route, in a sentence; COMMAND DOCS says the same.
+/// Says in a sentence what becomes of a command with that route; COMMAND DOCS says the same.
 std::string_view what_becomes_of(route way);
 
 /// The same for one command, whose route's sentence may not be all there is to say.

@@ -27,7 +27,7 @@ enum class group : std::uint8_t {
   transactions
 };
 
-/// Where a command's keys stand.
+/// The places of a command's keys.
 enum class key_form : std::uint8_t {
   range,           ///< first_key … last_key, every key_step-th; a negative last_key counts from the end
   second,          ///< behind a subcommand that takes a key (OBJECT, MEMORY, XGROUP, XINFO)
@@ -40,7 +40,7 @@ enum class key_form : std::uint8_t {
   streams          ///< the first half of what follows STREAMS
 };
 
-/// What becomes of a command. docs/differences.md says what that means to users.
+/// How a command is treated. docs/differences.md says what that means to users.
 enum class route : std::uint8_t {
   local,  ///< answered by the daemon
   keys,   ///< to the bus of its keys, which must be one and the same

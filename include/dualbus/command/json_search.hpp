@@ -17,8 +17,8 @@ class json_search {
   /// `pointer` as in RFC 6901: the names of members and the indices of elements on the way to the string.
   explicit json_search(std::string_view pointer);
 
-  /// The string, a null view if there is none. Valid until the next call and as long as `text`. What stands
-  /// for a lone surrogate is U+FFFD.
+  /// The string, a null view if there is none. Valid until the next call and as long as `text`. U+FFFD stands
+  /// for a lone surrogate.
   std::string_view find(std::string_view text);
   /// The same, but a null view unless all readers agree about it: the text is whole, nothing in it but its
   /// values is unlike JSON, and no member on the way stands twice in its object. `text` is UTF-8.

@@ -12,7 +12,7 @@
 
 namespace dualbus::command {
 
-/// What to do with a request.
+/// The plan for a request.
 struct plan {
   enum class action : std::uint8_t {
     local,    ///< the daemon answers

@@ -25,16 +25,16 @@ struct match_rule {
   bus_index bus = 0;
 };
 
-/// What becomes of an XADD whose ID is given and without a slot, where the bus of the message has another.
+/// How an XADD is treated whose ID is given and without a slot, if the bus of the message has another.
 enum class explicit_ids : std::uint8_t {
   match,  ///< it is refused
   remap   ///< the bus takes the ID, and clients see it with the bus's slot
 };
 
-/// What becomes of FLUSHDB and FLUSHALL.
+/// How FLUSHDB and FLUSHALL are treated.
 enum class flush_permission : std::uint8_t { refused, allowed };
 
-/// What becomes of commands that are about one server.
+/// How commands that are about one server are treated.
 enum class server_commands : std::uint8_t {
   refused,
   passed  ///< to the only bus
@@ -73,7 +73,7 @@ class routing_table {
 
   /// The bus that the first matching key rule names; no_bus if the key is not pinned.
   bus_index pinned_bus(std::string_view key) const;
-  /// Where commands of other types than streams find the key.
+  /// The bus where commands of other types than streams find the key.
   bus_index bus_of_key(std::string_view key) const {
     const bus_index pinned = pinned_bus(key);
     return pinned == no_bus ? rules_.default_key_bus : pinned;

@@ -7,7 +7,7 @@
 
 namespace dualbus::command {
 
-/// Where the parts of an XADD stand, found as Redis finds them (t_stream.c, streamParseAddOrTrimArgsOrReply).
+/// The places of an XADD's parts, found as Redis finds them (t_stream.c, streamParseAddOrTrimArgsOrReply).
 /// Whether numbers and IDs are well formed is left to whoever uses them.
 struct xadd_arguments {
   enum class verdict : std::uint8_t {

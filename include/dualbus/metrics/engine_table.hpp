@@ -49,7 +49,7 @@ class engine_table {
 };
 
 // An engine's consumers are called `<engine>-engine-<id>` by the legacy client, and an engine may call its
-// connections as its consumers. Whatever tells the name, it must lead to one and the same row.
+// connections as its consumers. Each of these names must lead to one and the same row.
 
 /// The engine that a name given by a client means: what stands before `-engine-`, else all of it.
 std::string_view engine_of_name(std::string_view name);

@@ -11,7 +11,7 @@ namespace dualbus::resp {
 /// The version of the protocol that a connection speaks, as HELLO numbers them.
 enum class protocol : std::uint8_t { resp2 = 2, resp3 = 3 };
 
-/// Appends RESP values to a queue. What RESP2 lacks is written in the form Redis gives it there.
+/// Appends RESP values to a queue. A value that RESP2 lacks is written in the form Redis gives it there.
 class encoder {
  public:
   explicit encoder(base::chunk_queue& out, protocol version = protocol::resp2)
