@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""What went where: a table from the daemon's /metrics and the keys of the buses.
+"""A table of what went where, from the daemon's /metrics and the keys of the buses.
 
     bus_table.py [--admin-port 9121] [--port 6379] [--bus marketdata=6380] [--bus engine_logic=6381]
 

@@ -1,4 +1,4 @@
-"""What deploy/compare.sh found, as Markdown, JSON and a chart."""
+"""The results of deploy/compare.sh, as Markdown, JSON and a chart."""
 import json
 import os
 

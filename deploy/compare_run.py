@@ -71,7 +71,7 @@ class Watch:
         return found
 
     def look_around(self):
-        """What is only there while the fleet is."""
+        """Takes the figures that are only there while the fleet is."""
         for bus in self.buses:
             self.connections[bus.name] = bus.connections()
         connected = [(labels.get("engine"), value) for name, labels, value in (self.daemon.samples() if self.daemon else ())
@@ -80,7 +80,7 @@ class Watch:
             self.engines_moved = len({name for name, value in connected if value > 0 and name in ENGINES})
 
     def idle_cpu(self, seconds):
-        """What the servers use while nobody uses them, in percent of a core."""
+        """The CPU of the servers while nobody uses them, in percent of a core."""
         before = self.snapshot()
         time.sleep(seconds)
         return {name: percent(before[name], after, "cpu") for name, after in self.snapshot().items()}

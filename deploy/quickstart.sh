@@ -149,7 +149,7 @@ start_redis() {
   local service=$1 number=$2 memory=$3
   telling_log=$state/$service.log
   mkdir -p "$state/$service"
-  # What follows the file name is stronger than the file: the fleet's sizes are not for a demo.
+  # Options behind the file name are stronger than the file: the fleet's sizes are not for a demo.
   launch "$service" redis-server "$root/deploy/redis-$service.conf" --port "$number" --maxmemory "$memory" \
     --dir "$state/$service"
   wait_for "$service" redis_answers "$number"
@@ -210,7 +210,7 @@ lock_state() {
   own_folder "$state"
   exec 9<"$state"
   flock -n 9 || fail "another quickstart.sh is at work in $state"
-  # Whatever lies in here is removed in the end, so it must be ours.
+  # Everything in here is removed in the end, so it must be ours.
   if [ ! -e "$state/settings" ] && [ -n "$(ls -A "$state")" ]; then
     fail "$state holds other files; choose an empty folder with --state"
   fi
@@ -237,7 +237,7 @@ start() {
   esac
   check_ports
   write_settings
-  # What a failed start, or one before the last boot, has left.
+  # Remove what a failed start, or one before the last boot, has left.
   find "$state" -mindepth 1 ! -name settings -delete
   trap give_up EXIT
   trap 'exit 130' INT

@@ -45,7 +45,7 @@ unserved='' # while nobody serves the port on the way back: the configuration wi
 . "$root/deploy/takeover_clients.sh"
 
 now_ms() { echo $((${EPOCHREALTIME//[!0-9]/} / 1000)); }
-# Whoever was to read it may be gone, a terminal or a pipe. What is under way goes on all the same.
+# The reader of the output, a terminal or a pipe, may be gone. The work under way goes on all the same.
 say() {
   printf '%s %s\n' "$(date -u +%H:%M:%S.%3N)" "$*" 2>/dev/null || true
   # Neither does a disk that is full stop it.
@@ -377,7 +377,7 @@ if [ $dry_run = no ] || [ -e "$state" ]; then own_folder "$state"; fi
 if [ $dry_run = no ]; then
   chmod 700 "$state"
   exec 9<"$state"
-  # What one that was killed had started may hold it for a moment longer.
+  # A child of a killed takeover.sh may hold it for a moment longer.
   flock -w 2 9 || fail "another takeover.sh is at work in $state"
   log=$state/takeover.log
   : >>"$state/moved"

@@ -24,7 +24,7 @@ counted() { if [ "$1" = 1 ]; then echo "1 $2"; else echo "${1:-0} ${3:-$2s}"; fi
 # Of all databases; an empty one has no line.
 all_keys() { sed -nE 's/^db[0-9]+:keys=([0-9]+).*/\1/p' <<<"$info" | awk '{ sum += $1 } END { print sum + 0 }'; }
 
-# What answers on the port is a Redis, and not dualbusd.
+# Succeeds if a Redis answers on the port, and not dualbusd.
 is_redis() {
   local info
   info=$(ask "$1" INFO server)

@@ -28,7 +28,7 @@ foreign() {
     END { if (!answered) { print "takeover.sh: port " port " does not list its clients" >"/dev/stderr"; exit 1 } }'
 }
 
-# Of the clients on standard input, those that came through the port they know; who knows the new one was told of it.
+# Of the clients on standard input, those that came through the port they know; a client that knows the new one was told of it.
 to_move() { awk -v new="$new_port" 'NF && $7 != new'; }
 
 # close_clients CLIENTS: their connections to the old Redis.
@@ -90,7 +90,7 @@ push_clients() {
 watch_old_redis() {
   local end=$(($(now_ms) + watch * 1000)) clients
   while [ "$(now_ms)" -lt $end ]; do
-    # Who has sent nothing yet may be dualbusd, which is about to say so.
+    # A client that has sent nothing yet may be dualbusd, which is about to say so.
     clients=$(foreign "$new_port" 2>/dev/null | awk '$5 != "NULL"') || return 0 # it is asked for itself afterwards
     if [ -n "$clients" ]; then
       say "    connected to the old Redis on port $new_port (address, name, last command):"

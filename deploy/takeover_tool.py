@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""What deploy/takeover.sh cannot do in bash: configurations, and the admin listener's answers.
+"""The part of deploy/takeover.sh that bash cannot do: configurations, and the admin listener's answers.
 
     takeover_tool.py show CONFIG                        listen and admin addresses, buses, limits, users; one a line
     takeover_tool.py forward SOURCE TARGET PORT ENDPOINT [PASSWORD_FILE]
@@ -183,7 +183,7 @@ def drain(address):
 
 
 def held(bus):
-    """What a bus holds, as a line."""
+    """The contents of a bus, as a line."""
     if "streams" not in bus:
         return f"{bus['bus']}: {bus['state']}"
     streams = bus["streams"]
@@ -198,7 +198,7 @@ def stream_of(bus, row):
 
 
 def holders(bus, most=20, which="held_by"):
-    """What holds it, as lines."""
+    """The streams and groups that hold it, as lines."""
     held_by = bus.get(which, {"total": 0, "listed": []})
     for row in held_by["listed"][:most]:
         if row["group"] is None:
@@ -215,7 +215,7 @@ def holders(bus, most=20, which="held_by"):
 
 
 def unread(bus):
-    """What would be lost with a drained bus."""
+    """The data that would be lost with a drained bus."""
     for row in bus["ungrouped_streams"]["listed"]:
         yield f"{stream_of(bus, row)} has {row['entries']} entries that no group reads"
     for row in bus["pinned_streams"]["listed"]:
