@@ -14,7 +14,7 @@ import tempfile
 import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-# What the fleet runs: redis.conf values, CPUs, and the memory that is set aside.
+# The fleet's settings: redis.conf values, CPUs, and the memory that is set aside.
 BUSES = {
     "marketdata": {"port": "6380", "maxmemory": "16gb", "maxmemory-policy": "allkeys-lru", "save": "60 1000",
                    "appendonly": "yes", "cpus": "8", "reserved": "16g"},
@@ -158,7 +158,7 @@ def mistakes(root):
     return [mistake for check in (check_redis, check_compose, check_config, check_dockerfile) for mistake in check(root)]
 
 
-# What is broken, where, how, and what must be said about it.
+# The breakages: where, the text, its replacement, and what must be said about it.
 BREAKAGES = [
     ("deploy/redis-marketdata.conf", "maxmemory 16gb", "maxmemory 12gb", "maxmemory is 12gb"),
     ("deploy/redis-marketdata.conf", "appendonly yes", "appendonly no", "appendonly is no"),

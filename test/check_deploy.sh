@@ -88,7 +88,7 @@ unit_is_valid() {
   local unit=$scratch/dualbusd.service exposure
   sed 's#/usr/local/bin/dualbusd#/bin/true#g' deploy/dualbusd.service >"$unit"
   systemd-analyze verify --man=no "$unit" 2>"$scratch/verify" || true
-  # Whatever it says about this unit; about other units of the machine it may say what it likes.
+  # It must say nothing about this unit; about other units of the machine it may say what it likes.
   if grep -F dualbusd.service "$scratch/verify"; then return 1; fi
   exposure=$(systemd-analyze security --offline=true --no-pager "$unit" | sed -nE 's/.*exposure level for.*: ([0-9.]+).*/\1/p')
   echo "exposure level '$exposure'"

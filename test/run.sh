@@ -87,8 +87,8 @@ run_stages() {
   if [ $quick = yes ]; then return; fi
 
   if [ $threads = no ]; then
-    # The scripts and the load tool do nothing to the daemon that the other tests leave out; what apart_keys asks, over and
-    # over, each of them asks once.
+    # The scripts and the load tool do nothing to the daemon that the other tests leave out; each of those asks once what
+    # apart_keys asks over and over.
     if stage "asan: build" build asan --target dualbusd configurations; then
       stage "asan: integration tests" run_tests asan --label-regex 'integration|faults|security' --exclude-regex 'apart_keys|compare|fleet_tool|quickstart|takeover' || true
     fi

@@ -16,7 +16,7 @@ DUALBUS_FAULT_SEED are the defaults of --daemon and --seed.
 
 `--table` measures steady states instead: CPU and log while a bus is away, refuses or hangs, and how soon all works afterwards.
 
-Partitions drop packets in a network namespace of the campaign's own, as root or with user namespaces; where there are none, the
+Partitions drop packets in a network namespace of the campaign's own, as root or with user namespaces; without them, the
 links only stop to read, which leaves the kernels out.
 
 `--slack` is how many seconds a machine may be slower than the documents promise. On a quiet machine say `--slack 0.5`.

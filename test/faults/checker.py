@@ -23,7 +23,7 @@ def client_id(key, bus_id, bus):
 
 
 class Contents:
-    """What the buses have in the streams of a round."""
+    """The entries that the buses have in the streams of a round."""
 
     def __init__(self, world, keys):
         self.places = collections.defaultdict(list)  # name -> [(key, bus, client's ID)]
@@ -180,7 +180,7 @@ class Checker:
             self.world.count("elements that went with a BLPOP of unknown outcome", len(lost))
 
     def _check_order(self, popper, values):
-        """What a pusher was told is in the list comes out in its order; what has an unknown fate may have come later."""
+        """Elements that a pusher was told are in the list come out in its order; one of unknown fate may have come later."""
         last = {}
         for value, answer in popper.taken:
             if value not in values or values[value].fate != DONE:

@@ -5,7 +5,7 @@ import traceback
 
 import resp
 
-# What a reply says of its request. Nothing else is possible: a reply that says something else is a finding.
+# The fate of a request, as its reply tells it. Nothing else is possible: a reply that says something else is a finding.
 DONE, REFUSED, UNKNOWN = "done", "refused", "unknown"
 OUTCOME_UNKNOWN = ("BUSLOST ", "BUSTIMEOUT ")
 # How much longer than promised an answer may take until it counts as never coming.

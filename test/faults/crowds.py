@@ -8,7 +8,7 @@ from streams import Publisher
 
 
 class Leaver(Publisher):
-    """Sends requests and leaves in some way, again and again. What it did not wait for has an unknown fate."""
+    """Sends requests and leaves in some way, again and again. A request that it did not wait for has an unknown fate."""
 
     def __init__(self, world, name, daemon, chance, keys, list_key):
         super().__init__(world, name, daemon, chance, keys)

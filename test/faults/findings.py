@@ -1,4 +1,4 @@
-"""What must not be. Each is printed when it is found, with the seed, the time, and the faults around it."""
+"""The findings: what must not be. Each is printed when it is found, with the seed, the time, and the faults around it."""
 import sys
 import threading
 import time

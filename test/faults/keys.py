@@ -54,7 +54,7 @@ class Owner(Client):
         if answer.fate == DONE:
             if answer.reply != "OK":
                 self.finding("wrong reply", f"{short(answer.request)} was answered {str(answer.reply)[:100]!r}", answer)
-            # What came before counts no more, but a write of unknown outcome may still arrive.
+            # Earlier writes count no more, but a write of unknown outcome may still arrive.
             self._keys[key] = [write for write in self._keys[key]
                                if write.answer.fate == UNKNOWN and (write.settled is None or write.settled > answer.sent)]
             self._settle(key, answer)

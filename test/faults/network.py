@@ -1,7 +1,7 @@
 """The network between daemons and buses: one link for each pair, in a process of its own, each of which can be disturbed.
 
 A partition is made by the kernel, which drops the packets of a link: what the sender's kernel still has arrives some time after
-it has healed, unless the sender has reset the connection. Where the kernel cannot be asked to, a link is held: it reads nothing
+it has healed, unless the sender has reset the connection. If the kernel cannot be asked to, a link is held: it reads nothing
 more. Then its own kernel takes what is sent meanwhile and acknowledges it, so a held link is rather like a bus that hangs; when it
 is released, what was sent arrives at once, unless the connection was reset.
 """
@@ -35,7 +35,7 @@ class Network:
         self._pipe = self._process = None
 
     def add(self, name, address):
-        """A new link to `address`; where it listens."""
+        """A new link to `address`; returns where it listens."""
         port = self._ports[name] = free_port()
         self._listeners[name] = socket.create_server(("127.0.0.1", port), backlog=128)
         self._targets[name] = address
@@ -66,7 +66,7 @@ class Network:
             self._process.join()
 
     def call(self, verb, name, *arguments):
-        """hold, release, delay, cut, reset, trickle, lie, truth: see _Relay. What it answers."""
+        """hold, release, delay, cut, reset, trickle, lie, truth: see _Relay. Returns its answer."""
         with self._lock:
             self._pipe.send((verb, name, *arguments))
             return self._pipe.recv()
@@ -197,7 +197,7 @@ class _Relay:
         return count
 
     def _do_lie(self, link, what):
-        """What: "omit" leaves the next reply out, bytes are slipped in before it."""
+        """`what`: "omit" leaves the next reply out, bytes are slipped in before it."""
         link.lies.append(what)
 
     def _do_truth(self, link):
@@ -350,7 +350,7 @@ def namespace():
 
 
 def _ends_of_replies(data):
-    """Where replies end, if `data` begins with one; the last number is smaller than its length if a reply is cut."""
+    """The ends of the replies, if `data` begins with one; the last number is smaller than its length if a reply is cut."""
     ends, read = [], 0
     chunks = [data]
     reader = resp.Reader(lambda: chunks.pop() if chunks else b"")

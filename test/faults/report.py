@@ -1,4 +1,4 @@
-"""What a campaign says at its end."""
+"""The report of a campaign at its end."""
 import resource
 
 

@@ -179,7 +179,7 @@ class Round:
         pubsub.check_subscribers([probe, *announcers], subscribers, since)
 
     def inherit(self, streams_):
-        """What is pending goes to the heirs; then nothing is left."""
+        """The pending entries go to the heirs; then nothing is left."""
         for heir in self.clients["heirs"]:
             heir.idle = 0
             heir._stopping.clear()  # pylint: disable=protected-access

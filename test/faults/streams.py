@@ -89,7 +89,7 @@ class CarefulProducer(Publisher):
         while True:
             answer, = self.ask(request)
             if answer.doubtful:
-                # What a bus that lies said cannot be looked up by the same means; such a message is sent once.
+                # The claim of a bus that lies cannot be looked up by the same means; such a message is sent once.
                 message.fate = UNKNOWN
                 break
             self.taken(message, answer)

@@ -18,7 +18,7 @@ std::string_view number_at(std::string_view& text) {
   return number;
 }
 
-// file:line:column: key: text; what concerns the file as a whole has no place.
+// file:line:column: key: text; a mistake of the whole file has no place.
 void check_line(std::string_view line) {
   check(line.starts_with(name) && line.size() > name.size() + 2, "a finding names the file");
   check(line.size() <= longest_line, "a finding is short");

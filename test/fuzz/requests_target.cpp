@@ -14,7 +14,7 @@ void compare(std::string_view bytes, resp::parser_limits limits) {
     for (std::size_t i = 1; i < bytes.size(); ++i) each.push_back(i);
     check(test::parse_in_pieces(bytes, each, limits) == whole, "single bytes mean what the whole means");
   }
-  // What was parsed means the same when it is encoded again.
+  // A parsed request means the same when it is encoded again.
   for (const auto& request : whole.requests) {
     if (request.empty()) continue;
     const test::parsed_input again = test::parse_whole(test::encode(request));

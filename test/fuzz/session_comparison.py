@@ -28,7 +28,7 @@ def differs(ours, theirs):
 
 
 def one_run(make, chance, daemon, bare):
-    """Some requests on both sides; what was asked if a reply differs, else None. The number of requests comes with it."""
+    """Some requests on both sides; returns what was asked if a reply differs, else None. The number of requests comes with it."""
     asked = []
     in_multi = False
     for connection in (daemon, bare):

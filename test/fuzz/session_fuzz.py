@@ -41,7 +41,7 @@ CONFIG = {
 
 
 class World:
-    """What all sessions share."""
+    """The state that all sessions share."""
 
     def __init__(self, options):
         self.options = options

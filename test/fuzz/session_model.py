@@ -1,4 +1,4 @@
-"""What a RESP server owes a connection: how many replies a request has, of which form, and when it may close."""
+"""A RESP server's duties to a connection: how many replies a request has, of which form, and when it may close."""
 import collections
 import re
 

@@ -11,7 +11,7 @@ from differential_test import TRANSCRIPT  # noqa: E402  pylint: disable=wrong-im
 import transcripts  # noqa: E402  pylint: disable=wrong-import-position
 from resp import Reader  # noqa: E402  pylint: disable=wrong-import-position
 
-# What ends the daemon's bus, stops it, or lets it speak of itself alone; MONITOR has a session of its own.
+# Commands that end the daemon's bus, stop it, or let it speak of itself alone; MONITOR has a session of its own.
 LEFT_OUT = {"shutdown", "debug", "slaveof", "replicaof", "failover", "psync", "sync", "replconf", "monitor", "migrate", "save", "bgsave",
             "bgrewriteaof", "client", "quit", "reset", "hello", "auth", "acl", "config", "module", "restore", "restore-asking", "cluster", "wait",
             "waitaof", "pfselftest", "pfdebug"}

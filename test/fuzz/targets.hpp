@@ -23,7 +23,7 @@ inline void check(bool condition, const char* what) {
   std::abort();
 }
 
-/// Where to split `bytes`: up to 8 places, the same for the same bytes.
+/// The places to split `bytes` at: up to 8, the same for the same bytes.
 inline std::vector<std::size_t> some_splits(std::string_view bytes) {
   std::size_t seed = bytes.size();
   for (const char c : bytes) seed = seed * 31 + static_cast<unsigned char>(c);

@@ -45,7 +45,7 @@ class AllocationTest(unittest.TestCase):
                 with self.subTest(name):
                     allocated(data, replies, ROUNDS)
                     calls, size = allocated(data, replies, ROUNDS)
-                    # What the daemon does by itself meanwhile: it asks the buses for INFO, and sees to its timers.
+                    # The daemon itself allocates meanwhile: it asks the buses for INFO, and sees to its timers.
                     self.assertLess(calls, ROUNDS / 5, f"{size} bytes")
 
 

@@ -17,7 +17,7 @@ PREFIXES = ("a:", "b:", "")
 # By itself, or as the reply to MULTI, the request and EXEC.
 REFUSAL = re.compile(rb"(?:\+OK\r\n(?:\+QUEUED\r\n\*1\r\n)?)?-(?:CROSSBUS |NOTSUPPORTED |ERR dualbus: )")
 CALL = "return redis.call(unpack(ARGV))"
-# What a client asks about a key of each type, the last of it about a group's position; and what a bus is asked about all keys.
+# A client's questions about a key of each type, the last one about a group's position; and a bus's about all keys.
 READS = {"string": ("GET {key}",), "list": ("LRANGE {key} 0 -1",), "set": ("SMEMBERS {key}",), "hash": ("HGETALL {key}",),
          "zset": ("ZRANGE {key} 0 -1 WITHSCORES",),
          "stream": ("XRANGE {key} - +", "XPENDING {key} g", "XREADGROUP GROUP g late STREAMS {key} >")}
@@ -160,7 +160,7 @@ class ApartKeysTest(StackTest):
         self.check_all(by_itself, 2, lambda sample, keys: True)
 
     def test_a_command_within_multi(self):
-        # What Redis does not know it finds when it queues, the daemon at EXEC.
+        # Redis finds a command that it does not know when it queues, the daemon at EXEC.
         known = {entry[0].decode().upper() for entry in self.connect(to=self.bare).call("COMMAND")}
         self.check_all(within_multi, 3, lambda sample, keys: sample.split()[0] in known,
                        lambda sample, keys: sample.startswith(SEVERAL_ROUNDS) and prefix_of(keys[0]) == "")

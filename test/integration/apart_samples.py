@@ -5,7 +5,7 @@ import re
 SCRIPT = "return{redis.call('TYPE',KEYS[1]),redis.call('TYPE',KEYS[2])}"
 LIBRARY = f"#!lua name=lib\nredis.register_function{{function_name='types',callback=function(KEYS) {SCRIPT} end,flags={{'no-writes'}}}}"
 
-# What is there before a command; {n} is another number for each key. Entry IDs are those of the bus of their type, of slot 0 or 1.
+# The keys there before a command; {n} is another number for each key. Entry IDs are those of the bus of their type, of slot 0 or 1.
 ENTRIES = ("XADD {key} 1-1 message_type order_request n {n}", "XADD {key} 2-1000000000001 message_type market_data n {n}",
            "XADD {key} 3-1 message_type risk_metric n {n}")
 DATA = {

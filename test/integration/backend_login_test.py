@@ -169,7 +169,7 @@ class LoginTest(unittest.TestCase):
         self.assertEqual(subscriber.read(), [b"message", b"news", b"message"])
         self.assertEqual(reader.read()[0][1][0][1], [b"message_type", b"market_data", b"a", b"b"])
         wait_for(lambda: daemon.metrics().value("redis_up") == 2, "both buses answer INFO")
-        # Whatever is lost now comes back with the new one.
+        # A connection that is lost now comes back with the new password.
         marketdata.client().execute_command("CLIENT", "KILL", "TYPE", "normal")
         wait_for(lambda: daemon.fetch("/readyz")[0] == 200, "connected again")
         self.check_works(daemon)

@@ -43,7 +43,7 @@ class BadInputTest(StackTest):
         cls.bare = cls.stack.add_redis("bare")
 
     def outcome(self, server, data):
-        """What a server answers to `data` and a request behind it, and whether it closes."""
+        """A server's answer to `data` and a request behind it, and whether it closes."""
         with self.connect(to=server) as connection:
             try:
                 connection.send_raw(data + ALIVE)

@@ -12,7 +12,7 @@ from stream_load import (TYPES, Consumer, Producer, Stopwatch, entries, names_st
 REQUEST_TIMEOUT = 0.8
 BACKEND = {"reconnect_wait": "100ms", "connect_timeout": "300ms", "backoff_min": "10ms", "backoff_max": "100ms", "request_timeout": "800ms",
            "health_interval": "100ms", "health_timeout": "1500ms"}
-# What another reader's timed out sweep, one's own, and a slow machine may cost.
+# The time that another reader's timed out sweep, one's own, and a slow machine may cost.
 DELAY_LIMIT = 8 if sanitized() else 4
 DOWN = "BUSDOWN bus 'marketdata' is unreachable: command not sent"
 
@@ -297,7 +297,7 @@ class RestTest(OutageTest):
         bare = self.client(self.stack.engine_logic)
         self.assertEqual([each["name"] for each in bare.xinfo_groups("s")], [b"g"])
         self.assertEqual(bare.xlen("s"), 1)
-        # What does not need it works.
+        # A request that does not need it works.
         one = client.call(*xadd("s", "order_request", "more"))
         self.assertEqual([number for number, _ in entries(client.call("XREADGROUP", "GROUP", "g", "c", "STREAMS", "s", ">"))], [one])
         self.assertEqual(client.call("XACK", "s", "g", one), 1)

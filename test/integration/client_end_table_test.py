@@ -1,4 +1,4 @@
-"""What becomes of requests whose client ends: by FIN, by half-closing, by RST; before they are sent to a bus, while a bus has them, or
+"""The fate of requests whose client ends: by FIN, by half-closing, by RST; before they are sent to a bus, while a bus has them, or
 when they are answered. A bare Redis, of which the same clients are served, says what is right."""
 import re
 import threading

@@ -1,4 +1,4 @@
-"""What one client may cost: limits that cut off or hold back exactly the client that goes too far."""
+"""The most that one client may cost: limits that cut off or hold back exactly the client that goes too far."""
 import os
 import socket
 import stat
@@ -163,7 +163,7 @@ class IdleTest(StackTest):
             self.assertTrue(half.is_closed())
         finally:
             self.stack.marketdata.proceed()
-        # Who waits for an answer is not idle.
+        # A client that waits for an answer is not idle.
         self.assertIsNone(waiting.read())
 
     def test_who_waited_is_silent_from_the_answer_on(self):
@@ -280,7 +280,7 @@ class UnixSocketTest(unittest.TestCase):
         path = os.path.join(stack.directory, "client.sock")
         config = merge(make_config({name: bus.endpoint for name, bus in stack.buses.items()}),
                        {"listen": {"port": 0, "unix_socket": path, "unix_socket_mode": "0750"}})
-        # What a killed daemon leaves behind is no obstacle.
+        # The socket that a killed daemon leaves behind is no obstacle.
         leftover = socket.socket(socket.AF_UNIX)
         leftover.bind(path)
         leftover.close()

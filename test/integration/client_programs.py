@@ -13,7 +13,7 @@ PYTHON = ["/usr/bin/python3", "-B"]
 
 
 def shipped_configuration():
-    """What config/dualbus.yaml says, but for ports; `md:*` is pinned to the bus that is not the default one."""
+    """The settings of config/dualbus.yaml, but for ports; `md:*` is pinned to the bus that is not the default one."""
     with open(os.path.join(ROOT, "config", "dualbus.yaml"), encoding="utf-8") as file:
         shipped = yaml.safe_load(file)
     changes = {key: value for key, value in shipped.items() if key not in ("listen", "admin", "workers", "buses", "log")}
@@ -29,7 +29,7 @@ class Program(Process):
         return self
 
     def end(self, number=signal.SIGTERM):
-        """Asks it to end; its exit status. What is left of it is ended without asking."""
+        """Asks it to end; its exit status. Any remaining process is ended without asking."""
         try:
             self.signal(number)
             return self.process.wait(PATIENCE)
@@ -70,7 +70,7 @@ class ClientTest(StackTest):
         return program.start(command, **options)
 
     def run_program(self, command, **options):
-        """What it printed; it has to end with status 0."""
+        """Its output; it has to end with status 0."""
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False, **options)
         self.assertEqual(done.returncode, 0, f"{command}:\n{done.stdout[-3000:]}{done.stderr[-3000:]}\n{self.daemon.log()[-1000:]}")
         return done.stdout

@@ -1,4 +1,4 @@
-"""Whatever several buses answer to the parts of one request, each of its own moment, the client gets one reply that one Redis could
+"""However several buses answer the parts of one request, each of its own moment, the client gets one reply that one Redis could
 give: every combination of plausible replies is tried. The key of a request says which combination it gets."""
 import contextlib
 import itertools
@@ -139,7 +139,7 @@ class CombinedRepliesTest(StackTest):
 
     @staticmethod
     def combinations(parts):
-        """What each part is answered by each bus: all combinations, and failures in the place of each."""
+        """The answers of each bus to each part: all combinations, and failures in the place of each."""
         places = [(bus, part) for bus in BUSES for part in parts]
         choices = [parts[part] for _, part in places]
         total = 1

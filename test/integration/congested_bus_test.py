@@ -22,7 +22,7 @@ class CongestedBusTest(StackTest):
                     running(lambda: [client.send_raw(request) for client in clients]):
                 wait_for(lambda: received.value > len(clients) * len(large), "the daemon has a request of each")
                 small.send("SET", "md:small", 2)
-                # Who has nothing to do with that bus goes on.
+                # A client that has nothing to do with that bus goes on.
                 self.assertEqual(other.call("SET", "k", large), "OK")
                 self.stack.marketdata.proceed()
                 for client in clients:

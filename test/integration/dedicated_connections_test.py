@@ -104,7 +104,7 @@ class ReserveTest(StackTest):
 
 
 class NoConnectionTest(StackTest):
-    """Where no connection may be taken, what needs none still works."""
+    """If no connection may be taken, requests that need none still work."""
     config = {"workers": 1, "backend": {"dedicated_connections": 0}}
     STATES = {
         "nothing": [],

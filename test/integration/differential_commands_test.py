@@ -18,7 +18,7 @@ DATA = ("bitmap", "generic", "geo", "hash", "hyperloglog", "list", "set", "sorte
 WITH_WRONG_WORDS = DATA + ("scripting",)
 # Requests that may have more or fewer replies than one.
 NOT_ONE_REPLY = {"SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE", "QUIT"}
-# What no line names, and what no line shows succeeding.
+# The commands that no line names, and those that no line shows succeeding.
 NOT_COMPARED = {
     "acl|load": "refused: users stand in the YAML file", "acl|save": "as ACL LOAD", "acl|log": "refused: it is in the log",
     "failover": "refused by the daemon, whatever its arguments",
@@ -97,7 +97,7 @@ class PlainTest(PlainStackTest, Comparison):
     @classmethod
     @functools.lru_cache(maxsize=None)
     def expected(cls, protocol):
-        """What the bare Redis answers to each paragraph."""
+        """The bare Redis's answers to each paragraph."""
         return [run(cls.bare, lines, protocol) for lines in everything()]
 
     def test_each_reply_is_that_of_redis(self):

@@ -6,7 +6,7 @@ from plain_stack import PlainStackTest
 from resp import encode
 from transcript_test import REQUESTS
 
-# What transcript_test.py leaves out, as it has two buses. Nothing depends on time, chance or the order of a hash table.
+# The requests that transcript_test.py leaves out, as it has two buses. Nothing depends on time, chance or the order of a hash table.
 MORE = r"""
 FLUSHALL
 DBSIZE

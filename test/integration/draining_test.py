@@ -401,7 +401,7 @@ class InvariantTest(DrainingStackTest):
         self.assertRegex(client.call("XADD", "legacy:s", "*", "a", "b", "c"), refused)
         self.assertEqual(self.xadd_calls(), before)
         self.assertEqual(self.old.xlen("s"), 1)
-        # Whatever else such keys are used for goes on.
+        # Any other use of such keys goes on.
         self.assertEqual(client.call("XLEN", "legacy:s"), 1)
         self.assertEqual(client.call("XGROUP", "CREATE", "legacy:s", "g", "0"), "OK")
         self.assertEqual(len(client.call("XREADGROUP", "GROUP", "g", "c", "STREAMS", "legacy:s", ">")[0][1]), 1)

@@ -1,4 +1,4 @@
-"""Who is behind a connection, and what is counted for each engine."""
+"""The engine behind a connection, and the counts of each engine."""
 import unittest
 
 from harness import MARKETDATA, StackTest, merge, wait_for
@@ -9,7 +9,7 @@ FIGURES = ("connections", "commands_total", "failed_commands_total", "messages_p
 
 class EngineTest(StackTest):
     def figures(self, engine):
-        """What is counted for an engine, by the short name of the metric; all 0 if it has no row."""
+        """The counts of an engine, by the short name of the metric; all 0 if it has no row."""
         metrics = self.daemon.metrics()
         return {name.removesuffix("_total"): metrics.value("dualbus_engine_" + name, engine=engine) for name in FIGURES}
 

@@ -127,7 +127,7 @@ class BrokenBackendTest(FakeStackTest):
         with self.counted("dualbus_request_timeouts_total", bus=MARKETDATA) as timeouts:
             self.assertEqual(self.get("md:never", client), "BUSTIMEOUT bus 'marketdata': no answer within 300 ms after the command was sent, outcome unknown")
             self.assertEqual(timeouts.value, 1)
-        # Whatever this server answers now belongs to the first request; nobody may get it.
+        # Any answer of this server now belongs to the first request; nobody may get it.
         reply = self.get("md:plain", client)
         self.assertRegex(str(reply), "^BUS(TIMEOUT|LOST) ")
         self.daemon.wait_for_log("has been silent for 1000 ms")

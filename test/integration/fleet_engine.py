@@ -8,7 +8,7 @@ import traceback
 
 import redis.asyncio
 
-# Who has a stream. The first seven run here, the others only receive.
+# The owners of streams. The first seven run here, the others only receive.
 OWNERS = ("portfolio", "collateral", "ml", "factor", "strategy", "websocket", "features", "risk", "analytics", "vpin", "marketdata",
           "quantum", "neural_sde", "molecular_dynamics", "magnn", "thgnn", "toraniko", "backtesting")
 ENGINES = OWNERS[:7]

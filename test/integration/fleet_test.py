@@ -41,7 +41,7 @@ class FleetTest(StackTest):
               f"half of them within {1e3 * delays[len(delays) // 2]:.1f} ms", file=sys.stderr)
 
     def create_groups(self, names):
-        """Everybody's own group on its own stream, and on those that it reads. What was there before is none of theirs."""
+        """Everybody's own group on its own stream, and on those that it reads. Earlier messages are none of theirs."""
         client = self.client()
         for owner in OWNERS:
             for kind in ("market_data", "order_request"):

@@ -158,7 +158,7 @@ class FreshnessTest(ReadersAndWriters):
 
 
 class InvalidationTest(ReadersAndWriters):
-    """What the daemon knows of empty streams and missing groups never outlives the answer to what makes it untrue."""
+    """The daemon's knowledge of empty streams and missing groups never outlives the answer to what makes it untrue."""
 
     # With one worker: what another worker's clients do comes to be known as quickly as what other daemons' clients do.
     config = {"workers": 1}

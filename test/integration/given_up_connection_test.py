@@ -1,4 +1,4 @@
-"""What a connection held that was given up never reaches the bus: a client that looks and then sends again has its message once."""
+"""Requests on a connection that was given up never reach the bus: a client that looks and then sends again has its message once."""
 import re
 import signal
 import time
@@ -44,7 +44,7 @@ class GivenUpTest(unittest.TestCase):
 
     @staticmethod
     def release(passages):
-        """What is still there passes; returns when Redis has had all of a connection that the daemon has ended."""
+        """Lets pass what is still there; returns when Redis has had all of a connection that the daemon has ended."""
         for passage in passages:
             passage.open.set()
         wait_for(lambda: any(passage.ended and passage.finished for passage in of_workers(passages)), "a connection has ended")

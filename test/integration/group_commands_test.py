@@ -83,7 +83,7 @@ class XGroupTest(GroupTest):
                 self.assertEqual(healed.value, 1)
                 self.assertEqual(self.positions(key)[MARKETDATA], {"g": "0-0"})
         self.daemon.wait_for_log("group 'g' of stream 's0False' was missing on bus 'marketdata' and has been created there")
-        # What only another bus than the anchor has is no group.
+        # A group that only another bus than the anchor has does not exist.
         self.direct[MARKETDATA].xgroup_create("stray", "g", "0", mkstream=True)
         for words in ("SETID stray g 0", "CREATECONSUMER stray g alice", "DELCONSUMER stray g alice"):
             self.assertEqual(self.connect().call("XGROUP", *words.split()), "NOGROUP No such consumer group 'g' for key name 'stray'")

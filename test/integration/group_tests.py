@@ -1,4 +1,4 @@
-"""What the tests of commands about consumer groups share."""
+"""The common part of the tests of commands about consumer groups."""
 from harness import Daemon, ENGINE_LOGIC, MARKETDATA, StackTest, shown
 
 TYPES = {MARKETDATA: "market_data", ENGINE_LOGIC: "order_request"}

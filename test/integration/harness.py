@@ -1,4 +1,4 @@
-"""What most tests have: two Redis servers, the daemon before them, and the checks at the end of every test.
+"""The base of most tests: two Redis servers, the daemon before them, and the checks at the end of every test.
 
 DUALBUS_TEST_WORKERS sets the number of workers of every daemon whose test does not set it itself.
 """
@@ -184,7 +184,7 @@ def stored(client_id):
 
 @contextlib.contextmanager
 def running(function, *args):
-    """Runs `function` in a thread meanwhile; what it raises is raised at the end."""
+    """Runs `function` in a thread meanwhile; its exception is raised at the end."""
     failure = []
 
     def guarded():

@@ -81,7 +81,7 @@ class InfoTest(GroupTest):
             self.assertEqual((group[b"lag"], group[b"entries-read"], group[b"last-delivered-id"]), (3, 1, b"0-0"))
             group, = self.ask(protocol, "STREAM", "s", "FULL")[b"groups"]
             self.assertEqual((group[b"lag"], group[b"entries-read"], group[b"last-delivered-id"]), (3, 1, b"0-0"))
-        # Who trims to what the group has had loses nothing.
+        # A client that trims to what the group has had loses nothing.
         self.assertEqual(daemon.call("XTRIM", "s", "MINID", group[b"last-delivered-id"]), 0)
         (_, entries), = daemon.call("XREADGROUP", "GROUP", "g", "c", "STREAMS", "s", ">")
         self.assertEqual([entry.decode() for entry, _ in entries], lost)

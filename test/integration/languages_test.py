@@ -9,7 +9,7 @@ from harness import ENGINE_LOGIC, MARKETDATA, stored
 
 class LanguagesTest(ClientTest):
     def same_as_at_one_redis(self, command, *refused):
-        """Runs the same against one bus without the daemon, and with it; what is seen must be the same."""
+        """Runs the same against one bus without the daemon, and with it; both must show the same."""
         expected = command(self.stack.engine_logic.port)
         self.stack.flush()
         self.assertEqual(command(self.daemon.port), expected)

@@ -1,4 +1,4 @@
-"""What a daemon that is told to leave does about clients that wait."""
+"""How a daemon that is told to leave treats clients that wait."""
 import itertools
 import signal
 import threading

@@ -38,7 +38,7 @@ class DaemonWithPipe(Daemon):
         os.close(self.reader)
 
     def read_log(self):
-        """What is in the pipe by now and until the daemon has ended."""
+        """The text that is in the pipe by now and until the daemon has ended."""
         os.close(self.filler)
         text = b""
         while part := os.read(self.reader, 65536):

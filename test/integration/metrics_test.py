@@ -15,7 +15,7 @@ class MetricsTest(StackTest):
     config = {"buses": {MARKETDATA: {"latency_target": "1us"}, ENGINE_LOGIC: {"latency_target": "1m"}}}
 
     def work(self):
-        """A bit of everything; what it was, by command and outcome."""
+        """A bit of everything; returns what it was, by command and outcome."""
         client = self.connect()
         for number in range(30):
             client.call("XADD", "s", "*", "message_type", "market_data", "n", number)
@@ -183,7 +183,7 @@ class HangingBusTest(StackTest):
 
 
 class OneRedisTwiceTest(unittest.TestCase):
-    """What the configuration cannot show: two endpoints that lead to one Redis."""
+    """A mistake that the configuration cannot show: two endpoints that lead to one Redis."""
 
     def test_it_is_said_loudly_and_the_daemon_is_not_ready(self):
         stack = Stack()

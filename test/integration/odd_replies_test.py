@@ -9,7 +9,7 @@ from harness import sanitized
 ODD = (b":7\r\n", b"+QUEUED\r\n", b"$1\r\nx\r\n", b"$-1\r\n", b"*-1\r\n", b"*0\r\n", b"*1\r\n:1\r\n", b"*1\r\n*1\r\n*1\r\n$1\r\nx\r\n",
        b"*2\r\n$3\r\n1-1\r\n*-1\r\n", b"*3\r\n-ERR inside\r\n*0\r\n:-9223372036854775808\r\n", b"-ERR odd\r\n")
 ODD_RESP3 = (b"%1\r\n$1\r\nx\r\n_\r\n", b"~1\r\n,1.5\r\n", b"_\r\n", b"%0\r\n")
-# What has no reply or several, changes what comes behind it, or waits.
+# Commands that have no reply or several, change what comes behind them, or wait.
 LEFT_OUT = {"SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE", "QUIT", "RESET", "MONITOR", "HELLO",
             "MULTI", "EXEC", "DISCARD", "WATCH", "BLPOP", "BRPOP", "BLMOVE", "BRPOPLPUSH", "BLMPOP", "BZPOPMIN", "BZPOPMAX", "BZMPOP", "WAIT"}
 

@@ -1,4 +1,4 @@
-"""Who of many waiting readers is served first, and what a thousand of them cost: two connections, and nothing while nothing happens."""
+"""The order in which many waiting readers are served, and the cost of a thousand: two connections, and nothing while nothing happens."""
 import random
 import re
 import resource
@@ -140,7 +140,7 @@ class BreakingTest(CrowdTest):
                 if isinstance(reply, ReplyError):
                     self.assertRegex(reply, "^BUS(LOST|DOWN) ")
         self.await_connections()
-        # What broke off costs what it had in hand; from here on everybody gets what comes.
+        # A connection that broke off costs what it had in hand; from here on everybody gets what comes.
         while take_replies(0.01):
             pass
         wait_again()

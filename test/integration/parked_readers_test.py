@@ -173,7 +173,7 @@ class WakingTest(ParkedTest):
                     self.assertEqual(by_key(reader.read()), {key.encode(): [(expected, b"n")]})
                     for each in keys:
                         self.admin.call("XGROUP", "SETID", each, "g", "$")
-        # What is there at once comes in the order of the request, all of it.
+        # Entries that are there at once come in the order of the request, all of them.
         added = {key.encode(): [(self.add(kind, key=key), b"n") for kind in ALL_TYPES[:2]] for key in ("c", "a")}
         reply = by_key(self.connect().call("XREADGROUP", "GROUP", "g", "me", "BLOCK", 0, "STREAMS", *keys, *">>>>"))
         self.assertEqual(list(reply), [b"a", b"c"])
@@ -249,7 +249,7 @@ class EndingTest(ParkedTest):
         self.assert_had(received)
 
     def assert_had(self, received):
-        """What the buses say was handed over is what was received."""
+        """The entries that the buses say were handed over are those received."""
         pending = {shown(each["message_id"], name).encode() for name, bus in self.stack.buses.items()
                    for each in self.client(bus).xpending_range("s", "g", "-", "+", 10000)}
         self.assertEqual(pending, received)

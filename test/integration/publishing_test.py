@@ -1,4 +1,4 @@
-"""What the fleet does: redis-py publishers, unchanged, whose messages are stored by type on the right bus and only there."""
+"""The fleet's publishing: redis-py publishers, unchanged, whose messages are stored by type on the right bus and only there."""
 import asyncio
 import json
 import os

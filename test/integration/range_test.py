@@ -11,7 +11,7 @@ TYPES = {MARKETDATA: "market_data", ENGINE_LOGIC: "order_request"}
 
 
 class Model:
-    """What a reader of one logical stream should see: a sorted list, and the rules of Redis for bounds."""
+    """The view that a reader of one logical stream should have: a sorted list, and the rules of Redis for bounds."""
 
     def __init__(self):
         self.entries = {}  # (ms, seq) in client form -> fields

@@ -7,7 +7,7 @@ import bisect
 
 from stream_ids import LAST, ZERO, following
 
-# What the servers of these tests are started with: blocks of few entries, so that short streams have several of them.
+# The options that the servers of these tests are started with: blocks of few entries, so that short streams have several of them.
 BLOCK_ENTRIES = 5
 OPTIONS = ("--stream-node-max-entries", str(BLOCK_ENTRIES), "--stream-node-max-bytes", "0")
 

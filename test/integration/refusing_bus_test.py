@@ -61,7 +61,7 @@ def busy(stack, server):
     script.close()
 
 
-# What the bus then is, how it comes to that, and whether it refuses reads of groups.
+# The state of the bus, how it comes to that, and whether it refuses reads of groups.
 FAULTS = {
     "replica": (readonly, True),
     "replica, stale data refused": (lambda stack, server: readonly(stack, server, replica_serve_stale_data="no"), True),

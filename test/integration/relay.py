@@ -7,7 +7,7 @@ from servers import free_port
 
 
 class Relay:
-    """Passes everything on. What Redis sends on a connection with CLIENT TRACKING arrives `lag` seconds later."""
+    """Passes everything on. Redis's messages on a connection with CLIENT TRACKING arrive `lag` seconds later."""
 
     def __init__(self, address):
         self.address = address

@@ -67,7 +67,7 @@ class RequestTimeTest(StackTest):
         self.assertEqual(late, {})
 
     def test_every_command_is_answered_in_time_while_a_bus_is_silent(self):
-        # What waits by contract is left out by name.
+        # Commands that wait by contract are left out by name.
         everything = [line for line in chosen_lines() if line[0].decode().upper() not in LEFT_OUT]
         self.assertGreater(len(everything), 1500)
         self.stop(MARKETDATA)

@@ -187,7 +187,7 @@ class MemoryTest(unittest.TestCase):
         return connection
 
     def waiting(self, *request):
-        """A client that waits; what stands behind its request is what the daemon holds for it."""
+        """A client that waits; the daemon holds for it what stands behind its request."""
         client = self.connect(self.stack.daemon)
         client.send_raw(encode(*request) + encode("ECHO", "x" * 1000) * 200)
         wait_for(lambda: " flags=b " in self.spared.call("CLIENT", "LIST").decode(), "it waits")

@@ -7,7 +7,7 @@ from harness import ENGINE_LOGIC, MARKETDATA, StackTest, merge, running, wait_fo
 
 
 def shape(value):
-    """What kind of reply it is, with texts and numbers left out."""
+    """The kind of a reply, with texts and numbers left out."""
     if isinstance(value, list):
         return [shape(item) for item in value]
     return type(value).__name__

@@ -21,7 +21,7 @@ class DeliveryTest(DaemonsTest):
     def deliver(self, daemons):
         """Producers and two consumers of each group at every daemon, and producers at the buses themselves."""
         creator = self.connect(to=daemons[0])
-        # What is there already belongs to a group that starts at 0 and not to one that starts at $.
+        # An entry that is there already belongs to a group that starts at 0 and not to one that starts at $.
         early = {name: creator.call(*xadd("s", kind, name)) for kind, name in ((TYPES[MARKETDATA][0], b"early-m"), (TYPES[ENGINE_LOGIC][0], b"early-e"))}
         for group, start in zip(GROUPS, ("0", "$", "$")):
             self.assertEqual(creator.call("XGROUP", "CREATE", "s", group, start), "OK")
@@ -61,7 +61,7 @@ class DeliveryTest(DaemonsTest):
 
 
 class GroupTest(DaemonsTest):
-    # What one daemon does to groups, another would notice a little later.
+    # Another daemon would notice a little later what one does to groups.
     config = {"absorb": "off"}
 
     def test_I12_racing_creates_yield_exactly_one_ok(self):
@@ -201,7 +201,7 @@ class KillTest(DaemonsTest):
         received = [entry for client in clients for entry in client.received]
         self.assertEqual(len(received), len({number for number, _ in received}), "delivered twice")
 
-        # What nobody had is delivered by the survivor; then every entry was acknowledged by one who had it, or is pending.
+        # The survivor delivers what nobody had; then every entry was acknowledged by one who had it, or is pending.
         heir = self.connect(to=survivor)
         while rest := entries(heir.call("XREADGROUP", "GROUP", "g", "heir", "COUNT", 100, "STREAMS", "s", ">")):
             self.assertEqual({name for _, name in rest} & {name for _, name in received}, set(), "delivered twice")

@@ -20,7 +20,7 @@ TIME = re.compile(rb"^:\d{11,}$")
 
 
 def timeless(request, raw):
-    """The parts of a reply; what depends on the clock is left out."""
+    """The parts of a reply; those that depend on the clock are left out."""
     parts = tokens(raw)
     if request[0] == b"XPENDING" and len(request) > 3 and len(parts) % 5 == 1:
         parts[4::5] = [b":idle"] * len(parts[4::5])

@@ -1,4 +1,4 @@
-"""What must always be true of a logical stream, each by a test that names it. The merged stream is a plain sorted list here."""
+"""The rules that always hold for a logical stream, each by a test that names it. The merged stream is a plain sorted list here."""
 import itertools
 import unittest
 

@@ -130,7 +130,7 @@ class Runner:
         raise NotImplementedError
 
     def lost(self):
-        """The connection broke; what was on its way has an unknown fate."""
+        """The connection broke; messages on their way have an unknown fate."""
 
     def stopping(self):
         return self._stopping.is_set()

@@ -1,4 +1,4 @@
-"""What clients should see of logical streams: every reply predicted from what the buses should hold.
+"""The view that clients should have of logical streams: every reply predicted from what the buses should hold.
 
 The model is told each command in the order of execution, between which two moments it ran, and what was answered. From the
 answer it takes what nobody can know in advance, after checking that it may be: IDs made by the clock, and with which of the

@@ -171,7 +171,7 @@ class InfoCommands:
         return Map(reply + [b"entries", entries[:count or None], b"groups", groups])
 
     def _progress(self, parts, name):
-        """last-delivered-id, entries-read and lag of a group over all buses. Where it is missing and will be made it is at the beginning."""
+        """last-delivered-id, entries-read and lag of a group over all buses. A part that will yet be made counts as at the beginning."""
         ids, reads, lags = [], [], []
         for part in parts:
             group = part.group(name)

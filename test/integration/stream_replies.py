@@ -22,7 +22,7 @@ class Map(list):
 
 
 class Streams(list):
-    """What XREAD answers: pairs of a key and its entries."""
+    """XREAD's answer: pairs of a key and its entries."""
 
 
 class Near(tuple):

@@ -1,4 +1,4 @@
-"""What becomes of the clients' port when deploy/takeover.sh cannot go on, is stopped, or is killed."""
+"""The fate of the clients' port when deploy/takeover.sh cannot go on, is stopped, or is killed."""
 import os
 import re
 import signal
@@ -15,7 +15,7 @@ from takeover_stack import IdleStack
 
 class BrokenOffTest(IdleStack):
     def launched(self, *options, daemon=None):
-        """The script in a group of its own; what it prints can be read line by line."""
+        """The script in a group of its own; its output can be read line by line."""
         process = subprocess.Popen(self.command(*options, daemon=daemon), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                    stderr=subprocess.STDOUT, text=True, start_new_session=True)
         self.addCleanup(process.wait, 60)

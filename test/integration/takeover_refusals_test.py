@@ -1,4 +1,4 @@
-"""What deploy/takeover.sh checks before it changes anything, and that everything is as before when it cannot go on."""
+"""The checks that deploy/takeover.sh makes before it changes anything, and that everything is as before when it cannot go on."""
 import json
 import os
 import re

@@ -1,4 +1,4 @@
-"""What the tests of deploy/takeover.sh need: three Redis, and the script."""
+"""The base of the tests of deploy/takeover.sh: three Redis, and the script."""
 import os
 import shutil
 import signal
@@ -54,7 +54,7 @@ class TakeoverStack(unittest.TestCase):
                 "--daemon", daemon or daemon_program(), "--watch", "1", *options]
 
     def run_script(self, *options, status=0, daemon=None):
-        """What it prints; it must end with that status."""
+        """Its output; it must end with that status."""
         done = subprocess.run(self.command(*options, daemon=daemon), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, timeout=120, check=False)
         self.assertEqual(done.returncode, status, done.stdout + self.daemon_log()[-3000:])

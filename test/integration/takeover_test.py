@@ -75,7 +75,7 @@ class Engine(Served, Consumer):
 
 
 class LibraryEngine(Runner):
-    """redis-py as engines use it: one client with its pool, which connects again by itself. What raised an error is tried again."""
+    """redis-py as engines use it: one client with its pool, which connects again by itself. A failed command is tried again."""
 
     def __init__(self, address, group):
         super().__init__(address)
@@ -133,7 +133,7 @@ class Stall(Runner):
 
 class TakeoverTest(TakeoverStack):
     def prepare(self):
-        """What the old Redis has held for long: a group that has read a part, with entries that nobody acknowledged."""
+        """The old Redis's data of long ago: a group that has read a part, with entries that nobody acknowledged."""
         with self.old.client() as old:
             for key in STREAMS:
                 self.before[key] = [f"{key}-before-{number}".encode() for number in range(30)]

@@ -89,7 +89,7 @@ class PatientTest(StackTest):
 
 
 class FakeBus(FakeRedis):
-    """Queues; what it does at EXEC is told by `at_exec`."""
+    """Queues; `at_exec` tells what it does at EXEC."""
 
     at_exec = CLOSE
 

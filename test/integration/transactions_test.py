@@ -225,7 +225,7 @@ class TwoBusesTest(StackTest):
     def add_entries(connection):
         ids = [connection.call("XADD", "s", "*", "message_type", kind) for kind in ("market_data", "order_request") * 3]
         last = int(ids[-1].split(b"-")[0])
-        # What is as young as the buses' clocks, XREAD holds back.
+        # XREAD holds back an entry that is as young as the buses' clocks.
         wait_for(lambda: time.time() * 1000 > last + 2, "time passes")
         return ids
 

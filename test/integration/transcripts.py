@@ -91,7 +91,7 @@ def same(mark, one, other):
 # Each of these in place of each word. The two keys exist, so that each command meets one of the wrong type.
 WRONG_WORDS = (b"", b"-1", b"1.5", b"9223372036854775808", b"\0\xff\r\n", b"a_string", b"a_list")
 SETUP = (Line((b"SET", b"a_string", b"text"), b""), Line((b"RPUSH", b"a_list", b"a", b"b"), b""))
-# What a wrong word could make wait forever, and what depends on chance.
+# The commands that a wrong word could make wait forever, and those that depend on chance.
 NEVER_WRONG = {"BLPOP", "BRPOP", "BLMOVE", "BRPOPLPUSH", "BLMPOP", "BZPOPMIN", "BZPOPMAX", "BZMPOP", "WAIT", "SPOP"}
 BY_CHANCE = {"SORT", "SORT_RO", "SRANDMEMBER", "HRANDFIELD", "ZRANDMEMBER", "RANDOMKEY", "SCAN", "HSCAN", "SSCAN", "ZSCAN"}
 WITH_TIMES = {"XPENDING", "XINFO", "PTTL"}

@@ -84,7 +84,7 @@ class Valve:
         except OSError:
             pass
         passage.ended = ended
-        # What was passed on shall be carried out before the connection ends there.
+        # Requests that were passed on shall be carried out before the connection ends there.
         with contextlib.suppress(OSError):
             passage.far.shutdown(socket.SHUT_WR)
 

@@ -109,7 +109,7 @@ class WaitingTest(StackTest):
         wait_for(lambda: all(map(everything, buses)), "it is acknowledged")
 
     def unblock(self, server, protocol, *words):
-        """What CLIENT UNBLOCK makes of the wait of a client that has written."""
+        """The effect of CLIENT UNBLOCK on the wait of a client that has written."""
         client, admin = self.connect(protocol, to=server), self.connect(to=server)
         number = client.call("CLIENT", "ID")
         client.call("SET", "md:k", 1)

@@ -9,7 +9,7 @@ from harness import Daemon, StackTest, free_port, wait_for
 from plain_stack import PlainStackTest
 
 READ = ("XREADGROUP", "GROUP", "g", "c", "BLOCK", 20_000, "STREAMS")
-# What takes the group or the stream from under those who wait for it; {k} is the key.
+# Commands that take the group or the stream from under those who wait for it; {k} is the key.
 ENDS = ("DEL {k}", "SET {k} x", "XGROUP DESTROY {k} g", "RENAME {k} {k}:2", "UNLINK {k}", "MULTI; DEL {k}; SADD {k} e; EXEC",
         "MULTI; DEL {k}; XADD {k} 9-9 a b; EXEC", "PEXPIRE {k} 1")
 

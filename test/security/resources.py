@@ -246,7 +246,7 @@ class Suite:
             assert engine.call("PING") == "PONG"
 
     def guesses(self):
-        """Guesses of one address become slow; who knows the password gets in all the same."""
+        """Guesses of one address become slow; a client that knows the password gets in all the same."""
         count, seconds = 20, 3
         with self.daemon() as daemon, contextlib.ExitStack() as stack:
             answers = [0] * count

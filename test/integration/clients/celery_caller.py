@@ -23,7 +23,7 @@ def until(condition):
 
 
 def asked(what):
-    """What the worker says of itself; it is the only one to answer."""
+    """The worker's answer about itself; it is the only one to answer."""
     return (getattr(jobs.app.control.inspect(limit=1, timeout=PATIENCE), what)() or {}).get("tester@here")
 
 

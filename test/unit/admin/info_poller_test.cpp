@@ -110,7 +110,7 @@ class talking_server {
       : fd_(base::listen_tcp("127.0.0.1", 0, 16, false)),
         bytes_(std::move(bytes)),
         thread_([this] { serve(); }) {}
-  /// Whoever talks to it must be gone.
+  /// Its clients must be gone.
   ~talking_server() {
     ::shutdown(fd_.get(), SHUT_RDWR);
     thread_.join();
@@ -310,7 +310,7 @@ class InfoPollerGarbageTest : public testing::TestWithParam<garbage_case> {};
 TEST_P(InfoPollerGarbageTest, IsReportedAndSurvived) {
   talking_server server(GetParam().bytes);
   info_poller::settings timing = fast();
-  // Whoever gets enough to judge needs no time-out.
+  // A poller that gets enough to judge needs no time-out.
   if (GetParam().error != too_little) timing.connect_timeout = 60s;
   started_poller subject({tcp_bus(server.port())}, timing);
   ASSERT_TRUE(subject.becomes_down());

@@ -88,7 +88,7 @@ class tcp_client {
   std::string read_all();
   /// One HTTP response with its body, by Content-Length.
   std::string read_response();
-  /// True if the peer closes within `timeout`; what it sends before is dropped.
+  /// True if the peer closes within `timeout`; bytes that it sends before are dropped.
   bool closed_within(std::chrono::milliseconds timeout);
 
  private:

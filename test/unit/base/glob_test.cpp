@@ -52,7 +52,7 @@ TEST(GlobTest, APatternDoesNotCoverOthers) {
   for (const auto& [wide, narrow] : apart) EXPECT_FALSE(glob_covers(wide, narrow)) << wide << " " << narrow;
 }
 
-// Whatever a covered pattern matches, the covering one does.
+// The covering pattern matches every text that the covered one matches.
 TEST(GlobTest, CoveringHoldsForRandomPatternsAndTexts) {
   std::mt19937 random(7);
   const auto pick = [&](std::string_view from, std::size_t most) {

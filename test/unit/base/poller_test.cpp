@@ -131,7 +131,7 @@ TEST(PollerTest, AHandlerRemovedDuringADispatchIsNotCalledAnyMore) {
   for (int i = 0; i < 8; ++i) {
     p.add(pairs[i].ours.get(), handlers[i], {.read = true, .write = true});
     pairs[i].say("x");
-    // Whoever comes first removes all, itself included.
+    // The first handler removes all, itself included.
     handlers[i].writable = [&] {
       ++calls;
       for (int k = 0; k < 8; ++k) p.remove(pairs[k].ours.get(), handlers[k]);

@@ -1,6 +1,6 @@
-// Against the parser that the classifier uses: on valid texts the search finds what that finds. What makes a
-// text invalid is put in where the parser was given something harmless of the same place and kind, so that it
-// still is the judge.
+// Against the parser that the classifier uses: on valid texts the search finds what that finds. The part that
+// makes a text invalid is put in where the parser was given something harmless of the same place and kind, so
+// that it still is the judge.
 
 #include "arguments.hpp"
 
@@ -186,7 +186,7 @@ TEST(JsonSearchTest, EveryTextBehindTheStringLeavesItFound) {
     std::string rest;
     for (std::size_t n = random() % 12; n > 0; --n) rest += alphabet[random() % alphabet.size()];
     EXPECT_EQ(search("/a", "{\"a\":\"x\"" + rest), "x") << rest;
-    // Whatever stands in front, the search comes to an end and invents nothing.
+    // With any text in front, the search comes to an end and invents nothing.
     const found got = search("/a", "{" + rest + ",\"a\":\"x\"}");
     EXPECT_TRUE(!got || *got == "x" || rest.find('"') != std::string::npos) << rest;
     const found sole = search("/a", "{" + rest + ",\"a\":\"x\"}", true);
