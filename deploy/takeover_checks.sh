@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# What deploy/takeover.sh asks the old Redis and the new buses, and what must be so before it changes anything. To be sourced
+# The questions of deploy/takeover.sh to the old Redis and the new buses, and what must be so before it changes anything. To be sourced
 # by it, with its settings and functions.
 # shellcheck disable=SC2034,SC2154
 
 objections=() active_buses=()
 declare -A users=() # of the configuration: " nopass", or the hashes of the passwords
-# What engines may use and the daemon refuses. Commands that operators and monitoring use are not among them.
+# The commands that engines may use and the daemon refuses. Those of operators and monitoring are not among them.
 refused_commands="flushall flushdb swapdb move migrate xsetid xcfgset xnack"
 
 # ---------------------------------------------------------------------- the old Redis

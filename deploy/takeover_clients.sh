@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Who is connected to a Redis, and how deploy/takeover.sh moves them to the daemon. To be sourced by it, with its settings and
+# The clients of a Redis, and how deploy/takeover.sh moves them to the daemon. To be sourced by it, with its settings and
 # functions.
 # shellcheck disable=SC2034,SC2154
 
