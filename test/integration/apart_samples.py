@@ -144,7 +144,7 @@ EVALSHA_RO %s 2 {none} {mortal}
 FCALL types 2 {string} {list}
 FCALL_RO types 2 {stream} {hash} x
 """.strip() % (SCRIPT, SCRIPT, *[hashlib.sha1(SCRIPT.encode()).hexdigest()] * 2)
-# What touches keys whatever they are, and what only knows those that have one bus.
+# Commands that touch keys of every kind, and those that know only keys with one bus.
 OF_EVERY_KIND = """
 DEL {KIND} {KIND} {0}
 UNLINK {KIND} {none} {KIND}

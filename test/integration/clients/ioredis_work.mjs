@@ -1,4 +1,4 @@
-// What ioredis is used for besides plain commands, with its default settings: subscribers, scripts, scans, blocking calls,
+// The uses of ioredis besides plain commands, with its default settings: subscribers, scripts, scans, blocking calls,
 // consumer groups, automatic pipelines. Prints what it saw as JSON, nothing of which may differ between servers.
 //   node ioredis_work.mjs PORT LIBRARY
 const { default: Redis } = await import(process.argv[3]);

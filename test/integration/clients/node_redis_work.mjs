@@ -1,4 +1,4 @@
-// What node-redis is used for besides plain commands, with its default settings: subscribers, scripts, scans, blocking calls,
+// The uses of node-redis besides plain commands, with its default settings: subscribers, scripts, scans, blocking calls,
 // consumer groups. Prints what it saw as JSON, nothing of which may differ between servers.
 //   node node_redis_work.mjs PORT LIBRARY
 const { createClient, createClientPool, defineScript } = await import(process.argv[3]);

@@ -1,4 +1,4 @@
-# What ruby-redis is used for, with its default settings. Prints what it saw as JSON, nothing of which may differ between
+# The uses of ruby-redis, with its default settings. Prints what it saw as JSON, nothing of which may differ between
 # servers.
 #   ruby ruby_client.rb PORT
 require "json"
