@@ -125,7 +125,7 @@ LATENCY_PAIRS = [pair for pair in PAIRS if "at once" in pair[2]]
 
 
 def ratio_goals(scenarios):
-    """What reaches Redis through the daemon, beside what does directly."""
+    """The commands that reach Redis through the daemon, beside those that do directly."""
     found, reads, arming = [], [], []
     for direct, through, how, most in PAIRS:
         if direct not in scenarios:
