@@ -24,8 +24,8 @@ bool matches_any(const patterns& list, std::string_view text) {
                      [text](const std::string& p) { return base::glob_match(p, text); });
 }
 
-// BY and GET of SORT read keys that no argument names (sort.c, sortCommandGeneric, which looks for the star with
-// strchr()). Empty: neither does.
+// BY and GET of SORT read keys that no argument names (sort.c, sortCommandGeneric, which looks for the star
+// with strchr()). Empty: neither does.
 std::string_view option_with_other_keys(resp::arguments args, std::vector<std::uint32_t>& positions) {
   command::find_sort_patterns(args, positions);
   for (const std::uint32_t at : positions) {
