@@ -194,7 +194,7 @@ class MemoryTest(unittest.TestCase):
         return client
 
     def use_up_memory(self):
-        self.spared.send_raw(encode("GET", "el:big") * 80)
+        self.spared.send_raw(encode("GET", "el:big") * 160)  # the sockets take some of them
         self.stack.daemon.wait_for_log("all clients together have more than limits.memory")
 
     def await_end(self):
