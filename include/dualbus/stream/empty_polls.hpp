@@ -21,9 +21,9 @@ using bus_set = std::uint32_t;
 /// nothing has happened since. It sees no socket and no clock.
 ///
 /// A read of new entries that came to the end of the stream proves that the group has had everything; only a
-/// change of the key or of the group on that bus undoes that. Changes of the key show in the sightings, if the
-/// bus watched the key when the read was sent; what goes through this daemon shows in the key's changes; what
-/// others do to groups does not show at all, and bounds the time for which an answer counts.
+/// change of the key or of the group on that bus undoes that. Changes of the key show in the sightings, if
+/// the bus watched the key when the read was sent; what goes through this daemon shows in the key's changes;
+/// what others do to groups does not show at all, and bounds the time for which an answer counts.
 class empty_polls {
  public:
   struct limits {
@@ -63,8 +63,8 @@ class empty_polls {
 
   /// The poll is sent to the bus now.
   void asked(const poll& p, command::bus_index bus, base::time_point now);
-  /// The bus had fewer entries for the group than the read would have taken: nothing is behind them. `seen` is
-  /// from before that read was sent.
+  /// The bus had fewer entries for the group than the read would have taken: nothing is behind them. `seen`
+  /// is from before that read was sent.
   void reached_end(const poll& p, command::bus_index bus, const view& seen);
   /// Every bus that decides on it said that there is no such group: `buses`.
   void found_no_group(const poll& p, bus_set buses, const view& seen);

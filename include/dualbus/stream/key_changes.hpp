@@ -11,9 +11,9 @@
 
 namespace dualbus::stream {
 
-/// Counts the requests that change keys, by bus and over all workers, so that nobody answers from what was true
-/// before. Keys share counters by hash: a change may seem to concern other keys and buses as well, never fewer.
-/// Any thread.
+/// Counts the requests that change keys, by bus and over all workers, so that nobody answers from what was
+/// true before. Keys share counters by hash: a change may seem to concern other keys and buses as well, never
+/// fewer. Any thread.
 class key_changes {
  public:
   /// The state of a key's changes on one bus at one moment. Two equal quiet states: nothing that went through
@@ -52,8 +52,8 @@ class key_change {
   }
   ~key_change() { end(); }
 
-  /// `changes` outlives this object and is always the same. Too many keys count as all there are. `bus`: the one
-  /// that the request is sent to; no_bus: it may be any or several.
+  /// `changes` outlives this object and is always the same. Too many keys count as all there are. `bus`: the
+  /// one that the request is sent to; no_bus: it may be any or several.
   void add(key_changes& changes, std::string_view key, command::bus_index bus);
   void add_all(key_changes& changes);
   void end();
