@@ -43,7 +43,8 @@ base::task<> group_read_operation::sweep(const std::vector<ask>& where) {
     }
   }
   // When no bus can be counted on, they are asked all the same: the request waits for them a while.
-  if (failed_.size() == where.size() && last_event() == event::wake && targets().empty()) {
+  // One that need not be asked can be counted on.
+  if (spared_.empty() && failed_.size() == where.size() && last_event() == event::wake && targets().empty()) {
     for (const ask& a : where) sweeps_[a.key].left.push_back(a.bus);
     failed_.clear();
   }
