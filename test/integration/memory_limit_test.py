@@ -163,9 +163,13 @@ class OneWorkerMemoryTest(MemoryTest):
             asking.send_raw(encode("GET", "huge"))
             self.assertEqual(asking.read_rest(), b"")
             self.settle()
-            self.assertEqual(cut.value, 1)
-        for _ in range(9):
+            # A reply that nobody needs any more goes when more of it comes: if Redis is held up just then, the other one may be
+            # cut off as well.
+            both = cut.value == 2
+            self.assertIn(cut.value, (1, 2))
+        for _ in range(0 if both else 9):
             self.assertEqual(len(other.read()), MEGABYTE)
+        other.close()
         wait_for(lambda: self.used() < 8 * MEGABYTE, "memory is given back")
 
     def test_names_subscriptions_and_reads_that_wait_count(self):
