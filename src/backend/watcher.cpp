@@ -53,6 +53,7 @@ void watcher::start(base::time_point now) {
 void watcher::stop(base::time_point now) {
   if (!link_) return;
   up_ = hung_ = false;
+  next_try_.reset();
   link_->socket.stop(now);
   link_.reset();
 }
@@ -89,10 +90,15 @@ std::uint64_t watcher::confirm(base::time_point now) {
 
 // ---------------------------------------------------------------------------------------- the connection
 
+void watcher::ask_to_track(base::time_point now) {
+  const std::string_view args[] = {"CLIENT", "TRACKING", "ON"};
+  next_try_.reset();
+  send(tracking, args, now);
+}
+
 void watcher::on_connected() {
   const auto now = base::clock::now();
-  const std::string_view args[] = {"CLIENT", "TRACKING", "ON"};
-  send(tracking, args, now);
+  ask_to_track(now);
   pinging_ = false;
   useless_ = {};
   hung_ = false;
@@ -104,6 +110,7 @@ void watcher::on_disconnected() {
   // Requests that were not sent must not wait for the next connection: they would go before CLIENT TRACKING.
   link_->requests.give_up();
   arming_.clear();
+  next_try_.reset();
   pinging_ = again_ = false;
   useless_ = {};
   if (std::exchange(up_, false)) told_.on_watcher_down(bus_);
@@ -143,6 +150,8 @@ void watcher::on_reply(std::uint32_t what, const reply_view& reply) {
   switch (what) {
     case tracking:
       if (reply.is_error()) {
+        // It may be busy with a script, or loading.
+        next_try_ = base::clock::now() + recheck_interval;
         if (!std::exchange(refused_, true)) {
           base::warn_limited(
               environment_.name,
@@ -207,6 +216,10 @@ void watcher::tick(base::time_point now) {
   if (!link_) return;
   link_->socket.tick(now, false);
   link_->requests.tick(now);
+  if (next_try_ && now >= *next_try_) {
+    ask_to_track(now);
+    flush(now);
+  }
   if (!up_) return;
   if (pinging_ && now - ping_sent_ >= ping_timeout) {
     hung_ = true;

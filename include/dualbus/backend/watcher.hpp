@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -83,6 +84,7 @@ class watcher final : private pipeline_observer, private reply_sink {
 
   void send(part what, resp::arguments args, base::time_point now);
   void send_ping(base::time_point now);
+  void ask_to_track(base::time_point now);
   void ask_for_stats(base::time_point now);
   void read_stats(const reply_view& reply);
   bool fits(std::uint32_t what, const reply_view& reply) const;
@@ -98,7 +100,8 @@ class watcher final : private pipeline_observer, private reply_sink {
   std::deque<std::string> arming_;  // in the order of their replies
   std::string last_stats_;
   base::time_point next_ping_{}, ping_sent_{}, next_stats_{};
-  std::uint64_t pings_ = 0;  // sent so far, over all connections
+  std::optional<base::time_point> next_try_;  // of CLIENT TRACKING, which was refused
+  std::uint64_t pings_ = 0;                   // sent so far, over all connections
   bool up_ = false, pinging_ = false, again_ = false, refused_ = false, hung_ = false;
   std::string_view useless_;  // why the connection is to be given up
 };
