@@ -81,6 +81,10 @@ std::vector<pipeline::incoming> bus::receiving() const {
   return replies;
 }
 
+void bus::drop_large_unneeded() {
+  each_link([](link& l) { l.requests.drop_large_unneeded(); });
+}
+
 bool bus::holds_back() const {
   bool any = false;
   each_link([&any](const link& l) { any |= l.requests.holds_back(); });

@@ -37,6 +37,8 @@ void worker_context::cut_off(const memory_guard::candidate& which) {
                      "limits.memory, {}; closing",
                      which.client, client->peer_address(), which.bytes, daemon.memory.limit());
   client->leave(metrics::close_reason::memory);
+  // What has come of its reply must not cost another client its connection.
+  for (const auto& b : buses_) b->drop_large_unneeded();
 }
 
 void worker_context::drop_unannounced() {

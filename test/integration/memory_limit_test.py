@@ -36,9 +36,9 @@ class MemoryTest(StackTest):
         return self.daemon.metrics().value("dualbus_memory_bytes")
 
     def fill(self, bytes_used, at_once):
-        """Deaf clients hold so much."""
+        """Deaf clients hold so much, and a little more, which sockets may take from them later."""
         clients = []
-        while self.used() < bytes_used:
+        while self.used() < bytes_used + 2 * MEGABYTE:
             before = self.used()
             clients.append(self.deaf(at_once))
             wait_for(lambda before=before: self.used() > before, "its replies are held")
@@ -163,13 +163,9 @@ class OneWorkerMemoryTest(MemoryTest):
             asking.send_raw(encode("GET", "huge"))
             self.assertEqual(asking.read_rest(), b"")
             self.settle()
-            # A reply that nobody needs any more goes when more of it comes: if Redis is held up just then, the other one may be
-            # cut off as well.
-            both = cut.value == 2
-            self.assertIn(cut.value, (1, 2))
-        for _ in range(0 if both else 9):
+            self.assertEqual(cut.value, 1)
+        for _ in range(9):
             self.assertEqual(len(other.read()), MEGABYTE)
-        other.close()
         wait_for(lambda: self.used() < 8 * MEGABYTE, "memory is given back")
 
     def test_names_subscriptions_and_reads_that_wait_count(self):

@@ -90,6 +90,8 @@ class bus {
   bool holds_back() const;
   /// The reply that comes now on the shared connections, and for whom.
   std::vector<pipeline::incoming> receiving() const;
+  /// Drops what is there of large replies to clients that have gone.
+  void drop_large_unneeded();
   /// Told when the pipelines are no longer congested.
   drain_queue& drained() { return drained_; }
 

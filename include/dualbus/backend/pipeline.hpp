@@ -162,9 +162,13 @@ class pipeline {
   base::read_buffer& input() { return input_; }
   /// The same before more is received: what is there of a large reply that nobody needs is dropped.
   base::read_buffer& input_for_more() {
+    drop_large_unneeded();
+    return input_;
+  }
+  /// Does that at once: somebody has gone.
+  void drop_large_unneeded() {
     if (input_.size() >= large_reply_bytes) [[unlikely]]
       drop_unneeded();
-    return input_;
   }
   enum class verdict : std::uint8_t {
     ok,
