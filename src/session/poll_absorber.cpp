@@ -30,11 +30,8 @@ stream::empty_polls::limits poll_absorber::limits() const {
 }
 
 poll_absorber::view poll_absorber::look(std::string_view key, command::bus_index only) {
-  view result{context_.parking().watch(key, only), {}, context_.now};
-  for (std::size_t bus = 0; bus < context_.bus_count(); ++bus) {
-    result.changes.push_back(context_.daemon.changes.of(key, static_cast<command::bus_index>(bus)));
-  }
-  return result;
+  return {context_.parking().watch(key, only), context_.daemon.changes.on_each(key, context_.bus_count()),
+          context_.now};
 }
 
 stream::bus_set poll_absorber::empty(const poll& p, const view& seen) const {

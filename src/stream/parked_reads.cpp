@@ -97,6 +97,7 @@ parked_reads::key_state& parked_reads::know(std::string_view key, base::time_poi
 parked_reads::sightings parked_reads::look(std::string_view key, base::time_point now) {
   const key_state& known = know(key, now);
   sightings result;
+  result.reserve(known.buses.size());
   for (const auto& part : known.buses) {
     result.push_back({part.state == key_state::watch::armed, part.mark});
   }

@@ -6,8 +6,10 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace dualbus::stream {
 
@@ -23,7 +25,9 @@ class key_changes {
     bool quiet = false;       ///< none of them is still without an answer
     bool operator==(const state&) const = default;
   };
-  state of(std::string_view key, command::bus_index bus) const;
+  state of(std::string_view key, command::bus_index bus) const { return of_hash(hash_of(key), bus); }
+  /// The same for the first `buses` of them.
+  std::vector<state> on_each(std::string_view key, std::size_t buses) const;
 
  private:
   friend class key_change;
@@ -31,8 +35,10 @@ class key_changes {
   struct counter {
     std::atomic<std::uint64_t> begun{0}, ended{0};
   };
-  /// `bus`: no_bus for what concerns all of them.
-  static std::uint16_t index_of(std::string_view key, command::bus_index bus);
+  static std::uint64_t hash_of(std::string_view key) { return std::hash<std::string_view>{}(key); }
+  /// `bus`: no_bus for a change that concerns all of them.
+  static std::uint16_t index_of(std::uint64_t hash, command::bus_index bus);
+  state of_hash(std::uint64_t hash, command::bus_index bus) const;
 
   std::array<counter, counters + 1> counters_;  // the last one counts for every key
 };

@@ -49,6 +49,16 @@ TEST_F(KeyChangesTest, AChangeOnAnyBusShowsOnEachOfThem) {
   EXPECT_NE(changes_.of("k", 7), other);
 }
 
+TEST_F(KeyChangesTest, AllBusesAreSeenAtOnce) {
+  key_change change, everywhere;
+  change.add(changes_, "k", 1);
+  everywhere.add(changes_, "k", command::no_bus);
+  const auto seen = changes_.on_each("k", 3);
+  ASSERT_EQ(seen.size(), 3u);
+  for (command::bus_index bus = 0; bus < 3; ++bus) EXPECT_EQ(seen[bus], changes_.of("k", bus));
+  EXPECT_EQ(seen[1].begun, seen[0].begun + 1);
+}
+
 TEST_F(KeyChangesTest, AChangeShowsFromWhenItBegins) {
   key_change change;
   change.add(changes_, "k", 0);
