@@ -192,7 +192,7 @@ async def main():
         print("demo_publish.py: the buses did not get what belongs there", *mistakes, sep="\n  ", file=sys.stderr)
         return 1
     demo.print_result()
-    print("\nWhat went where. CPU, connections and times are those of the demo; the time of a bus is that from the daemon to\n"
+    print("\nThe messages by bus. CPU, connections and times are those of the demo; the time of a bus is that from the daemon to\n"
           "Redis and back, the time of dualbusd what it adds itself:\n")
     bus_table.print_table(demo.ports, before, after, options.port, demo.connections)
     await demo.remove_groups()
