@@ -4,6 +4,7 @@ import contextlib
 import re
 import socket
 import threading
+import time
 import unittest
 
 from fake_redis import CLOSE, HELLO, FakeStackTest
@@ -63,6 +64,35 @@ class LeftConnectionTest(FakeStackTest):
             self.assertEqual(self.new_connections(request[0].encode(), forced, request), 1, request)
         self.assertEqual(self.new_connections(b"BLPOP", b"-UNBLOCKED the stream key no longer exists\r\n", ("BLPOP", "md:l", "0")), 0)
         self.assertEqual(self.new_connections(b"WAIT", b":0\r\n", ("WAIT", "1", "20")), 0)
+
+
+class BusyWatcherTest(FakeStackTest):
+    def test_a_bus_that_could_not_watch_for_a_moment_is_asked_again(self):
+        asked, reads, busy = [], [], True
+
+        def client(connection, words):
+            asked.append(words[1])
+            return b"-BUSY Redis is busy running a script.\r\n" if words[1] == b"TRACKING" and busy else b"+OK\r\n"
+
+        def read(connection, words):
+            reads.append(words)
+            return b"*-1\r\n"
+
+        self.addCleanup(self.fake.commands.clear)
+        self.fake.commands.update({b"CLIENT": client, b"XREADGROUP": read, b"EXISTS": b":0\r\n"})
+        reader = self.connect()
+        self.addCleanup(reader.close)
+        reader.send("XREADGROUP", "GROUP", "g", "c", "BLOCK", "0", "STREAMS", "md:s", ">")
+        wait_for(lambda: asked.count(b"TRACKING") >= 2 and len(reads) > 50, "it is refused, and read every few milliseconds")
+        busy = False
+        tracking = asked.count(b"TRACKING")
+        wait_for(lambda: asked.count(b"TRACKING") > tracking, "it is asked again")
+        # When it watches, nobody reads before something has changed.
+        def reads_in_a_while():
+            before = len(reads)
+            time.sleep(0.3)
+            return len(reads) - before
+        wait_for(lambda: reads_in_a_while() <= 1, "it is read no more")
 
 
 class BrokenBackendTest(FakeStackTest):
