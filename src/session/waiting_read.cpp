@@ -146,7 +146,6 @@ void waiting_read::note_reload() {
 
 void waiting_read::on_wake(const std::vector<parking_lot::target>& targets, const reason& why) {
   event_ = event::wake;
-  taking_ = true;
   targets_ = targets;
   why_ = why;
   restart_clock();
@@ -166,6 +165,11 @@ bool waiting_read::unblock(bool with_error) {
   return end_parking(with_error ? event::refused : event::unblocked);
 }
 
+// The parking lot may have decided that this one looks, and not have said so yet.
+bool waiting_read::taking() const {
+  return parked_ != 0 && context_.parking().looks(parked_);
+}
+
 bool waiting_read::end_parking(event why) {
   if (parked_ == 0 || !context_.parking().unblock(parked_)) return false;
   event_ = why;
@@ -177,7 +181,6 @@ bool waiting_read::end_parking(event why) {
 
 void waiting_read::stay(const std::vector<parking_lot::target>& failed,
                         std::optional<base::time_point> again) {
-  taking_ = false;
   context_.parking().swept(parked_, failed, again);
   note_reload();
   if (owner_ != nullptr) note_waiting();

@@ -210,6 +210,11 @@ bool parked_reads::unblock(reader_id id, base::time_point now) {
   return true;
 }
 
+bool parked_reads::looks(reader_id id) const {
+  const auto found = readers_.find(id);
+  return found != readers_.end() && found->second->sweeping();
+}
+
 void parked_reads::remove(reader& r, base::time_point now) {
   if (r.deadline) deadlines_.erase({*r.deadline, r.id});
   if (r.wake) wakes_.erase({*r.wake, r.id});

@@ -58,6 +58,7 @@ class parking_lot final : private backend::watcher::listener {
   void swept(reader_id reader, const std::vector<target>& failed, std::optional<base::time_point> again);
   void leave(reader_id reader, bool served);
   bool unblock(reader_id reader);
+  bool looks(reader_id reader) const { return reads_.looks(reader); }
 
   /// Asks the bus's watcher for a sign of life; the number that poll_absorber::on_pong() will be told, or a
   /// later one. 0 if the bus is not watched.

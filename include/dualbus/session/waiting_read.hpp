@@ -70,7 +70,7 @@ class waiting_read : public group_operation, private parked_reader {
   bool misplaced() const override;
   std::vector<std::string> lasting_request() const override;
   bool refuse_wait(std::string_view error) override;
-  bool taking() const override { return parked_ != 0 && taking_; }
+  bool taking() const override;
   void on_abandoned() override;
 
   stream::read_request request_;
@@ -85,7 +85,6 @@ class waiting_read : public group_operation, private parked_reader {
 
   std::uint64_t routing_;  // the number of that under which it was last looked at
   parking_lot::reader_id parked_ = 0;
-  bool taking_ = false;  // between a wake and what it leads to
   event event_ = event::wake;
   std::string refusal_;  // that ends the wait
   std::vector<parking_lot::target> targets_;

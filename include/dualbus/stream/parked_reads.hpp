@@ -113,6 +113,9 @@ class parked_reads {
   void leave(reader_id reader, bool served, base::time_point now);
   /// The same as leave() unless the reader is looking: false then.
   bool unblock(reader_id reader, base::time_point now);
+  /// True from the moment at which it is decided that the reader looks, before its action is taken, until
+  /// swept() or leave().
+  bool looks(reader_id reader) const;
 
   // --- buses
   // ------------------------------------------------------------------------------------------------

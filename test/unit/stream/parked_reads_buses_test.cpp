@@ -116,6 +116,20 @@ TEST_F(ParkedReadsTest, AReaderThatLooksCannotBeUnblocked) {
   EXPECT_TRUE(reads_.unblock(1, now_));
 }
 
+// Whoever ends readers asks between the decision and the action: a reader that cannot be unblocked looks.
+TEST_F(ParkedReadsTest, AReaderLooksFromTheDecisionOnNotOnlyFromTheAction) {
+  park_settled("a", "g");
+  EXPECT_FALSE(reads_.looks(1));
+  added(0, "a");
+  EXPECT_TRUE(reads_.looks(1));
+  EXPECT_FALSE(reads_.unblock(1, now_));
+  EXPECT_THAT(told(), ElementsAre("1 looks at a/0"));
+  EXPECT_TRUE(reads_.looks(1));
+  nothing(1);
+  EXPECT_FALSE(reads_.looks(1));
+  EXPECT_FALSE(reads_.looks(2));
+}
+
 TEST_F(ParkedReadsTest, WhoStandsBehindAnotherCanLeave) {
   park_settled("a", "g");
   park({{"a"}}, "g", milliseconds(10));
