@@ -154,17 +154,17 @@ class OneWorkerMemoryTest(MemoryTest):
 
 
     def test_a_large_reply_counts_for_its_client_while_it_comes(self):
-        self.client(self.stack.engine_logic).set("huge", b"x" * 56 * MEGABYTE)
+        self.client(self.stack.engine_logic).set("huge", b"x" * 60 * MEGABYTE)
         with self.cut_off() as cut:
-            other = self.deaf(9)
-            wait_for(lambda: self.used() > 4 * MEGABYTE, "it holds something")
+            other = self.deaf(18)
+            wait_for(lambda: self.used() > 12 * MEGABYTE, "it holds much, whatever its sockets take")
             self.settle()
             asking = self.deaf()
             asking.send_raw(encode("GET", "huge"))
             self.assertEqual(asking.read_rest(), b"")
             self.settle()
             self.assertEqual(cut.value, 1)
-        for _ in range(9):
+        for _ in range(18):
             self.assertEqual(len(other.read()), MEGABYTE)
         wait_for(lambda: self.used() < 8 * MEGABYTE, "memory is given back")
 

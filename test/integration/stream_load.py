@@ -276,10 +276,13 @@ class Consumer(Runner):
             return
         self.to_acknowledge.extend(numbers)
         if isinstance(reply, resp.ReplyError):
-            # A Redis that has just started may still be reading its data.
-            self._note_error(reply if not reply.startswith("LOADING ") else "BUSDOWN " + reply)
+            self.note_refusal(reply)
         else:
             self.unexpected.append(f"XACK of {len(numbers)} IDs: {reply}")
+
+    def note_refusal(self, reply):
+        # A Redis that has just started may still be reading its data.
+        self._note_error(reply if not reply.startswith("LOADING ") else "BUSDOWN " + reply)
 
     def _note_error(self, reply):
         if reply.startswith(BUS_ERRORS):

@@ -58,18 +58,20 @@ class Trader(Served, Producer):
 
 
 class Engine(Served, Consumer):
-    """Acknowledges again what it could not acknowledge."""
-
-    _owed = ()
+    """Acknowledges again what it could not acknowledge, be it that the answer got lost or that it was an error."""
 
     def lost(self):
-        self._owed = sorted(self.ack_sent - self.acknowledged)
+        self.to_acknowledge = sorted(self.ack_sent - self.acknowledged)
 
     def step(self):
-        if self._owed:
-            self.connection.call("XACK", self._key, self._group, *self._owed)
-            self.acknowledged.update(self._owed)
-            self._owed = ()
+        if self.to_acknowledge:
+            reply = self.connection.call("XACK", self._key, self._group, *self.to_acknowledge)
+            if isinstance(reply, resp.ReplyError):
+                self.note_refusal(reply)
+                self.pause(0.02)
+                return
+            self.acknowledged.update(self.to_acknowledge)
+            self.to_acknowledge = []
         super().step()
         self.answered()
 
