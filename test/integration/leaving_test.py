@@ -1,5 +1,6 @@
 """How a daemon that is told to leave treats clients that wait."""
 import itertools
+import random
 import signal
 import threading
 import time
@@ -8,7 +9,7 @@ import unittest
 import resp
 from harness import Daemon, Stack, make_config, wait_for
 from servers import daemon_program
-from stream_load import entries, xadd
+from stream_load import Consumer, Producer, await_delivery, delivered_once, entries, run_for, started, stop_all, xadd
 
 READ = ("XREADGROUP", "GROUP", "g", "c", "BLOCK", 0, "STREAMS", "s", ">")
 
@@ -101,6 +102,33 @@ class LeavingTest(unittest.TestCase):
             self.assertLess(time.monotonic(), deadline)
             self.daemon.signal(told)
         self.assertEqual(self.daemon.process.returncode, 0)
+
+
+class LeavingUnderLoadTest(unittest.TestCase):
+    STREAMS, GROUPS = [f"s{n}" for n in range(4)], [f"g{n}" for n in range(3)]
+
+    def test_an_orderly_stop_loses_neither_an_answer_nor_a_delivery(self):
+        stack = Stack()
+        self.addCleanup(stack.end)
+        daemon = stack.daemon
+        with daemon.connect() as client:
+            for stream, group in itertools.product(self.STREAMS, self.GROUPS):
+                self.assertEqual(client.call("XGROUP", "CREATE", stream, group, "0", "MKSTREAM"), "OK")
+        consumers = {(stream, group): started(self, Consumer(daemon.address, stream, group, "c", reconnect=True))
+                     for stream, group in itertools.product(self.STREAMS, self.GROUPS)}
+        producers = {stream: started(self, Producer(daemon.address, stream, stream, ("market_data", "order_request"), depth=5,
+                                                    pause=0.002, reconnect=True)) for stream in self.STREAMS}
+        for _ in range(20):
+            run_for(random.uniform(0.05, 0.3), *producers.values(), *consumers.values())
+            self.assertEqual(daemon.terminate(), 0)
+            daemon.start()
+        stop_all(producers.values())
+        for (stream, group), consumer in consumers.items():
+            # A message without an answer was not stored: the daemon answers all that it has sent.
+            published = set(producers[stream].acknowledged)
+            await_delivery([consumer], published, f"{stream} {group}")
+            delivered_once(self, [consumer], published, f"{stream} {group}")
+        stop_all(consumers.values())
 
 
 class BeginningTest(unittest.TestCase):
