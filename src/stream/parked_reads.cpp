@@ -204,9 +204,8 @@ void parked_reads::leave(reader_id id, bool served, base::time_point now) {
 }
 
 bool parked_reads::unblock(reader_id id, base::time_point now) {
-  const auto found = readers_.find(id);
-  if (found == readers_.end() || found->second->sweeping()) return false;
-  remove(*found->second, now);
+  if (!readers_.contains(id) || looks(id)) return false;
+  leave(id, false, now);
   return true;
 }
 
@@ -444,10 +443,6 @@ std::optional<base::time_point> parked_reads::next_time() const {
   if (!deadlines_.empty()) next = deadlines_.begin()->first;
   if (!wakes_.empty() && (!next || wakes_.begin()->first < *next)) next = wakes_.begin()->first;
   return next;
-}
-
-std::vector<parked_reads::action> parked_reads::take_actions() {
-  return std::exchange(actions_, {});
 }
 
 }  // namespace dualbus::stream

@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace dualbus::stream {
@@ -148,7 +149,7 @@ class parked_reads {
   std::optional<base::time_point> next_time() const;
   /// The actions that are due since the last call, in order. Readers that have left meanwhile may be among
   /// them.
-  std::vector<action> take_actions();
+  std::vector<action> take_actions() { return std::exchange(actions_, {}); }
   /// True if there is nothing to be done.
   bool settled() const { return actions_.empty(); }
 
