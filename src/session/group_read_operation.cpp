@@ -96,9 +96,8 @@ base::task<> group_read_operation::wait() {
       co_return;
     }
     if (client_gone()) {
-      leave(false);
-      answer_nil();
-      co_return;
+      stay(targets());
+      continue;
     }
     absent_.reset();
     std::vector<ask> where;

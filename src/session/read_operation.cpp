@@ -102,9 +102,8 @@ base::task<> read_operation::wait(const std::vector<parking_lot::sightings>& see
       co_return;
     }
     if (client_gone()) {
-      leave(false);
-      answer_nil();
-      co_return;
+      stay(targets());
+      continue;
     }
     const outcome now = co_await read();
     if (now == outcome::found || owner_ == nullptr) {
