@@ -187,9 +187,10 @@ class MemoryTest(unittest.TestCase):
         return connection
 
     def waiting(self, *request):
-        """A client that waits; the daemon holds for it what stands behind its request."""
+        """A client that waits. The daemon holds its long name and what stands behind its request: enough to be worth closing it."""
         client = self.connect(self.stack.daemon)
-        client.send_raw(encode(*request) + encode("ECHO", "x" * 1000) * 200)
+        self.assertEqual(client.call("CLIENT", "SETNAME", "n" * 300_000), "OK")
+        client.send_raw(encode(*request) + encode("ECHO", "x" * 1000) * 20)
         wait_for(lambda: " flags=b " in self.spared.call("CLIENT", "LIST").decode(), "it waits")
         return client
 
