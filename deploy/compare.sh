@@ -77,4 +77,4 @@ fi
 [ -x "$fleet" ] || fail "--fleet $fleet: no such program"
 command -v redis-server >/dev/null || fail "redis-server is missing; deploy/install-packages.sh demo installs it"
 
-exec "$python" -B "$root/deploy/compare_run.py" --daemon "$daemon" --fleet "$fleet" --out "$out" "${pass[@]}"
+exec "$python" -B "$root/deploy/compare/run.py" --daemon "$daemon" --fleet "$fleet" --out "$out" "${pass[@]}"

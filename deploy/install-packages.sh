@@ -5,7 +5,7 @@
 #   deploy/install-packages.sh --list GROUP...   prints the names, one a line
 #
 # Groups: build (compile the daemon), run (run a compiled one), demo (the quickstart), test (every test).
-# redis-server, prometheus and its exporter come with services; a service that this script brings in is neither started nor
+# redis-server, redis-sentinel, prometheus and its exporter, haproxy and keepalived come with services; a service that this script brings in is neither started nor
 # enabled, so that it does not sit on the ports the daemon is about to use. Services that were there before are left alone.
 set -euo pipefail
 
@@ -23,9 +23,9 @@ packages_of() {
       ;;
     test)
       echo libgtest-dev libgmock-dev libbenchmark-dev
-      echo redis-server redis-tools prometheus python3 python3-redis python3-yaml curl
+      echo redis-server redis-sentinel redis-tools prometheus python3 python3-redis python3-yaml curl
       echo clang-format shellcheck systemd
-      echo python3-hiredis python3-rq python3-celery ruby-redis prometheus-redis-exporter
+      echo python3-hiredis python3-rq python3-celery ruby-redis prometheus-redis-exporter haproxy keepalived
       # Node.js often comes from elsewhere than Debian, with npm inside; Debian's npm would conflict with that.
       if ! command -v node >/dev/null || ! command -v npm >/dev/null; then echo nodejs npm; fi
       ;;
@@ -45,11 +45,11 @@ is_installed() {
   [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null || true)" = installed ]
 }
 
-# Which of the packages bring a service (named like the package) that would start at once.
+# The packages that bring a service (named like the package) which would start at once.
 services_among() {
   local package
   for package in "$@"; do
-    case $package in redis-server | prometheus | prometheus-redis-exporter) echo "$package" ;; esac
+    case $package in redis-server | redis-sentinel | prometheus | prometheus-redis-exporter | haproxy | keepalived) echo "$package" ;; esac
   done
 }
 

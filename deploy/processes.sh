@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Processes that a script starts, finds again later, and ends; and who listens where. To be sourced. The script has a
+# Functions for processes that a script starts, finds again later, and ends, and for ports. To be sourced. The script has a
 # folder $state for the processes' logs and IDs, functions say and fail, and keeps its lock in file descriptor 9.
 # shellcheck disable=SC2154
 
-# own_folder FOLDER: makes sure that nobody else has put anything into the folder, or can put another one in its place: the
-# scripts end processes, run programs and remove files that it names. Makes it if it is missing.
+# own_folder FOLDER: makes sure that nobody else has put anything into the folder, or can put another folder in its place, because
+# the scripts end processes, run programs and remove files that it names. Makes the folder if it is missing.
 own_folder() {
   local folder=$1 path mode owner found trusted
   trusted="0 $EUID $(stat -c %u "${BASH_SOURCE[0]}")"
@@ -37,8 +37,8 @@ own_folder() {
     fail "others may write to ${found@Q}: look what they have written, then chmod go-w it, or choose a folder with --state"
 }
 
-# When a process started, in clock ticks since boot: with the ID it names a process for good. Fails when there is none, or
-# only its unreaped rest.
+# Prints when a process started, in clock ticks since boot; together with the process ID this names one process for ever. Fails when
+# there is no such process, or only a zombie.
 start_time() {
   local stat fields
   { stat=$(<"/proc/$1/stat"); } 2>/dev/null || return 1

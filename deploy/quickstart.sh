@@ -123,7 +123,7 @@ build() {
 write_config() {
   config=$root/config/dualbus.yaml
   if [ "$port $marketdata_port $engine_logic_port $admin_port" != "6379 6380 6381 9121" ]; then
-    "$python" "$root/deploy/set_yaml_values.py" "$config" "$state/dualbus.yaml" "listen.port=$port" \
+    "$python" "$root/deploy/quickstart/set_yaml_values.py" "$config" "$state/dualbus.yaml" "listen.port=$port" \
       "admin.port=$admin_port" "buses.marketdata.endpoint=127.0.0.1:$marketdata_port" \
       "buses.engine_logic.endpoint=127.0.0.1:$engine_logic_port" || fail "config/dualbus.yaml cannot be given other ports"
     config=$state/dualbus.yaml
@@ -159,14 +159,14 @@ start_redis() {
 start_daemon() {
   telling_log=$state/dualbusd.log
   launch dualbusd "$daemon" --config "$config"
-  wait_for dualbusd "$root/deploy/healthcheck.sh" "$admin_port" /readyz
+  wait_for dualbusd "$root/deploy/healthcheck.sh" "$admin_port" "/readyz?all"
   say "  dualbusd: port $port, admin $admin_port, both buses reachable"
 }
 
 run_demo() {
   step "Demo: seven engines publish through port $port for $seconds s, a consumer on each bus checks what arrives"
   telling_log=$state/dualbusd.log
-  "$python" "$root/deploy/demo_publish.py" --seconds "$seconds" --port "$port" --marketdata-port "$marketdata_port" \
+  "$python" "$root/deploy/quickstart/demo_publish.py" --seconds "$seconds" --port "$port" --marketdata-port "$marketdata_port" \
     --engine-logic-port "$engine_logic_port" --admin-port "$admin_port" || fail "the demo failed"
 }
 
@@ -284,7 +284,7 @@ status() {
   done
   [ "$running" -eq ${#services[@]} ] || return 1
   say ''
-  "$python" "$root/deploy/bus_table.py" --port "$port" --admin-port "$admin_port" --bus "marketdata=$marketdata_port" \
+  "$python" "$root/deploy/quickstart/bus_table.py" --port "$port" --admin-port "$admin_port" --bus "marketdata=$marketdata_port" \
     --bus "engine_logic=$engine_logic_port"
 }
 

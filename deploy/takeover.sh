@@ -35,14 +35,14 @@ log='' phase=none paused=no step_started='' admin=''
 unserved='' # while nobody serves the port on the way back: the configuration with which the daemon did
 # shellcheck source=deploy/processes.sh
 . "$root/deploy/processes.sh"
-# shellcheck source=deploy/takeover_state.sh
-. "$root/deploy/takeover_state.sh"
-# shellcheck source=deploy/takeover_checks.sh
-. "$root/deploy/takeover_checks.sh"
-# shellcheck source=deploy/takeover_capacity.sh
-. "$root/deploy/takeover_capacity.sh"
-# shellcheck source=deploy/takeover_clients.sh
-. "$root/deploy/takeover_clients.sh"
+# shellcheck source=deploy/takeover/state.sh
+. "$root/deploy/takeover/state.sh"
+# shellcheck source=deploy/takeover/checks.sh
+. "$root/deploy/takeover/checks.sh"
+# shellcheck source=deploy/takeover/capacity.sh
+. "$root/deploy/takeover/capacity.sh"
+# shellcheck source=deploy/takeover/clients.sh
+. "$root/deploy/takeover/clients.sh"
 
 now_ms() { echo $((${EPOCHREALTIME//[!0-9]/} / 1000)); }
 # The reader of the output, a terminal or a pipe, may be gone. The work under way goes on all the same.
@@ -64,7 +64,7 @@ fail() {
   say "takeover.sh: $*" >&2
   exit 1
 }
-tool() { "$python" "$root/deploy/takeover_tool.py" "$@"; }
+tool() { "$python" "$root/deploy/takeover/tool.py" "$@"; }
 # Says what comes in, line by line, with PREFIX. In a pipeline it is a process of its own, which has no traps yet.
 indented() {
   local line
@@ -93,7 +93,7 @@ start_daemon() {
   launch dualbusd "$daemon" --config "$1"
   await 10 accepts || return 1
   say "    new connections were refused for $(($(now_ms) - $2)) ms"
-  await 20 "$root/deploy/healthcheck.sh" "$admin_port" /readyz "$admin_host" && await 10 is_on_old_redis || return 1
+  await 20 "$root/deploy/healthcheck.sh" "$admin_port" "/readyz?all" "$admin_host" && await 10 is_on_old_redis || return 1
   say "    dualbusd is ready (process $(running_pid dualbusd))"
 }
 
@@ -306,7 +306,7 @@ go_back() {
     say "Taken back. The entries and keys above were left behind on the other buses: nobody gets them from the old Redis."
     exit 2
   fi
-  say "Taken back. What the other buses still hold was delivered; empty them before the next takeover."
+  say "Taken back. All that the other buses still hold was delivered; empty them before the next takeover."
 }
 
 # ---------------------------------------------------------------------- main

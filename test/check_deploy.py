@@ -105,7 +105,7 @@ def check_config(root):
 
 
 def ignored(root, source):
-    """Whether .dockerignore keeps a path out of the build; of patterns it knows those that the file uses."""
+    """True if .dockerignore keeps a path out of the build; it knows only the patterns that the file uses."""
     result = False
     for pattern in (root / ".dockerignore").read_text().split("\n"):
         if not pattern or pattern.startswith("#"):

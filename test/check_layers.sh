@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Holds the tree to the rules of the layers:
 #   - a file of a layer includes its own layer and the ones above it in the list, nothing below;
+#   - no headers and sources depend on one another in a circle, a header and the source of its name counting as one;
+#   - a header lies in include only if another layer uses it, directly or through such a header; the others lie in src;
 #   - a tool, which lies beside the layers in src, includes only those that it may use, and nobody includes a tool;
 #   - resp, command, stream and the pipeline know no socket, neither directly nor through a header of ours;
 #   - lines of the log that a client or a bus can cause are limited: only app, which logs what the operator causes, uses
@@ -12,7 +14,7 @@
 #   test/check_layers.sh --self-test  breaks each rule in a scratch tree and expects to be told
 set -euo pipefail
 
-layers=(base resp command config metrics stream backend session admin app)
+layers=(base resp command config metrics stream backend client operation handler admin app)
 declare -A tools=([fleet]='base resp') # and the layers that each may use
 longest=450
 socket_headers='boost/(asio|beast)|sys/(socket|un|epoll|poll|select|eventfd)\.h|netinet/|arpa/|netdb\.h|net/|poll\.h'
@@ -27,8 +29,8 @@ breach() {
   breaches=$((breaches + 1))
 }
 
-# Of every file: its includes, "line number:header" a line, however they are spaced and quoted; and how long it is.
-# And where it logs without a limit, or somebody else's words as they are.
+# Reads of every file its includes, "line number:header" a line, however they are spaced and quoted, and its length.
+# Also the lines where it logs without a limit, or logs somebody else's words as they are.
 declare -A includes=() lengths=() unlimited=() unescaped=()
 read_files() {
   local kind file line header
@@ -66,13 +68,16 @@ read_files() {
     END { for (file in length_of) print "length\t" file "\t" length_of[file] "\t" }' "$@")
 }
 
-# Leaves in `behind` the file of ours behind an include, or nothing: <dualbus/...> or a private header beside the file.
+# Leaves in `behind` the file of ours behind an include, or nothing: <dualbus/...>, a private header beside the file, or one of
+# another folder of its layer, "LAYER/FOLDER/NAME.hpp".
 file_behind() {
   local header=$1 from=$2
   if [ -n "${lengths[include/$header]:-}" ]; then
     behind=include/$header
   elif [ -n "${lengths[${from%/*}/$header]:-}" ]; then
     behind=${from%/*}/$header
+  elif [ -n "${lengths[src/$header]:-}" ]; then
+    behind=src/$header
   else
     behind=
   fi
@@ -106,7 +111,13 @@ check_order() {
         fi
         ;;
       ../* | */../* | */src/* | src/*)
-        breach "$file:$line: includes \"$header\" past the layers; use <dualbus/LAYER/...> or a header of the same folder"
+        breach "$file:$line: includes \"$header\" past the layers; use <dualbus/LAYER/...> or a header of the same layer"
+        ;;
+      */*)
+        target=${header%%/*}
+        if [ "$target" != "$layer" ] && [ -n "${lengths[src/$header]:-}" ]; then
+          breach "$file:$line: includes \"$header\" past the layers; use <dualbus/LAYER/...> or a header of the same layer"
+        fi
         ;;
     esac
   done <<<"${includes[$file]:-}"
@@ -135,6 +146,37 @@ check_no_socket() {
   done
 }
 
+# LAYER/NAME of a file: what a header and its source have in common.
+component_of() {
+  component=${1#src/}
+  component=${component#include/dualbus/}
+  component=${component%%.*}
+}
+
+# Leaves the dependencies between components in `edges`, and the headers of include that are not their layer's own in `shared`.
+edges=
+declare -A shared=()
+note_uses() {
+  local file=$1 layer=$2 line header behind component from target
+  component_of "$file"
+  from=$component
+  while IFS=: read -r line header; do
+    [ -n "$header" ] || continue
+    file_behind "$header" "$file"
+    [ -n "$behind" ] || continue
+    component_of "$behind"
+    target=${component%%/*}
+    if [[ $behind == include/* ]] && { [[ $file == include/* ]] || [ "$target" != "$layer" ]; }; then shared[$behind]=1; fi
+    if [ "$component" != "$from" ]; then edges+="$from $component"$'\n'; fi
+  done <<<"${includes[$file]:-}"
+}
+
+check_circles() {
+  local members
+  members=$(tsort <<<"$edges" 2>&1 >/dev/null | sed -nE 's/^tsort: ([^-].*)/\1/p' | sort -u | paste -sd ' ' || true) # tsort fails if there is one
+  [ -z "$members" ] || breach "$members: depend on one another in a circle"
+}
+
 check_tree() {
   local file layer lines files
   cd "$1"
@@ -152,6 +194,7 @@ check_tree() {
       continue
     fi
     check_order "$file" "$layer"
+    note_uses "$file" "$layer"
     case $file in
       */base/log* | src/app/* | src/admin/service.cpp) ;;
       *) [ -z "${unlimited[$file]:-}" ] || breach "$file:${unlimited[$file]%% *}: logs without a limit; use base::info_limited() and its kin" ;;
@@ -164,6 +207,11 @@ check_tree() {
         ;;
     esac
   done
+  for file in "${files[@]}"; do
+    [[ $file == include/*.hpp && -z ${shared[$file]:-} ]] || continue
+    breach "$file: only its own layer uses it; move it to src"
+  done
+  check_circles
   [ ${#files[@]} -gt 0 ] || breach "$1: no source files found under src and include"
   echo "check_layers.sh: ${#files[@]} files, $breaches breaches"
   [ "$breaches" -eq 0 ]
@@ -176,11 +224,11 @@ self_test() {
 
   fresh_tree() {
     rm -rf "${scratch:?}/tree"
-    mkdir -p "$scratch"/tree/{src,include/dualbus}/{base,resp,command,backend,session} "$scratch/tree/src/fleet"
+    mkdir -p "$scratch"/tree/{src,include/dualbus}/{base,resp,command,backend,handler} "$scratch/tree/src/fleet"
     echo '#include <string>' >"$scratch/tree/include/dualbus/base/text.hpp"
     echo '#include <sys/socket.h>' >"$scratch/tree/include/dualbus/base/socket.hpp"
     echo '#include <dualbus/base/text.hpp>' >"$scratch/tree/include/dualbus/resp/parser.hpp"
-    echo '#include <dualbus/resp/parser.hpp>' >"$scratch/tree/src/session/session.cpp"
+    echo '#include <dualbus/resp/parser.hpp>' >"$scratch/tree/src/handler/dispatcher.cpp"
     echo '#include <dualbus/base/socket.hpp>' >"$scratch/tree/src/backend/connection.cpp"
     echo '#include <dualbus/resp/parser.hpp>' >"$scratch/tree/src/backend/pipeline.cpp"
     echo '#include <dualbus/resp/parser.hpp>' >"$scratch/tree/src/fleet/connection.cpp"
@@ -203,38 +251,48 @@ self_test() {
     echo "self-test: a clean tree is refused" >&2
     failures=$((failures + 1))
   fi
-  echo '  #  include "dualbus/session/session.hpp"' >>"$scratch/tree/src/resp/parser.cpp"
-  expect 'an include that points down' "src/resp/parser.cpp:1: layer 'resp' includes <dualbus/session/session.hpp>"
+  echo '  #  include "dualbus/handler/dispatcher.hpp"' >>"$scratch/tree/src/resp/parser.cpp"
+  expect 'an include that points down' "src/resp/parser.cpp:1: layer 'resp' includes <dualbus/handler/dispatcher.hpp>"
   echo '#include <dualbus/command/router.hpp>' >>"$scratch/tree/include/dualbus/resp/parser.hpp"
   expect 'a public header that points down' "include/dualbus/resp/parser.hpp:2: layer 'resp'"
-  echo '#include "../session/private.hpp"' >"$scratch/tree/src/backend/a.cpp"
+  echo '#include "../handler/private.hpp"' >"$scratch/tree/src/backend/a.cpp"
   expect 'a relative include' 'past the layers'
+  echo >"$scratch/tree/src/handler/private.hpp"
+  echo '#include "handler/private.hpp"' >"$scratch/tree/src/backend/a.cpp"
+  expect 'a private header of another layer' 'past the layers'
   echo '#include <dualbus/util/x.hpp>' >"$scratch/tree/src/backend/a.cpp"
   expect 'an unknown layer' "'util' is no layer"
-  echo '#include <dualbus/session/session.hpp>' >>"$scratch/tree/src/fleet/connection.cpp"
-  expect 'a tool that uses the daemon' "src/fleet/connection.cpp:2: tool 'fleet' includes <dualbus/session/session.hpp>"
-  echo '#include <dualbus/fleet/connection.hpp>' >>"$scratch/tree/src/session/session.cpp"
+  echo '#include <dualbus/handler/dispatcher.hpp>' >>"$scratch/tree/src/fleet/connection.cpp"
+  expect 'a tool that uses the daemon' "src/fleet/connection.cpp:2: tool 'fleet' includes <dualbus/handler/dispatcher.hpp>"
+  echo '#include <dualbus/fleet/connection.hpp>' >>"$scratch/tree/src/handler/dispatcher.cpp"
   expect 'a layer that uses a tool' "'fleet' is no layer"
   mkdir "$scratch/tree/include/dualbus/fleet" && echo >"$scratch/tree/include/dualbus/fleet/x.hpp"
   expect 'a tool with public headers' 'include/dualbus/fleet/x.hpp: lies in no layer'
   mkdir "$scratch/tree/src/util" && echo >"$scratch/tree/src/util/x.cpp"
   expect 'a folder that is no layer' 'src/util/x.cpp: lies in no layer'
+  echo '#include "b.hpp"' >"$scratch/tree/src/backend/a.hpp"
+  echo >"$scratch/tree/src/backend/b.hpp"
+  echo '#include "a.hpp"' >"$scratch/tree/src/backend/b.cpp"
+  expect 'a circle of headers and sources' 'backend/a backend/b: depend on one another in a circle'
+  echo >"$scratch/tree/include/dualbus/backend/own.hpp"
+  echo '#include <dualbus/backend/own.hpp>' >"$scratch/tree/src/backend/own.cpp"
+  expect 'a header in include that only its layer uses' 'include/dualbus/backend/own.hpp: only its own layer uses it'
   echo '#include <boost/asio.hpp>' >"$scratch/tree/src/command/a.cpp"
   expect 'Asio in command' 'src/command/a.cpp:1: must not know sockets'
   echo '#include <dualbus/base/poller.hpp>' >>"$scratch/tree/src/backend/pipeline.cpp"
   expect 'a poller in the pipeline' 'src/backend/pipeline.cpp:2: must not know sockets'
   echo '#include <dualbus/base/socket.hpp>' >>"$scratch/tree/include/dualbus/base/text.hpp"
   expect 'a socket through two headers' 'src/backend/pipeline.cpp -> include/dualbus/resp/parser.hpp -> include/dualbus/base/text.hpp:2'
-  echo '  spdlog::warn("x");' >>"$scratch/tree/src/session/session.cpp"
-  expect 'a line of the log without a limit' 'src/session/session.cpp:2: logs without a limit'
-  echo '  base::warn_limited({}, "x {}", key);' >>"$scratch/tree/src/session/session.cpp"
-  expect 'words of a client in the log' "src/session/session.cpp:2: logs somebody else's words"
+  echo '  spdlog::warn("x");' >>"$scratch/tree/src/handler/dispatcher.cpp"
+  expect 'a line of the log without a limit' 'src/handler/dispatcher.cpp:2: logs without a limit'
+  echo '  base::warn_limited({}, "x {}", key);' >>"$scratch/tree/src/handler/dispatcher.cpp"
+  expect 'words of a client in the log' "src/handler/dispatcher.cpp:2: logs somebody else's words"
   printf '%s\n' '  base::warn_limited(bus_name(key), "x {} key {}", base::in_log(key),' '      base::in_log(a ? b(key) : c.reply.substr(1), 200));' \
-    >>"$scratch/tree/src/session/session.cpp"
+    >>"$scratch/tree/src/handler/dispatcher.cpp"
   if ! "$0" "$scratch/tree"; then failures=$((failures + 1)); fi
   fresh_tree
-  seq $((longest + 1)) | sed 's|^|// |' >"$scratch/tree/src/session/long.cpp"
-  expect 'a long file' "src/session/long.cpp: $((longest + 1)) lines"
+  seq $((longest + 1)) | sed 's|^|// |' >"$scratch/tree/src/handler/long.cpp"
+  expect 'a long file' "src/handler/long.cpp: $((longest + 1)) lines"
   rm -rf "$scratch/tree/src" "$scratch/tree/include" && mkdir "$scratch/tree/src" "$scratch/tree/include"
   expect 'an empty tree' 'no source files found'
 

@@ -9,7 +9,7 @@ namespace {
 // One reply can hold an entry, and entries can be as large as limits.max_request lets requests be.
 constexpr redis_connection::options connection_options = {
     .name = "dualbusd-drain", .max_reply_bytes = std::size_t{600} << 20, .select_database = true};
-// Shorter waits than this are saved up.
+// Pauses shorter than this are saved up.
 constexpr std::chrono::milliseconds shortest_pause{5};
 
 }  // namespace
@@ -19,11 +19,10 @@ bus_links::bus_links(std::vector<config::bus_settings> buses, const stop_signal&
 
 bus_links::~bus_links() = default;
 
-void bus_links::set_logins(const std::vector<config::bus_settings>& buses) {
-  for (std::size_t i = 0; i < buses_.size() && i < buses.size(); ++i) {
-    buses_[i].username = buses[i].username;
-    buses_[i].password = buses[i].password;
-  }
+void bus_links::set_buses(std::vector<config::bus_settings> buses) {
+  connections_.clear();  // they refer to the settings
+  buses_ = std::move(buses);
+  connections_.resize(buses_.size());
 }
 
 void bus_links::begin() {

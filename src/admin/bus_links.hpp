@@ -18,13 +18,13 @@
 
 namespace dualbus::admin {
 
-/// A thread's own connections to the buses, one each, made when first needed in a check. A bus that fails is
-/// left alone for the rest of the check, so that one that hangs costs each check one time-out and not
+/// A thread's own connections to the buses, one each, made when a check first needs them. A bus that fails is
+/// left alone for the rest of the check, so that a bus that hangs costs each check one time-out and not
 /// hundreds.
 class bus_links {
  public:
   struct settings {
-    std::chrono::milliseconds connect_timeout{1000};  ///< with AUTH
+    std::chrono::milliseconds connect_timeout{1000};  ///< AUTH included
     std::chrono::milliseconds reply_timeout{5000};    ///< for all replies to one batch
     std::size_t commands_per_second = 2000;           ///< to all buses together, on average
   };
@@ -33,16 +33,17 @@ class bus_links {
   bus_links(std::vector<config::bus_settings> buses, const stop_signal& stop, settings timing);
   ~bus_links();
 
-  /// User and password of each bus from the next connection on; only between checks.
-  void set_logins(const std::vector<config::bus_settings>& buses);
+  /// Sets where the buses are, from the next check on; only behind rest().
+  void set_buses(std::vector<config::bus_settings> buses);
 
-  /// A new check: buses that failed get another chance.
+  /// Begins a new check: buses that failed get another chance.
   void begin();
 
-  /// The check is over: between two of them the buses have a connection less.
+  /// Ends the check: the connections are closed until the next one.
   void rest();
 
-  /// Says why a reply, the `index`-th of its batch, makes the bus useless for this check; else nothing.
+  /// Returns the reason why a reply, the `index`-th of its batch, makes the bus useless for this check; else
+  /// nothing.
   using reader = std::function<std::string(std::size_t index, std::string_view reply)>;
   /// Sends the requests and reads every reply. False if the bus fails or has failed in this check.
   bool exchange(command::bus_index bus, const request_batch& requests, const reader& read);
@@ -50,7 +51,7 @@ class bus_links {
   /// Waits until the average allows as much work as `commands` simple ones. False when the daemon stops.
   bool pace(std::size_t commands);
 
-  /// Why buses failed in this check, by bus.
+  /// The reasons why buses failed in this check, by bus.
   const std::map<command::bus_index, std::string>& errors() const { return errors_; }
 
  private:

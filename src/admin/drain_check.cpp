@@ -1,6 +1,7 @@
 #include "drain_check.hpp"
 
-#include <dualbus/admin/info_parser.hpp>
+#include "info_parser.hpp"
+
 #include <dualbus/base/log.hpp>
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/resp/reply_reader.hpp>
@@ -19,7 +20,7 @@ constexpr std::string_view scan_count = "500";
 
 constexpr std::string_view odd_answer = "the answer is not Redis's";
 
-// The key is gone, or another type by now: it is no stream of this bus any more.
+// True if the key is gone, or has another type by now: it is no stream of this bus any more.
 bool says_no_stream(std::string_view error) {
   return error == "ERR no such key" || error.starts_with("WRONGTYPE");
 }
@@ -92,7 +93,7 @@ std::optional<std::vector<int>> drain_check::other_databases() {
   return found;
 }
 
-// Two buses may be one Redis, with databases of their own.
+// Two buses may be one Redis, with different databases.
 bool drain_check::is_of_another_bus(int database, std::string_view run_id) {
   for (std::size_t i = 0; i < configuration_.buses.size(); ++i) {
     const auto bus = static_cast<command::bus_index>(i);
@@ -216,7 +217,7 @@ void drain_check::look_for_groups(command::bus_index bus, std::vector<candidate>
   links_.exchange(bus, batch, [&](std::size_t index, std::string_view reply) {
     const std::string_view error = error_in(reply);
     std::optional<std::vector<std::string>> names;
-    // A key of another type lacks the groups, too; creating them will say what stands in the way.
+    // A key of another type lacks the groups, too; creating them will show the obstacle.
     if (says_no_stream(error)) {
       names.emplace();
     } else {
@@ -335,14 +336,15 @@ drain_check::heal_result drain_check::heal_on(command::bus_index bus, const std:
   if (!answered) return heal_result::failed;
   if (refused.starts_with("BUSYGROUP")) return heal_result::there;
   if (!refused.empty()) {
-    // A matter of this stream, such as a key of another type in its place: the others go on.
+    // The error concerns this stream only, such as a key of another type in its place: the others go on.
     troubles_.try_emplace(bus, "XGROUP CREATE of group '" + printable_name(group) + "' of stream '" +
                                    printable_name(key) + "': " + printable_name(refused));
     return heal_result::failed;
   }
 
   const auto after = authority_has(key, group);
-  // Unknown: it stays. Its authority had it a moment ago, and what was read with it must not be lost.
+  // If it is unknown, the group stays. Its authority had it a moment ago, and entries read with it must not
+  // be lost.
   if (after.value_or(true)) {
     ++healed_;
     base::info_limited({name_of(bus), 100},

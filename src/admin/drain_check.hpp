@@ -1,9 +1,9 @@
 #pragma once
 
 #include "bus_links.hpp"
+#include "drain_verdict.hpp"
+#include "stream_replies.hpp"
 
-#include <dualbus/admin/drain_verdict.hpp>
-#include <dualbus/admin/stream_replies.hpp>
 #include <dualbus/command/routing_table.hpp>
 #include <dualbus/config/configuration.hpp>
 
@@ -27,17 +27,18 @@ using quiet_databases = std::map<int, quiet_watch>;
 ///                                      XRANGE, XPENDING        on the draining bus, per group
 ///                                      XGROUP CREATE           where a group is missing (*)
 ///
-/// (*) Not for other databases than the bus's: a stream there is on one bus as a whole.
+/// (*) Only in the bus's own database: a stream in another one is on one bus as a whole.
 ///
 /// The order of XRANGE and XPENDING matters: the entries behind a group's position are asked for first, so
-/// that one that is delivered meanwhile shows as pending.
+/// that an entry that is delivered meanwhile shows as pending.
 ///
 /// A group that an active bus lacks is created there at 0, since nothing there was ever delivered to it; its
 /// authority is the draining bus, which is the first to lose a group that is destroyed. The anchor comes
-/// last, and only when every other active bus has it: with the anchor, readers find the group everywhere.
+/// last, and only when every other active bus has the group: when the anchor has it, readers find it
+/// everywhere.
 class drain_check {
  public:
-  /// All outlive the check; `bus` is draining.
+  /// The arguments outlive the check; `bus` is draining.
   drain_check(const config::configuration& configuration, const command::routing_table& table,
               bus_links& links, quiet_databases& quiet, command::bus_index bus);
 
@@ -46,7 +47,7 @@ class drain_check {
   bool run();
 
   drain_report& report() { return report_; }
-  /// The errors that stood in the way, by bus.
+  /// The errors that kept the check from being complete, by bus.
   std::map<command::bus_index, std::string> errors() const;
   /// Groups created on active buses.
   std::uint64_t healed() const { return healed_; }
@@ -60,7 +61,7 @@ class drain_check {
 
   bool look_into(int database);
   bool scan();
-  /// Databases with keys that belong to no bus; nothing if the bus doesn't answer.
+  /// Databases with keys that belong to no bus; nothing if the bus does not answer.
   std::optional<std::vector<int>> other_databases();
   bool is_of_another_bus(int database, std::string_view run_id);
   bool select(int database);
@@ -73,7 +74,7 @@ class drain_check {
   bool look_at_groups(std::vector<candidate>& found);
   void heal(candidate& one, std::size_t group);
   heal_result heal_on(command::bus_index bus, const std::string& key, const std::string& group);
-  /// Whether the draining bus has the group; nothing if it doesn't answer.
+  /// Whether the draining bus has the group; nothing if it does not answer.
   std::optional<bool> authority_has(const std::string& key, const std::string& group);
   const std::string& name_of(command::bus_index bus) const { return table_.bus(bus).name; }
 
@@ -82,7 +83,7 @@ class drain_check {
   bus_links& links_;
   quiet_databases& quiet_;
   const command::bus_index bus_;
-  int database_;  // which is looked into
+  int database_;  // the one that is looked into
   drain_report report_;
   std::map<command::bus_index, std::string> troubles_;  // of single streams, on buses that answer
   std::uint64_t healed_ = 0;

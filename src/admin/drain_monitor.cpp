@@ -1,10 +1,11 @@
+#include "drain_monitor.hpp"
+
 #include "bus_links.hpp"
 #include "drain_check.hpp"
+#include "info_parser.hpp"
 #include "stop_signal.hpp"
 #include "thread_setup.hpp"
 
-#include <dualbus/admin/drain_monitor.hpp>
-#include <dualbus/admin/info_parser.hpp>
 #include <dualbus/base/log.hpp>
 
 #include <cerrno>
@@ -19,7 +20,7 @@
 namespace dualbus::admin {
 namespace {
 
-// A bus with so many keys that a check takes longer is watched.
+// A bus is watched if it has so many keys that a check takes longer.
 constexpr std::chrono::seconds longest_check_of_resting{2};
 
 double unix_seconds() {
@@ -46,15 +47,11 @@ class drain_monitor::worker {
         rest_(timing.rest),
         configuration_(std::move(configuration)) {
     if (!changed_) throw std::system_error(errno, std::generic_category(), "eventfd");
-    const auto& buses = configuration_->routing.buses;
-    for (std::size_t bus = 0; bus < buses.size(); ++bus) {
-      if (buses[bus].draining) drained_.push_back({static_cast<command::bus_index>(bus), {}});
-    }
-    for (const watched& one : drained_) status_.emplace_back().bus = one.bus;
+    take_drained(*configuration_);
   }
 
   void start() {
-    if (!drained_.empty()) thread_ = start_quiet_thread("drain", [this] { run(); });
+    thread_ = start_quiet_thread("drain", [this] { run(); });
   }
   void stop() {
     stop_.raise();
@@ -67,7 +64,7 @@ class drain_monitor::worker {
       configuration_ = std::move(configuration);
     }
     const std::uint64_t one = 1;
-    // Can fail only when the counter is full, and then the thread is woken already.
+    // This can fail only when the counter is full, and then the thread has been woken already.
     [[maybe_unused]] const auto written = ::write(changed_.get(), &one, sizeof one);
   }
 
@@ -88,16 +85,41 @@ class drain_monitor::worker {
       [[maybe_unused]] const auto got = ::read(changed_.get(), &ignored, sizeof ignored);
       const auto configuration = current();
       const command::routing_table table(configuration->routing);
-      links_.set_logins(configuration->buses);
+      links_.set_buses(configuration->buses);
+      take_drained(*configuration);
       const base::time_point begun = base::clock::now();
       for (std::size_t i = 0; i < drained_.size() && !stop_.raised(); ++i) check(i, *configuration, table);
       links_.rest();
       tell_resting();
-      if (stop_.wait(changed_.get(), POLLIN, begun + configuration->draining.interval) ==
-          stop_signal::wake::stopped) {
+      const base::time_point next =
+          drained_.empty() ? base::time_point::max() : begun + configuration->draining.interval;
+      if (stop_.wait(changed_.get(), POLLIN, next) == stop_signal::wake::stopped) {
         return;
       }
     }
+  }
+
+  // A bus that goes on draining keeps what is known of it.
+  void take_drained(const config::configuration& configuration) {
+    const auto& buses = configuration.routing.buses;
+    const std::scoped_lock lock(mutex_);
+    std::vector<watched> drained;
+    std::vector<drain_status> status;
+    for (std::size_t i = 0; i < buses.size(); ++i) {
+      if (!buses[i].draining) continue;
+      const auto bus = static_cast<command::bus_index>(i);
+      const auto before = std::find_if(drained_.begin(), drained_.end(),
+                                       [bus](const watched& one) { return one.bus == bus; });
+      if (before == drained_.end()) {
+        drained.push_back({bus, {}});
+        status.emplace_back().bus = bus;
+      } else {
+        status.push_back(std::move(status_[static_cast<std::size_t>(before - drained_.begin())]));
+        drained.push_back(std::move(*before));
+      }
+    }
+    drained_ = std::move(drained);
+    status_ = std::move(status);
   }
 
   std::shared_ptr<const config::configuration> current() const {
@@ -110,7 +132,7 @@ class drain_monitor::worker {
     const base::time_point begun = base::clock::now();
     drain_check one(configuration, table, links_, drained_[index].quiet, drained_[index].bus);
     const bool complete = one.run();
-    if (stop_.raised()) return;  // the end is no failure
+    if (stop_.raised()) return;  // a check that stops at the daemon's end has not failed
 
     const std::scoped_lock lock(mutex_);
     drain_status& status = status_[index];
@@ -136,7 +158,7 @@ class drain_monitor::worker {
     rest_(buses);
   }
 
-  // One line when it changes, not one per check.
+  // Logs one line when the verdict changes, not one per check.
   void note_verdict(drain_status& status, drain_verdict before, const std::string& name) {
     const drain_verdict now = status.verdict();
     if (now != drain_verdict::drained) {
@@ -167,8 +189,8 @@ class drain_monitor::worker {
   base::unique_fd changed_;  // readable: there is another configuration
   bus_links links_;          // used by the thread only, like the next
   const std::function<void(std::uint32_t)> rest_;
-  std::vector<watched> drained_;
-  mutable std::mutex mutex_;  // guards the two below
+  std::vector<watched> drained_;  // used by the thread only, once it runs
+  mutable std::mutex mutex_;      // guards the two below
   std::shared_ptr<const config::configuration> configuration_;
   std::vector<drain_status> status_;  // by place in drained_
   std::thread thread_;

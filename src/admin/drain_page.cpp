@@ -1,6 +1,6 @@
-#include "json_writer.hpp"
+#include "drain_page.hpp"
 
-#include <dualbus/admin/drain_page.hpp>
+#include "json_writer.hpp"
 
 #include <optional>
 #include <string_view>
@@ -13,7 +13,7 @@ using std::chrono::milliseconds;
 
 class drain_page {
  public:
-  explicit drain_page(const daemon_state& state) : state_(state) {}
+  explicit drain_page(const daemon_snapshot& state) : state_(state) {}
 
   std::string render() {
     out_.object().name("buses").array();
@@ -130,7 +130,8 @@ class drain_page {
     unix_seconds > 0 ? out_.seconds(unix_seconds) : out_.null();
   }
 
-  // Null if the entry has no ID that clients could use. In other databases clients see what the bus stores.
+  // Writes null if the entry has no ID that clients could use. In other databases clients see the IDs that
+  // the bus stores.
   void write_entry(std::optional<stream::bus_id> id, bool logical) {
     if (!logical) {
       write_stored(id);
@@ -144,14 +145,14 @@ class drain_page {
     id ? out_.text(stream::to_string(*id)) : out_.null();
   }
 
-  const daemon_state& state_;
+  const daemon_snapshot& state_;
   json_writer out_;
   int slot_ = 0;
 };
 
 }  // namespace
 
-std::string render_drain_page(const daemon_state& state) {
+std::string render_drain_page(const daemon_snapshot& state) {
   return drain_page(state).render();
 }
 

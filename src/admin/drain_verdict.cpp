@@ -1,4 +1,4 @@
-#include <dualbus/admin/drain_verdict.hpp>
+#include "drain_verdict.hpp"
 
 #include <algorithm>
 #include <utility>

@@ -1,12 +1,19 @@
-#include "family_set.hpp"
-#include "process_figures.hpp"
+#include "exporter.hpp"
 
-#include <dualbus/admin/exporter.hpp>
-#include <dualbus/admin/shared_redis.hpp>
+#include "family_set.hpp"
+#include "figure_rows.hpp"
+#include "process_figures.hpp"
+#include "readiness.hpp"
+#include "shared_redis.hpp"
+
 #include <dualbus/base/glob.hpp>
 #include <dualbus/base/log.hpp>
 #include <dualbus/base/version.hpp>
 #include <dualbus/command/command_table.hpp>
+#include <dualbus/config/difference.hpp>
+#include <dualbus/metrics/bus_rows.hpp>
+#include <dualbus/metrics/engine_rows.hpp>
+#include <dualbus/metrics/worker_rows.hpp>
 
 #include <algorithm>
 #include <array>
@@ -18,53 +25,56 @@
 namespace dualbus::admin {
 namespace {
 
+using family_labels = family_set::label_values;
+
 double number(std::uint64_t value) {
   return static_cast<double>(value);
 }
-
-// By the clock of the wall.
-double unix_seconds(base::time_point when) {
-  const auto age = base::clock::now() - when;
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch() - age).count();
+double number(std::chrono::nanoseconds value) {
+  return std::chrono::duration<double>(value).count();
+}
+const metrics::histogram& number(const metrics::histogram& values) {
+  return values;
 }
 
-void add_daemon(family_set& out, const daemon_state& state) {
-  const metrics::worker_metrics& all = state.totals.metrics;
+template <typename Value>
+void add_value(family_set& out, const metrics::metric_description& metric, family_labels labels,
+               metrics::label_name label, metrics::label_name, const Value& value) {
+  if (label != nullptr) labels.push_back(label(0));
+  out.add(metric, labels, number(value));
+}
+
+template <typename Value, std::size_t Size>
+void add_value(family_set& out, const metrics::metric_description& metric, family_labels labels,
+               metrics::label_name label, metrics::label_name inner_label,
+               const std::array<Value, Size>& values) {
+  labels.emplace_back();
+  for (std::size_t i = 0; i < Size; ++i) {
+    labels.back() = label(i);
+    if (!labels.back().empty()) add_value(out, metric, labels, inner_label, nullptr, values[i]);
+  }
+}
+
+// Adds the fields that are shown unchanged; `labels` tells whose fields they are.
+template <typename Rows, typename Owner>
+void add_fields(family_set& out, const Rows& rows, const family_labels& labels, const Owner& counted) {
+  metrics::for_each_row(
+      rows, [&]<typename Value, bool Derived>(const metrics::counter_row<Owner, Value, Derived>& row) {
+        if constexpr (!Derived)
+          add_value(out, row.metric, labels, row.label, row.inner_label, counted.*row.field);
+      });
+}
+
+template <typename Rows, typename Owner>
+void add_figures(family_set& out, const Rows& rows, const family_labels& labels, const Owner& figures) {
+  for (const auto& row : rows) out.add(row.metric, labels, figures.*row.figure);
+}
+
+void add_daemon(family_set& out, const daemon_snapshot& state) {
   out.add(metric::build_info, {base::version}, 1);
   out.add(metric::workers, {}, number(state.totals.workers));
-  out.add(metric::clients, {}, number(all.clients));
-  out.add(metric::clients_accepted, {}, number(all.clients_accepted));
-  out.add(metric::clients_not_logged_in, {}, number(all.strangers));
-  out.add(metric::clients_rejected, {}, number(all.clients_rejected));
-  for (std::size_t i = 0; i < metrics::close_reason_count; ++i) {
-    const auto reason = static_cast<metrics::close_reason>(i);
-    out.add(metric::clients_closed, {metrics::close_reason_name(reason)}, number(all.clients_closed[i]));
-  }
-  out.add(metric::memory, {}, number(all.memory_bytes));
-  out.add(metric::memory_limit, {}, number(all.memory_limit_bytes));
-  out.add(metric::memory_refusals, {}, number(all.memory_refusals));
-  out.add(metric::client_received_bytes, {}, number(all.received_bytes));
-  out.add(metric::client_sent_bytes, {}, number(all.sent_bytes));
-  out.add(metric::authentication_failures, {}, number(all.authentication_failures));
-  out.add(metric::permission_denials, {}, number(all.permission_denials));
-  out.add(metric::logins_delayed, {}, number(all.logins_delayed));
-  out.add(metric::shares_used_up, {}, number(all.shares_used_up));
-  for (std::size_t i = 0; i < command::json_fault_count; ++i) {
-    const std::string_view reason = command::json_fault_name(static_cast<command::json_fault>(i));
-    out.add(metric::json_refused, {reason, "missing"}, number(all.refused_json[i][0]));
-    out.add(metric::json_refused, {reason, "found"}, number(all.refused_json[i][1]));
-  }
-  out.add(metric::unknown_slot_ids, {}, number(all.unknown_slot_ids));
-  out.add(metric::parked_readers, {}, number(all.parked_readers));
-  out.add(metric::wake, {"local"}, all.local_wakes);
-  out.add(metric::wake, {"notified"}, all.notified_wakes);
-  out.add(metric::unstable_reads, {}, number(all.unstable_reads));
-  out.add(metric::pubsub_clients, {}, number(all.pubsub_clients));
-  out.add(metric::pubsub_channels, {}, number(all.pubsub_channels));
-  out.add(metric::pubsub_patterns, {}, number(all.pubsub_patterns));
-  out.add(metric::pubsub_shard_channels, {}, number(all.pubsub_shard_channels));
-  out.add(metric::pubsub_deliveries, {}, number(all.pubsub_deliveries));
-  out.add(metric::pubsub_cut_off, {}, number(all.pubsub_cut_off));
+  out.add(metric::draining, {}, state.phase == daemon_phase::serving ? 0 : 1);
+  add_fields(out, metrics::worker_rows, {}, state.totals.metrics);
 
   const base::log_losses lost = base::lost_log_lines();
   out.add(metric::log_lines_dropped, {"limit"}, number(lost.limited));
@@ -75,12 +85,18 @@ void add_daemon(family_set& out, const daemon_state& state) {
   out.add(metric::config_reloads, {"failure"}, number(state.reloads.failed));
   out.add(metric::config_last_reload_successful, {}, state.reloads.last_succeeded ? 1 : 0);
   out.add(metric::config_last_reload_success_timestamp, {}, state.reloads.last_success_unix_seconds);
+  out.add(metric::config_info, {config::rules_hash(*state.configuration)}, 1);
+  out.add(metric::hand_overs, {"taken"}, number(state.hand_overs.ended[0]));
+  out.add(metric::hand_overs, {"given"}, number(state.hand_overs.ended[1]));
+  out.add(metric::hand_overs, {"failed"}, number(state.hand_overs.ended[2]));
 }
 
-// Commands times outcomes are many, and most stay at zero for ever: of a command that came, all outcomes; and
-// the outcomes of all commands together, whose zeros are there from the start.
-void add_requests(family_set& out, const daemon_state& state) {
+// Commands times outcomes are many, and most stay at zero for ever. So a command that was used is shown with
+// all outcomes; the outcomes of all commands together are shown from the start.
+void add_requests(family_set& out, const daemon_snapshot& state) {
   const metrics::worker_metrics& all = state.totals.metrics;
+  const metrics::metric_description& requests =
+      metrics::metric_of(metrics::worker_rows, &metrics::worker_metrics::commands);
   const auto table = command::command_table();
   std::array<std::uint64_t, metrics::outcome_count> sums{};
   for (std::size_t i = 0; i < std::min(table.size(), all.commands.size()); ++i) {
@@ -88,13 +104,13 @@ void add_requests(family_set& out, const daemon_state& state) {
     const bool came = std::any_of(counted.begin(), counted.end(), [](std::uint64_t n) { return n > 0; });
     for (std::size_t o = 0; came && o < metrics::outcome_count; ++o) {
       const std::string_view outcome = metrics::outcome_name(static_cast<metrics::outcome>(o));
-      out.add(metric::requests, {table[i].name, outcome}, number(counted[o]));
+      out.add(requests, {table[i].name, outcome}, number(counted[o]));
       sums[o] += counted[o];
     }
   }
   const auto refused = static_cast<std::size_t>(metrics::outcome::refused);
   sums[refused] += all.unknown_commands;
-  out.add(metric::requests, {"unknown", metrics::outcome_name(metrics::outcome::refused)},
+  out.add(requests, {"unknown", metrics::outcome_name(metrics::outcome::refused)},
           number(all.unknown_commands));
   for (std::size_t o = 0; o < metrics::outcome_count; ++o) {
     const std::string_view outcome = metrics::outcome_name(static_cast<metrics::outcome>(o));
@@ -102,8 +118,8 @@ void add_requests(family_set& out, const daemon_state& state) {
   }
 }
 
-// Types that have come; and, at 0, those that the configuration names and that have not.
-void add_messages(family_set& out, const daemon_state& state) {
+// Adds the types that have come; and, at 0, types that the configuration names and that have not come.
+void add_messages(family_set& out, const daemon_snapshot& state) {
   for (const auto& [type, row] : state.totals.messages) {
     for (std::size_t bus = 0; bus < std::min(row.size(), state.bus_count()); ++bus) {
       for (std::size_t r = 0; r < command::rule_count; ++r) {
@@ -127,62 +143,29 @@ void add_messages(family_set& out, const daemon_state& state) {
   }
 }
 
-void add_engines(family_set& out, const daemon_state& state) {
-  for (const auto& [engine, counted] : state.totals.engines) {
-    out.add(metric::engine_connections, {engine}, number(counted.connections));
-    out.add(metric::engine_commands, {engine}, number(counted.commands));
-    out.add(metric::engine_failed_commands, {engine}, number(counted.failed_commands));
-    out.add(metric::engine_messages_published, {engine}, number(counted.messages_published));
-    out.add(metric::engine_messages_consumed, {engine}, number(counted.messages_consumed));
-    out.add(metric::engine_polls_absorbed, {engine}, number(counted.polls_absorbed));
-    out.add(metric::engine_backend, {engine}, std::chrono::duration<double>(counted.bus_time).count());
-  }
+void add_engines(family_set& out, const daemon_snapshot& state) {
+  for (const auto& [engine, counted] : state.totals.engines)
+    add_fields(out, metrics::engine_rows, {engine}, counted);
 }
 
-void add_bus(family_set& out, const daemon_state& state, std::size_t index) {
+void add_bus(family_set& out, const daemon_snapshot& state, std::size_t index) {
   const std::string_view bus = state.bus_name(index);
   const metrics::bus_metrics& counted = state.bus_totals(index);
-  out.add(metric::bus_requests, {bus}, number(counted.requests));
-  out.add(metric::bus_sent_bytes, {bus}, number(counted.sent_bytes));
-  out.add(metric::bus_received_bytes, {bus}, number(counted.received_bytes));
-  const metrics::bus_state now = state_of(counted);
+  add_fields(out, metrics::bus_rows, {bus}, counted);
+  const bus_standing now = standing_of(state, index);
   for (std::size_t i = 0; i < metrics::bus_state_count; ++i) {
     const auto each = static_cast<metrics::bus_state>(i);
-    out.add(metric::bus_state, {bus, metrics::bus_state_name(each)}, each == now ? 1 : 0);
+    out.add(metrics::metric_of(metrics::bus_rows, &metrics::bus_metrics::states),
+            {bus, metrics::bus_state_name(each)}, each == now.state ? 1 : 0);
   }
-  if (counted.last_answer != base::time_point{})
-    out.add(metric::bus_last_answer_timestamp, {bus}, unix_seconds(counted.last_answer));
-  for (std::size_t i = 0; i < metrics::connection_state_count; ++i) {
-    const std::string_view name = metrics::connection_state_name(static_cast<metrics::connection_state>(i));
-    out.add(metric::backend_connections, {bus, name}, number(counted.connections[i]));
+  if (counted.last_answer != base::time_point{}) {
+    out.add(metrics::metric_of(metrics::bus_rows, &metrics::bus_metrics::last_answer), {bus},
+            unix_seconds(counted.last_answer));
   }
-  out.add(metric::backend_connects, {bus}, number(counted.connects));
-  out.add(metric::backend_connect_failures, {bus}, number(counted.connect_failures));
-  out.add(metric::backend_connections_lost, {bus}, number(counted.connections_lost));
-  out.add(metric::backend_unexpected_replies, {bus}, number(counted.unexpected_replies));
-  out.add(metric::requests_waiting, {bus}, number(counted.waiting));
-  out.add(metric::requests_in_flight, {bus}, number(counted.in_flight));
-  out.add(metric::requests_abandoned, {bus}, number(counted.abandoned));
-  out.add(metric::request_timeouts, {bus}, number(counted.timeouts));
-  out.add(metric::request_bus_duration, {bus}, counted.bus_duration);
-  out.add(metric::request_daemon_duration, {bus}, counted.daemon_duration);
-  out.add(metric::latency_target_missed, {bus}, number(counted.latency_target_missed));
-  out.add(metric::reader_wakes, {bus}, number(counted.wakes));
-  out.add(metric::pubsub_messages, {bus}, number(counted.pubsub_messages));
-  for (const command::rule r : {command::rule::json, command::rule::channel, command::rule::default_bus}) {
-    out.add(metric::pubsub_published, {bus, command::rule_name(r)},
-            number(counted.pubsub_published[static_cast<std::size_t>(r)]));
+  if (now.since != base::time_point{}) {
+    out.add(metrics::metric_of(metrics::bus_rows, &metrics::bus_metrics::down_since), {bus},
+            unix_seconds(now.since));
   }
-  out.add(metric::pubsub_interruptions, {bus}, number(counted.pubsub_interruptions));
-  out.add(metric::pubsub_unconfirmed, {bus}, number(counted.pubsub_unconfirmed));
-  out.add(metric::groups_healed, {bus}, number(counted.groups_healed));
-  out.add(metric::groups_created, {bus}, number(counted.groups_created));
-  for (std::size_t i = 0; i < metrics::absorption_count; ++i) {
-    const auto why = static_cast<metrics::absorption>(i);
-    out.add(metric::polls_absorbed, {bus, metrics::absorption_name(why)}, number(counted.polls_absorbed[i]));
-  }
-  out.add(metric::entries_omitted, {bus}, number(counted.entries_omitted));
-  out.add(metric::elements_lost, {bus}, number(counted.elements_lost));
   if (index < state.configuration->buses.size()) {
     const auto target = state.configuration->buses[index].latency_target;
     if (target.count() > 0)
@@ -190,8 +173,8 @@ void add_bus(family_set& out, const daemon_state& state, std::size_t index) {
   }
 }
 
-// Redis lists an error when it has occurred; those that somebody may wait for are there before. With too many
-// kinds it counts none any more.
+// Redis lists an error once it has occurred; errors that somebody may wait for are shown before. With too
+// many kinds of errors, Redis counts none any more.
 void add_redis_errors(family_set& out, std::string_view bus, const redis_info& info) {
   constexpr std::string_view known[] = {"BUSY",       "CLUSTERDOWN", "ERR",    "EXECABORT", "LOADING",
                                         "MASTERDOWN", "MISCONF",     "NOAUTH", "NOGROUP",   "NOPERM",
@@ -219,34 +202,13 @@ std::optional<double> flag(std::optional<bool> value) {
 }
 
 void add_redis_info(family_set& out, std::string_view bus, const redis_info& info) {
-  out.add(metric::redis_cpu_sys, {bus}, info.cpu_sys);
-  out.add(metric::redis_cpu_user, {bus}, info.cpu_user);
-  out.add(metric::redis_cpu_sys_main_thread, {bus}, info.cpu_sys_main_thread);
-  out.add(metric::redis_cpu_user_main_thread, {bus}, info.cpu_user_main_thread);
-  out.add(metric::redis_connected_clients, {bus}, info.connected_clients);
-  out.add(metric::redis_blocked_clients, {bus}, info.blocked_clients);
-  out.add(metric::redis_connections_received, {bus}, info.connections_received);
-  out.add(metric::redis_rejected_connections, {bus}, info.rejected_connections);
-  out.add(metric::redis_commands_processed, {bus}, info.commands_processed);
-  out.add(metric::redis_memory_used, {bus}, info.used_memory);
-  out.add(metric::redis_memory_used_rss, {bus}, info.used_memory_rss);
-  out.add(metric::redis_memory_max, {bus}, info.maxmemory);
-  out.add(metric::redis_evicted_keys, {bus}, info.evicted_keys);
-  out.add(metric::redis_expired_keys, {bus}, info.expired_keys);
-  out.add(metric::redis_keyspace_hits, {bus}, info.keyspace_hits);
-  out.add(metric::redis_keyspace_misses, {bus}, info.keyspace_misses);
+  add_figures(out, redis_rows, {bus}, info);
   for (const auto& [db, stats] : info.keyspace) {
     out.add(metric::redis_db_keys, {bus, db}, stats.keys);
     out.add(metric::redis_db_keys_expiring, {bus, db}, stats.expires);
   }
-  out.add(metric::redis_net_input_bytes, {bus}, info.net_input_bytes);
-  out.add(metric::redis_net_output_bytes, {bus}, info.net_output_bytes);
-  out.add(metric::redis_loading, {bus}, info.loading);
-  out.add(metric::redis_aof_enabled, {bus}, info.aof_enabled);
   out.add(metric::redis_aof_last_write_status, {bus}, flag(info.aof_last_write_ok));
   out.add(metric::redis_rdb_last_save_status, {bus}, flag(info.rdb_last_save_ok));
-  out.add(metric::redis_rdb_changes, {bus}, info.rdb_changes_since_last_save);
-  out.add(metric::redis_uptime, {bus}, info.uptime_seconds);
   out.add(metric::redis_instance_info,
           {bus, info.version, info.valkey_version, info.mode, info.role, info.maxmemory_policy}, 1);
   add_redis_commands(out, bus, info);
@@ -261,8 +223,17 @@ void add_redis(family_set& out, std::string_view bus, const bus_status& status) 
   add_redis_info(out, bus, *status.info);
 }
 
-// While the bus does not answer, only the counters: an old verdict would look like a current one.
-void add_draining(family_set& out, const daemon_state& state, const drain_status& status) {
+void add_sentinels(family_set& out, const daemon_snapshot& state, const sentinel_status& status) {
+  const std::string_view bus = state.bus_name(status.bus);
+  if (status.master) out.add(metric::bus_master_info, {bus, status.master->endpoint}, 1);
+  out.add(metric::failovers, {bus}, number(status.failovers));
+  out.add(metric::sentinel_up, {bus}, status.up ? 1 : 0);
+  out.add(metric::sentinel_failures, {bus}, number(status.failures));
+  out.add(metric::sentinel_refused_masters, {bus}, number(status.refused_masters));
+}
+
+// Only the counters are shown while the bus does not answer: an old verdict would look like a current one.
+void add_draining(family_set& out, const daemon_snapshot& state, const drain_status& status) {
   const std::string_view bus = state.bus_name(status.bus);
   out.add(metric::drain_healed_groups, {bus}, number(status.healed_groups));
   out.add(metric::drain_checks, {bus}, number(status.checks));
@@ -284,24 +255,15 @@ void add_draining(family_set& out, const daemon_state& state, const drain_status
   out.add(metric::drain_other_keys, {bus}, number(report.other_keys()));
 }
 
-void add_process(family_set& out) {
-  const process_figures process = read_process_figures();
-  out.add(metric::process_cpu, {}, process.cpu_seconds);
-  out.add(metric::process_resident_memory, {}, process.resident_bytes);
-  out.add(metric::process_open_fds, {}, process.open_fds);
-  out.add(metric::process_max_fds, {}, process.max_fds);
-  out.add(metric::process_start_time, {}, process.start_unix_seconds);
-}
-
 }  // namespace
 
-exporter::exporter(std::function<daemon_state()> observe) : observe_(std::move(observe)) {}
+exporter::exporter(std::function<daemon_snapshot()> observe) : observe_(std::move(observe)) {}
 
 std::vector<prometheus::MetricFamily> exporter::Collect() const {
   return export_metrics(observe_());
 }
 
-std::vector<prometheus::MetricFamily> export_metrics(const daemon_state& state) {
+std::vector<prometheus::MetricFamily> export_metrics(const daemon_snapshot& state) {
   family_set out;
   add_daemon(out, state);
   add_requests(out, state);
@@ -318,8 +280,9 @@ std::vector<prometheus::MetricFamily> export_metrics(const daemon_state& state) 
     });
     out.add(metric::bus_shares_redis, {state.bus_name(bus)}, shares ? 1 : 0);
   }
+  for (const sentinel_status& status : state.sentinels) add_sentinels(out, state, status);
   for (const drain_status& status : state.draining) add_draining(out, state, status);
-  add_process(out);
+  add_figures(out, process_rows, {}, read_process_figures());
   return out.take();
 }
 

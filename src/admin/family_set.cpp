@@ -8,13 +8,13 @@
 namespace dualbus::admin {
 namespace {
 
-prometheus::MetricType type_of(metric_kind kind) {
+prometheus::MetricType type_of(metrics::kind kind) {
   switch (kind) {
-    case metric_kind::counter:
+    case metrics::kind::counter:
       return prometheus::MetricType::Counter;
-    case metric_kind::gauge:
+    case metrics::kind::gauge:
       return prometheus::MetricType::Gauge;
-    case metric_kind::histogram:
+    case metrics::kind::histogram:
       return prometheus::MetricType::Histogram;
   }
   return prometheus::MetricType::Untyped;
@@ -23,7 +23,8 @@ prometheus::MetricType type_of(metric_kind kind) {
 }  // namespace
 
 family_set::family_set() {
-  for (const metric_description& description : metric_table()) {
+  for (const metrics::metric_description& description : metric_table()) {
+    places_.emplace(description.name, families_.size());
     prometheus::MetricFamily family;
     family.name = description.name;
     family.help = description.help;
@@ -32,9 +33,10 @@ family_set::family_set() {
   }
 }
 
-prometheus::ClientMetric& family_set::append(metric m, label_values labels) {
-  prometheus::ClientMetric& row = families_[static_cast<std::size_t>(m)].metric.emplace_back();
-  std::string_view names = describe(m).labels;
+prometheus::ClientMetric& family_set::append(const metrics::metric_description& metric,
+                                             const label_values& labels) {
+  prometheus::ClientMetric& row = families_[places_.at(metric.name)].metric.emplace_back();
+  std::string_view names = metric.labels;
   for (const std::string_view value : labels) {
     assert(!names.empty());
     const std::size_t comma = names.find(", ");
@@ -45,18 +47,17 @@ prometheus::ClientMetric& family_set::append(metric m, label_values labels) {
   return row;
 }
 
-void family_set::add(metric m, label_values labels, double value) {
-  prometheus::ClientMetric& row = append(m, labels);
-  row.counter.value = value;
-  row.gauge.value = value;
+void family_set::add(const metrics::metric_description& metric, const label_values& labels,
+                     std::optional<double> value) {
+  if (!value) return;
+  prometheus::ClientMetric& row = append(metric, labels);
+  row.counter.value = *value;
+  row.gauge.value = *value;
 }
 
-void family_set::add(metric m, label_values labels, std::optional<double> value) {
-  if (value) add(m, labels, *value);
-}
-
-void family_set::add(metric m, label_values labels, const metrics::histogram& values) {
-  prometheus::ClientMetric::Histogram& out = append(m, labels).histogram;
+void family_set::add(const metrics::metric_description& metric, const label_values& labels,
+                     const metrics::histogram& values) {
+  prometheus::ClientMetric::Histogram& out = append(metric, labels).histogram;
   std::uint64_t cumulative = 0;
   for (std::size_t i = 0; i <= metrics::histogram::bounds_ns.size(); ++i) {
     cumulative += values.count(i);

@@ -1,9 +1,12 @@
 #pragma once
 
-#include <dualbus/admin/metric_table.hpp>
-#include <dualbus/metrics/histogram.hpp>
+#include "metric_table.hpp"
 
-#include <initializer_list>
+#include <dualbus/metrics/histogram.hpp>
+#include <dualbus/metrics/metric_description.hpp>
+
+#include <cstddef>
+#include <map>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -16,23 +19,28 @@ namespace dualbus::admin {
 /// Prometheus refuses a whole page in which a series stands twice.
 class family_set {
  public:
-  /// In the order of the description's labels.
-  using label_values = std::initializer_list<std::string_view>;
+  /// The values are in the order of the description's labels.
+  using label_values = std::vector<std::string_view>;
 
   family_set();
 
-  void add(metric m, label_values labels, double value);
   /// Adds nothing when there is no value.
-  void add(metric m, label_values labels, std::optional<double> value);
-  void add(metric m, label_values labels, const metrics::histogram& values);
+  void add(const metrics::metric_description& metric, const label_values& labels,
+           std::optional<double> value);
+  void add(const metrics::metric_description& metric, const label_values& labels,
+           const metrics::histogram& values);
+  void add(metric m, const label_values& labels, std::optional<double> value) {
+    add(describe(m), labels, value);
+  }
 
   /// The families that have a value, in the table's order.
   std::vector<prometheus::MetricFamily> take();
 
  private:
-  prometheus::ClientMetric& append(metric m, label_values labels);
+  prometheus::ClientMetric& append(const metrics::metric_description& metric, const label_values& labels);
 
-  std::vector<prometheus::MetricFamily> families_;  // by metric
+  std::vector<prometheus::MetricFamily> families_;  // by place in the table
+  std::map<std::string_view, std::size_t> places_;  // by name
 };
 
 }  // namespace dualbus::admin

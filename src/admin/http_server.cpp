@@ -1,6 +1,7 @@
+#include "http_server.hpp"
+
 #include "thread_setup.hpp"
 
-#include <dualbus/admin/http_server.hpp>
 #include <dualbus/base/clock.hpp>
 #include <dualbus/base/log.hpp>
 #include <dualbus/base/socket.hpp>
@@ -39,15 +40,15 @@ using asio::ip::tcp;
 using boost::system::error_code;
 
 constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
-/// How long a peer may take to notice that its connection ends, and what it may send meanwhile.
+/// The time in which a peer may notice that its connection ends, and send more.
 constexpr std::chrono::milliseconds linger_time{1000};
 constexpr std::size_t linger_bytes = 64 * 1024;
-/// How long a page waits for others who ask for it.
+/// The time that a page waits for others who ask for it.
 constexpr std::chrono::milliseconds gathering_time{5};
 constexpr int backlog = 128;
-/// The most that the first read of a request takes.
+/// The most bytes that the first read of a request takes.
 constexpr std::size_t read_bytes = 4096;
-/// Pause after an accept that failed for want of descriptors or memory: the next one would fail, too.
+/// Pause after an accept that failed for want of descriptors or memory: the next one would also fail.
 constexpr std::chrono::milliseconds accept_pause{100};
 
 using response = http::response<http::string_body>;
@@ -92,8 +93,8 @@ class http_server::loop {
         limits_(allowed),
         serves_(std::move(serves)) {}
 
-  void start() {
-    listen();
+  void start(base::unique_fd listener) {
+    listen(std::move(listener));
     asio::co_spawn(io_, accept_all(), [](std::exception_ptr) {});
     thread_ = start_quiet_thread("admin", [this] { io_.run(); });
   }
@@ -110,6 +111,16 @@ class http_server::loop {
     thread_.join();
   }
 
+  int listener() { return acceptor_.native_handle(); }
+  void set_accepting(bool value) {
+    asio::post(io_, [this, value] {
+      accepting_ = value;
+      if (stopping_) return;
+      error_code ignored;
+      value ? static_cast<void>(accept_timer_.cancel()) : static_cast<void>(acceptor_.cancel(ignored));
+    });
+  }
+
   std::uint16_t port() const { return port_; }
   std::size_t connections() const { return open_; }
 
@@ -122,7 +133,7 @@ class http_server::loop {
     bool evicted = false;
   };
   using request_parser = http::request_parser<http::empty_body>;
-  /// One run of http_page::make, and those who wait for it.
+  /// One run of http_page::make, and the requests that wait for it.
   struct rendering {
     explicit rendering(asio::io_context& io)
         : due(io, gathering_time), done(io, asio::steady_timer::time_point::max()) {}
@@ -130,12 +141,13 @@ class http_server::loop {
     asio::steady_timer done;  // cancelled when the reply is there
     http_reply reply;
   };
+  using page_query = std::pair<const http_page*, std::string>;
   using connection_list = std::list<connection>;  // the one that asked last comes last
 
-  void listen() {
+  void listen(base::unique_fd fd) {
     const std::string where = "admin address " + address_ + ":" + std::to_string(wanted_port_);
     try {
-      base::unique_fd fd = base::listen_tcp(address_, wanted_port_, backlog, false);
+      if (!fd) fd = base::listen_tcp(address_, wanted_port_, backlog, false);
       acceptor_.assign(address_.find(':') == std::string::npos ? tcp::v4() : tcp::v6(), fd.get());
       fd.release();
     } catch (const std::system_error& e) {
@@ -146,8 +158,14 @@ class http_server::loop {
 
   asio::awaitable<void> accept_all() {
     while (!stopping_) {
+      if (!accepting_) {
+        accept_timer_.expires_at(asio::steady_timer::time_point::max());
+        co_await accept_timer_.async_wait(as_result);
+        continue;
+      }
       auto [error, socket] = co_await acceptor_.async_accept(as_result);
       if (stopping_) break;
+      if (error == asio::error::operation_aborted && !accepting_) continue;
       if (error == asio::error::connection_aborted) continue;  // the peer was gone already
       if (error) {
         base::warn_limited({}, "admin: cannot accept: {}", error.message());
@@ -188,7 +206,7 @@ class http_server::loop {
       }
       request_parser parser;
       parser.header_limit(static_cast<std::uint32_t>(limits_.header_bytes));
-      parser.body_limit(boost::none);  // whether there is one is looked at below
+      parser.body_limit(boost::none);  // the presence of a body is checked below
       stream.expires_after(limits_.request_timeout);
       const auto [error, ignored] = co_await http::async_read_header(stream, peer->buffer, parser, as_result);
       if (error && !is_malformed(error)) co_return;
@@ -248,6 +266,7 @@ class http_server::loop {
     }
     const std::string_view target(request.target().data(), request.target().size());
     const std::string_view path = target.substr(0, target.find('?'));
+    const std::string_view query = target.substr(std::min(path.size() + 1, target.size()));
     const auto page =
         std::find_if(pages_.begin(), pages_.end(), [&](const http_page& p) { return p.path == path; });
     if (page == pages_.end()) co_return make_response(text(404, "not found\n"), version);
@@ -257,26 +276,29 @@ class http_server::loop {
       co_return out;
     }
     if (has_body(parser)) co_return make_response(text(413, "no request may have a body\n"), version);
-    http_reply reply = co_await rendered(*page);
+    http_reply reply = co_await rendered(*page, page->make_for ? query : std::string_view());
     co_return make_response(std::move(reply), version);
   }
 
-  // Those who ask before it is rendered share it.
-  asio::awaitable<http_reply> rendered(const http_page& page) {
-    std::shared_ptr<rendering>& next = renderings_[&page];
+  // Requests that come before the page is rendered share it.
+  asio::awaitable<http_reply> rendered(const http_page& page, std::string_view query) {
+    const page_query key(&page, query);
+    std::shared_ptr<rendering>& next = renderings_[key];
     if (!next) {
       next = std::make_shared<rendering>(io_);
-      next->due.async_wait([this, &page](error_code) { render(page); });
+      next->due.async_wait([this, key](error_code) { render(key); });
     }
     const std::shared_ptr<rendering> mine = next;
     co_await mine->done.async_wait(as_result);
     co_return mine->reply;
   }
 
-  void render(const http_page& page) {
-    const std::shared_ptr<rendering> job = std::move(renderings_[&page]);
+  void render(const page_query& key) {
+    const std::shared_ptr<rendering> job = std::move(renderings_.extract(key).mapped());
+    const auto& [asked, query] = key;
+    const http_page& page = *asked;
     try {
-      job->reply = page.make();
+      job->reply = page.make_for ? page.make_for(query) : page.make();
     } catch (const std::exception& e) {
       base::error_limited({}, "admin: {}: {}", page.path, base::in_log(e.what(), 200));
       job->reply = text(500, "internal error\n");
@@ -293,10 +315,10 @@ class http_server::loop {
   tcp::acceptor acceptor_{io_};
   asio::steady_timer accept_timer_{io_};
   connection_list connections_;
-  std::map<const http_page*, std::shared_ptr<rendering>> renderings_;  // those that have not begun
-  std::atomic<std::size_t> open_ = 0;                                  // connections that are not evicted
+  std::map<page_query, std::shared_ptr<rendering>> renderings_;  // renderings that have not begun
+  std::atomic<std::size_t> open_ = 0;                            // connections that are not evicted
   std::uint16_t port_ = 0;
-  bool stopping_ = false;
+  bool stopping_ = false, accepting_ = true;
   std::thread thread_;
 };
 
@@ -308,8 +330,16 @@ http_server::~http_server() {
   stop();
 }
 
-void http_server::start() {
-  loop_->start();
+void http_server::start(base::unique_fd listener) {
+  loop_->start(std::move(listener));
+}
+
+int http_server::listener() const {
+  return loop_->listener();
+}
+
+void http_server::set_accepting(bool value) {
+  loop_->set_accepting(value);
 }
 
 void http_server::stop() {

@@ -1,4 +1,5 @@
-#include <dualbus/admin/info_parser.hpp>
+#include "info_parser.hpp"
+
 #include <dualbus/base/printable.hpp>
 
 #include <charconv>
@@ -100,7 +101,7 @@ void parse_command(redis_info& info, std::string_view name, std::string_view val
   stats.failed_calls += parsed.failed_calls;
 }
 
-// Redis takes an error's first word for its code, also in what a script returns, which may be any text.
+// Redis takes an error's first word for its code, even in a script's reply, which may be any text.
 bool looks_like_error_code(std::string_view name) {
   if (name.empty() || name.size() > 32 || name[0] < 'A' || name[0] > 'Z') return false;
   return name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == std::string_view::npos;

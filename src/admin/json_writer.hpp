@@ -13,7 +13,7 @@ class json_writer {
   json_writer& array() { return open('['); }
   json_writer& end();
 
-  /// The name of the value that follows, inside an object.
+  /// Writes the name of the value that follows, inside an object.
   json_writer& name(std::string_view text);
 
   json_writer& text(std::string_view value);

@@ -1,8 +1,8 @@
 #include "bus_links.hpp"
 #include "stop_signal.hpp"
+#include "stream_replies.hpp"
 
 #include <dualbus/admin/move_check.hpp>
-#include <dualbus/admin/stream_replies.hpp>
 #include <dualbus/base/log.hpp>
 
 #include <algorithm>
@@ -28,7 +28,7 @@ struct rules {
   routing_table before, after;
 
   bool stream_moves(std::string_view key) const { return before.pinned_bus(key) != after.pinned_bus(key); }
-  /// True if a key of another type is found there now, and not then.
+  /// True if commands of other types than streams find the key on the bus before, and not after.
   bool loses(std::string_view key, bus_index bus) const {
     return before.bus_of_key(key) == bus && after.bus_of_key(key) != bus;
   }
@@ -91,14 +91,14 @@ class mover {
   std::string place(bus_index bus) const { return bus == no_bus ? "all buses" : "bus " + quoted(name(bus)); }
 
   bool select(bus_index bus, int database) {
-    if (databases_ == 1) return true;  // the connection has done so
+    if (databases_ == 1) return true;  // the connection has selected it
     request_batch one;
     one.add({"SELECT", std::to_string(database)});
     return links_.exchange(bus, one,
                            [](std::size_t, std::string_view reply) { return std::string(error_in(reply)); });
   }
 
-  // Streams first: they are left out of the count of other keys.
+  // Streams come first: they are left out of the count of other keys.
   void look_at(bus_index bus, const rules& which, int database) {
     std::vector<std::string> waiting;
     std::unordered_set<std::string> streams;
@@ -159,7 +159,7 @@ class mover {
     return answered && links_.pace(2 * keys.size()) && look_for_hidden_groups();
   }
 
-  // A stream that is pinned no more has the groups that the anchor has.
+  // A stream that is no longer pinned has the groups that the anchor has.
   bool look_for_hidden_groups() {
     const std::vector<pinned_groups> asked = std::exchange(may_hide_, {});
     request_batch batch;

@@ -10,8 +10,9 @@
 
 namespace dualbus::admin {
 
-/// Turns a host name into addresses without being held up by a name server that doesn't answer: getaddrinfo
-/// cannot be interrupted, so a thread of its own runs it, and is left to itself when nobody waits any more.
+/// Turns a host name into addresses without being held up by a name server that does not answer: getaddrinfo
+/// cannot be interrupted, so it runs on a thread of its own, which is left to itself when nobody waits any
+/// more.
 class name_lookup {
  public:
   struct address {
@@ -23,8 +24,8 @@ class name_lookup {
   name_lookup(std::string host, std::uint16_t port);
   ~name_lookup();
 
-  /// The addresses in the order to try them. Empty: `error()` says why, or the deadline passed or `stop` was
-  /// raised while the look-up went on; the next call then waits for the same one.
+  /// The addresses in the order to try them. If empty, error() says why, or the deadline passed or `stop` was
+  /// raised while the look-up went on; the next call then waits for the same look-up.
   std::vector<address> resolve(const stop_signal& stop, base::time_point deadline);
   const std::string& error() const { return error_; }
 

@@ -34,7 +34,7 @@ std::optional<double> open_fds() {
   while (const dirent* entry = ::readdir(directory.get())) {
     if (entry->d_name[0] != '.') ++count;
   }
-  return count - 1;  // without the directory's own
+  return count - 1;  // the directory's own descriptor does not count
 }
 
 std::optional<double> max_fds() {
@@ -43,7 +43,7 @@ std::optional<double> max_fds() {
   return static_cast<double>(limit.rlim_cur);
 }
 
-// The kernel tells it in clock ticks after boot, and the time of boot elsewhere.
+// The kernel tells the start in clock ticks after boot, and the time of boot elsewhere.
 std::optional<double> start_unix_seconds() {
   std::ifstream stat("/proc/self/stat");
   std::string line;

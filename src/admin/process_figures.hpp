@@ -4,7 +4,7 @@
 
 namespace dualbus::admin {
 
-/// The daemon's own process, as the kernel counts it. A figure that cannot be read stays empty.
+/// The daemon's own process, as the kernel sees it. A figure that cannot be read stays empty.
 struct process_figures {
   std::optional<double> cpu_seconds, resident_bytes, open_fds, max_fds, start_unix_seconds;
 };

@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::string_view not_redis = "the answer is not Redis's";
 
-// The memory of a longer reply is given back.
+// If a reply was longer, its memory is given back.
 constexpr std::size_t kept_bytes = 1 << 20;
 
 std::string error_text(int error) {
@@ -66,6 +66,7 @@ void redis_connection::fail(std::string reason) {
 bool redis_connection::open(base::time_point deadline) {
   close();
   error_.clear();
+  timed_out_ = false;
   return connect(deadline) && log_in(deadline);
 }
 
@@ -77,18 +78,22 @@ bool redis_connection::log_in(base::time_point deadline) {
     return value.is_error();
   };
   if (!bus_.password.empty()) {
-    // With the user's name, as the workers' HELLO has it: a Redis without a password then takes any.
+    // The user is named, as in the workers' HELLO: a Redis without a password then takes any password.
     const std::string_view user = bus_.username.empty() ? "default" : std::string_view(bus_.username);
     if (refused("AUTH", ask({"AUTH", user, bus_.password}, deadline, scalars))) return false;
   }
   if (options_.select_database && bus_.database != 0) {
     if (refused("SELECT", ask({"SELECT", std::to_string(bus_.database)}, deadline, scalars))) return false;
   }
-  // Only for CLIENT LIST's reader; an ACL may forbid it.
+  // The name is only for the reader of CLIENT LIST; an ACL may forbid it.
   return ask({"CLIENT", "SETNAME", options_.name}, deadline, scalars).has_value();
 }
 
 bool redis_connection::connect(base::time_point deadline) {
+  if (!bus_.has_address()) {
+    fail("its Sentinels have not named a master yet");
+    return false;
+  }
   if (!bus_.unix_socket.empty()) {
     if (bus_.unix_socket.size() >= sizeof(sockaddr_un::sun_path)) {
       fail("the Unix socket's path is too long");
@@ -149,7 +154,7 @@ std::optional<std::string_view> redis_connection::receive(base::time_point deadl
     const bool refused =
         !received_.empty() && !types.empty() && types.find(received_[0]) == std::string_view::npos;
     const resp::scan_status status = refused ? resp::scan_status::error : scanner.scan(received_);
-    // A push answers nothing, and nothing here asks for one.
+    // A push is no answer, and nothing here asks for one.
     if (status == resp::scan_status::error || scanner.type() == '>') {
       fail(std::string(not_redis));
       return {};
@@ -188,12 +193,26 @@ std::optional<std::string_view> redis_connection::ask(std::initializer_list<std:
   return receive(deadline, types);
 }
 
+bool redis_connection::drop_received() {
+  constexpr int most_reads = 4;  // the rest at the next call: no peer keeps the thread busy
+  char bytes[16 * 1024];
+  for (int i = 0; i < most_reads; ++i) {
+    const ssize_t got = ::recv(fd_.get(), bytes, sizeof bytes, MSG_DONTWAIT);
+    if (got > 0 || (got < 0 && errno == EINTR)) continue;
+    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return true;
+    fail(got == 0 ? "the server closed the connection" : error_text(errno));
+    return false;
+  }
+  return true;
+}
+
 bool redis_connection::wait(short events, base::time_point deadline) {
   switch (stop_.wait(fd_.get(), events, deadline)) {
     case stop_signal::wake::ready:
       return true;
     case stop_signal::wake::timed_out:
       fail("no answer in time");
+      timed_out_ = true;
       return false;
     case stop_signal::wake::stopped:
       fail("the daemon stops");

@@ -15,7 +15,7 @@
 
 namespace dualbus::admin {
 
-/// Requests that are sent in one go.
+/// Requests that are sent together.
 class request_batch {
  public:
   void add(std::initializer_list<std::string_view> words);
@@ -28,17 +28,17 @@ class request_batch {
 };
 
 /// A connection of the admin layer to one bus's Redis, in RESP2, for a thread that may wait. hiredis writes
-/// the requests. The waiting is done here, because every wait must end at its deadline, however a peer
-/// trickles, and at once when the daemon stops; and replies are passed on as bytes, so that nothing is
-/// reserved for what a header merely claims.
+/// the requests. The waiting is done here: every wait must end at its deadline, however slowly a peer sends,
+/// and at once when the daemon stops. Replies are passed on as bytes, so that nothing is reserved for a
+/// length that a header merely claims.
 ///
-/// Every failure closes the connection: a late reply would be taken for the next one's. error() says why.
+/// Every failure closes the connection: a late reply would be taken for the next one. error() says why.
 class redis_connection {
  public:
   struct options {
-    std::string_view name;            ///< for CLIENT LIST's reader
+    std::string_view name;            ///< for the reader of CLIENT LIST
     std::size_t max_reply_bytes = 0;  ///< a peer that sends a longer reply sends garbage
-    bool select_database = false;     ///< the bus's; not needed for INFO
+    bool select_database = false;     ///< the one of the bus; not needed for INFO
   };
   /// The first bytes of replies that hold one string, status, number or error and nothing nested.
   static constexpr std::string_view scalars = "+-:$";
@@ -55,15 +55,22 @@ class redis_connection {
   void close();
 
   bool send(const request_batch& requests, base::time_point deadline);
-  /// The next reply to what was sent, as bytes, valid until the next call. A reply that begins otherwise than
-  /// with one of `types` is none of Redis's here; empty stands for any type.
+  /// The next reply as bytes, valid until the next call. A reply that does not begin with one of `types` is
+  /// an error here; if `types` is empty, any reply is taken.
   std::optional<std::string_view> receive(base::time_point deadline, std::string_view types = {});
-  /// One request and its reply.
+  /// Sends one request and receives its reply.
   std::optional<std::string_view> ask(std::initializer_list<std::string_view> words,
                                       base::time_point deadline, std::string_view types = {});
 
+  /// For a connection on which the server speaks unasked: the descriptor to wait for.
+  int descriptor() const { return fd_.get(); }
+  /// Takes what has arrived there, and forgets it. False if the server has closed the connection.
+  bool drop_received();
+
   const std::string& error() const { return error_; }
-  /// Closes and keeps `reason` as the error.
+  /// True if the last failure was that the peer did not answer in time.
+  bool timed_out() const { return timed_out_; }
+  /// Closes the connection and keeps `reason` as the error.
   void fail(std::string reason);
 
  private:
@@ -77,10 +84,11 @@ class redis_connection {
   const options options_;
   name_lookup lookup_;
   base::unique_fd fd_;
-  std::string received_;         // from the next reply on, once `passed_on_` bytes are dropped
-  std::size_t passed_on_ = 0;    // the last reply
+  std::string received_;         // begins with the next reply, once `passed_on_` bytes are dropped
+  std::size_t passed_on_ = 0;    // size of the last reply
   std::size_t outstanding_ = 0;  // requests without a reply
   std::string error_;
+  bool timed_out_ = false;
 };
 
 }  // namespace dualbus::admin

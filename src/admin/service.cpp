@@ -1,15 +1,16 @@
+#include "daemon_snapshot.hpp"
+#include "drain_monitor.hpp"
+#include "drain_page.hpp"
+#include "exporter.hpp"
 #include "host_rule.hpp"
+#include "http_server.hpp"
+#include "info_poller.hpp"
+#include "readiness.hpp"
+#include "shared_redis.hpp"
+#include "status_page.hpp"
 
-#include <dualbus/admin/daemon_state.hpp>
-#include <dualbus/admin/drain_monitor.hpp>
-#include <dualbus/admin/drain_page.hpp>
-#include <dualbus/admin/exporter.hpp>
-#include <dualbus/admin/http_server.hpp>
-#include <dualbus/admin/info_poller.hpp>
 #include <dualbus/admin/service.hpp>
-#include <dualbus/admin/shared_redis.hpp>
 #include <dualbus/admin/slot_marks.hpp>
-#include <dualbus/admin/status_page.hpp>
 #include <dualbus/base/log.hpp>
 
 #include <chrono>
@@ -23,10 +24,6 @@
 
 namespace dualbus::admin {
 namespace {
-
-double unix_seconds() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
 
 std::vector<std::string> bus_names(const config::configuration& configuration) {
   std::vector<std::string> names;
@@ -48,29 +45,26 @@ info_poller::settings poll_settings(const config::configuration& configuration) 
   return settings;
 }
 
-http_reply plain(unsigned status, std::string body) {
-  http_reply reply;
-  reply.status = status;
-  reply.body = std::move(body);
-  return reply;
-}
-
 }  // namespace
 
 struct service::parts {
   parts(std::shared_ptr<const config::configuration> initial, daemon_view workers)
       : view(std::move(workers)), configuration(std::move(initial)) {
-    reloads.last_success_unix_seconds = unix_seconds();
+    reloads.last_success_unix_seconds = unix_seconds(base::clock::now());
   }
 
-  daemon_state observe() const {
-    daemon_state state;
+  daemon_snapshot observe() const {
+    daemon_snapshot state;
     state.totals = add_up(view.snapshots());
     if (poller) state.buses = poller->status();
     if (drain) state.draining = drain->status();
+    if (view.phase) state.phase = view.phase();
+    if (view.sentinels) state.sentinels = view.sentinels();
     const std::scoped_lock lock(mutex);
     state.configuration = configuration;
     state.reloads = reloads;
+    state.wrong_slots = wrong_slots;
+    state.hand_overs = hand_overs;
     return state;
   }
 
@@ -85,8 +79,11 @@ struct service::parts {
            return http_reply{200, "application/json; charset=utf-8", render_drain_page(observe())};
          }},
         {"/metrics", [this] { return metrics_page(); }},
-        {"/healthz", [] { return plain(200, "ok\n"); }},
-        {"/readyz", [this] { return ready_page(); }},
+        {"/healthz",
+         [] {
+           return http_reply{200, "text/plain; charset=utf-8", "ok\n"};
+         }},
+        {"/readyz", {}, [this](std::string_view query) { return render_ready_page(observe(), query); }},
     };
   }
 
@@ -105,20 +102,6 @@ struct service::parts {
     return {200, "text/plain; version=0.0.4; charset=utf-8", std::move(out).str()};
   }
 
-  http_reply ready_page() const {
-    const daemon_state state = observe();
-    std::string reasons;
-    for (const bus_fault& f : buses_not_ready(state)) reasons += "bus " + f.bus + " " + f.text + "\n";
-    for (const shared_redis& shared : find_shared_redis(state.buses, *state.configuration)) {
-      reasons += describe(shared, *state.configuration) + "\n";
-    }
-    {
-      const std::scoped_lock lock(mutex);
-      for (const std::string& mistake : wrong_slots) reasons += mistake + "\n";
-    }
-    return reasons.empty() ? plain(200, "ready\n") : plain(503, "not ready\n" + reasons);
-  }
-
   void report_shared_redis() const {
     const auto known = [this] {
       const std::scoped_lock lock(mutex);
@@ -131,7 +114,7 @@ struct service::parts {
     }
   }
 
-  // A bus may have been away when the daemon started, or be another Redis now.
+  // A bus may have been away when the daemon started, or may be another Redis now.
   void look_at_slots() {
     const auto known = [this] {
       const std::scoped_lock lock(mutex);
@@ -151,10 +134,11 @@ struct service::parts {
 
   slot_check slots;
 
-  mutable std::mutex mutex;  // guards what is below
+  mutable std::mutex mutex;  // guards the members below
   std::vector<std::string> wrong_slots;
   std::shared_ptr<const config::configuration> configuration;
   reload_figures reloads;
+  hand_over_figures hand_overs;
 };
 
 service::service(std::shared_ptr<const config::configuration> configuration, daemon_view view)
@@ -164,10 +148,10 @@ service::~service() {
   stop();
 }
 
-void service::start() {
+void service::start(base::unique_fd listener) {
   const config::configuration& configuration = *parts_->configuration;
   if (configuration.admin.port == 0) return;
-  // Poller and monitor stand before the first request can come, and run only once the address is ours.
+  // Poller and monitor exist before the first request can come, but run only once the address is taken.
   info_poller::settings polling = poll_settings(configuration);
   polling.on_other_redis = [parts = parts_.get()] {
     parts->report_shared_redis();
@@ -181,7 +165,7 @@ void service::start() {
   parts_->server = std::make_unique<http_server>(
       configuration.admin.address, configuration.admin.port, parts_->pages(), http_server::limits(),
       [parts = parts_.get()](std::string_view host) { return parts->serves(host); });
-  parts_->server->start();
+  parts_->server->start(std::move(listener));
   parts_->poller->start();
   parts_->drain->start();
   spdlog::info("admin: listening on {}:{}", configuration.admin.address, parts_->server->port());
@@ -198,12 +182,25 @@ void service::note_reload(bool success) {
   const std::scoped_lock lock(parts_->mutex);
   ++(success ? parts_->reloads.succeeded : parts_->reloads.failed);
   parts_->reloads.last_succeeded = success;
-  if (success) parts_->reloads.last_success_unix_seconds = unix_seconds();
+  if (success) parts_->reloads.last_success_unix_seconds = unix_seconds(base::clock::now());
+}
+
+void service::note_hand_over(hand_over how) {
+  const std::scoped_lock lock(parts_->mutex);
+  ++parts_->hand_overs.ended[static_cast<std::size_t>(how)];
+}
+
+int service::listener() const {
+  return parts_->server ? parts_->server->listener() : -1;
+}
+
+void service::set_accepting(bool value) {
+  if (parts_->server) parts_->server->set_accepting(value);
 }
 
 void service::set_configuration(std::shared_ptr<const config::configuration> configuration) {
   if (parts_->drain) parts_->drain->set_configuration(configuration);
-  if (parts_->poller) parts_->poller->set_logins(configuration->buses);
+  if (parts_->poller) parts_->poller->set_buses(configuration->buses, draining_buses(*configuration));
   const std::scoped_lock lock(parts_->mutex);
   parts_->configuration = std::move(configuration);
 }

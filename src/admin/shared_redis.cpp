@@ -1,4 +1,4 @@
-#include <dualbus/admin/shared_redis.hpp>
+#include "shared_redis.hpp"
 
 #include <algorithm>
 #include <cstdlib>

@@ -1,8 +1,8 @@
 #include "bus_links.hpp"
 #include "stop_signal.hpp"
+#include "stream_replies.hpp"
 
 #include <dualbus/admin/slot_marks.hpp>
-#include <dualbus/admin/stream_replies.hpp>
 #include <dualbus/base/log.hpp>
 #include <dualbus/config/slot_mark.hpp>
 
@@ -12,7 +12,7 @@
 namespace dualbus::admin {
 namespace {
 
-// Redis refuses a library without a function, and names of functions are unique, as those of libraries are.
+// Redis refuses a library without a function, and names of functions are unique, as are those of libraries.
 std::string library_code(const std::string& name) {
   return "#!lua name=" + name + "\nredis.register_function{function_name='" + name +
          "', callback=function() return 1 end, flags={'no-writes'}}\n";

@@ -1,6 +1,8 @@
-#include "process_figures.hpp"
+#include "status_page.hpp"
 
-#include <dualbus/admin/status_page.hpp>
+#include "process_figures.hpp"
+#include "readiness.hpp"
+
 #include <dualbus/base/version.hpp>
 
 #include <algorithm>
@@ -108,25 +110,25 @@ std::string connections_cell(const metrics::bus_metrics& totals) {
   return out.empty() ? "none" : out;
 }
 
-std::string state_cell(metrics::bus_state now) {
-  if (now == metrics::bus_state::up) return "up";
-  return "<b class=bad>" + escaped(bus_state_text(now)) + "</b>";
+std::string state_cell(const bus_standing& now) {
+  return now.up() ? "up" : "<b class=bad>" + escaped(standing_text(now)) + "</b>";
 }
 
-std::string bus_table(const daemon_state& state) {
+std::string bus_table(const daemon_snapshot& state) {
   std::string out =
       row("th", {"bus", "endpoint", "state", "Redis", "CPU", "clients of Redis", "memory", "connections",
                  "requests", "waiting", "in flight", "answered (99&nbsp;%)", "target missed"});
   for (std::size_t bus = 0; bus < state.bus_count(); ++bus) {
     const metrics::bus_metrics& totals = state.bus_totals(bus);
     const bus_status& status = state.status_of(bus);
+    const bus_standing standing = standing_of(state, bus);
     const bool draining = state.configuration->routing.buses[bus].draining;
     const bool known = bus < state.configuration->buses.size();
     const auto target = known ? state.configuration->buses[bus].latency_target : config::microseconds(0);
     out +=
         row("td",
             {escaped(state.bus_name(bus)) + (draining ? " (draining)" : ""),
-             known ? escaped(state.configuration->buses[bus].endpoint) : "-", state_cell(state_of(totals)),
+             known ? escaped(state.configuration->buses[bus].endpoint) : "-", state_cell(standing),
              redis_cell(status), status.cpu_ratio ? fmt::format("{:.1f} %", *status.cpu_ratio * 100) : "-",
              status.up && status.info ? count(status.info->connected_clients) : "-", memory_cell(status),
              connections_cell(totals), fmt::format("{}", totals.requests), fmt::format("{}", totals.waiting),
@@ -139,7 +141,7 @@ std::string bus_table(const daemon_state& state) {
   return "<h2>Buses</h2>\n<table>\n" + out + "</table>\n";
 }
 
-std::string drain_table(const daemon_state& state) {
+std::string drain_table(const daemon_snapshot& state) {
   if (state.draining.empty()) return {};
   std::string out =
       row("th", {"draining bus", "state", "streams drained", "groups with unread entries", "pending entries",
@@ -172,7 +174,7 @@ std::uint64_t messages_on(const command::message_counters::row& counts, std::siz
   return std::accumulate(counts[bus].begin(), counts[bus].end(), std::uint64_t{0});
 }
 
-std::string message_table(const daemon_state& state) {
+std::string message_table(const daemon_snapshot& state) {
   struct entry {
     std::string_view type;
     const command::message_counters::row* counts;
@@ -204,8 +206,8 @@ std::string message_table(const daemon_state& state) {
   return out;
 }
 
-// Those with the most commands first: the noisy ones.
-std::string engine_table(const daemon_state& state) {
+// Engines with the most commands, the noisy ones, come first.
+std::string engine_table(const daemon_snapshot& state) {
   std::vector<const std::pair<const std::string, metrics::engine_counters>*> engines;
   for (const auto& engine : state.totals.engines) engines.push_back(&engine);
   if (engines.empty()) return "<h2>Engines</h2>\n<p>No client so far.</p>\n";
@@ -230,14 +232,24 @@ std::string engine_table(const daemon_state& state) {
   return out;
 }
 
-std::string daemon_table(const daemon_state& state) {
+std::string ready_cell(const daemon_snapshot& state) {
+  std::string cell = is_ready(state) ? "yes" : "<b class=bad>no</b>";
+  if (state.phase == daemon_phase::draining) cell += "<br>draining";
+  if (state.phase == daemon_phase::stopping) cell += "<br>stopping";
+  for (std::size_t bus = 0; bus < state.bus_count(); ++bus) {
+    const bus_standing now = standing_of(state, bus);
+    if (state.configuration->routing.buses[bus].draining || now.up()) continue;
+    cell += "<br>bus " + escaped(state.bus_name(bus)) + " " + escaped(standing_text(now));
+  }
+  for (const std::string& mistake : mistakes_on_buses(state)) cell += "<br>" + escaped(mistake);
+  return cell;
+}
+
+std::string daemon_table(const daemon_snapshot& state) {
   const metrics::worker_metrics& all = state.totals.metrics;
   const process_figures process = read_process_figures();
-  const std::vector<bus_fault> faults = buses_not_ready(state);
-  std::string ready = faults.empty() ? "yes" : "<b class=bad>no</b>";
-  for (const bus_fault& f : faults) ready += "<br>bus " + escaped(f.bus) + " " + escaped(f.text);
   std::string out;
-  out += row("td", {"ready", ready});
+  out += row("td", {"ready", ready_cell(state)});
   out += row("td", {"workers", fmt::format("{}", state.totals.workers)});
   out += row("td", {"clients", fmt::format("{} now, {} accepted, {} turned away", all.clients,
                                            all.clients_accepted, all.clients_rejected)});
@@ -254,7 +266,7 @@ std::string daemon_table(const daemon_state& state) {
 
 }  // namespace
 
-std::string render_status_page(const daemon_state& state) {
+std::string render_status_page(const daemon_snapshot& state) {
   return fmt::format(
              "<!DOCTYPE html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n<meta http-equiv=refresh "
              "content=5>\n"

@@ -16,7 +16,7 @@ stop_signal::stop_signal() : event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
 
 void stop_signal::raise() {
   const std::uint64_t one = 1;
-  // Can fail only when the counter is full, and then the signal is raised already.
+  // This can fail only when the counter is full, and then the signal has been raised already.
   [[maybe_unused]] const auto written = ::write(event_.get(), &one, sizeof one);
 }
 

@@ -5,8 +5,8 @@
 
 namespace dualbus::admin {
 
-/// Ends the waits of any number of threads, once and for all. A descriptor rather than a condition variable:
-/// the threads wait for sockets at the same time.
+/// Ends the waits of any number of threads, once and for all. It is a descriptor rather than a condition
+/// variable because the threads wait for sockets at the same time.
 class stop_signal {
  public:
   enum class wake : unsigned char { ready, timed_out, stopped };

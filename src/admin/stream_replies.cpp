@@ -1,5 +1,7 @@
-#include <dualbus/admin/info_parser.hpp>
-#include <dualbus/admin/stream_replies.hpp>
+#include "stream_replies.hpp"
+
+#include "info_parser.hpp"
+
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/resp/reply_reader.hpp>
 
@@ -42,7 +44,7 @@ bool each_element(reply_reader& reader, Read&& read) {
   return true;
 }
 
-// Calls read(name, reader) for each name and value; it passes over the value.
+// Calls read(name, reader) for each name and value; `read` must consume the value.
 template <typename Read>
 bool each_field(reply_reader& reader, Read&& read) {
   const reply_value header = reader.next();
@@ -67,7 +69,7 @@ bool keep_text(const reply_value& value, std::string& out) {
   return true;
 }
 
-// [ID, consumer, delivery time, deliveries]: of the list, which COUNT limits, the first one.
+// [ID, consumer, delivery time, deliveries]: reads the first element of the list, which COUNT limits.
 bool read_pending_list(reply_reader& reader, std::uint64_t now_ms,
                        std::optional<drain_group::pending_entry>& first) {
   return each_element(reader, [&](reply_reader& r) {
@@ -136,7 +138,7 @@ std::optional<drain_stream> read_stream(std::string_view reply, std::uint64_t no
 
 namespace {
 
-// Of maps in an array, the text that each has under `wanted`.
+// The text that each map in an array has under `wanted`.
 std::optional<std::vector<std::string>> read_names(std::string_view reply, std::string_view wanted) {
   reply_reader reader(reply);
   std::vector<std::string> names;

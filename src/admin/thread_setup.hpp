@@ -8,7 +8,7 @@
 
 namespace dualbus::admin {
 
-/// A named thread that takes no signals: those are the main thread's. Throws std::system_error.
+/// A named thread that takes no signals: the main thread takes them. Throws std::system_error.
 template <typename Function>
 std::thread start_quiet_thread(const std::string& name, Function&& function) {
   sigset_t all, before;

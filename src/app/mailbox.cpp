@@ -1,4 +1,4 @@
-#include <dualbus/app/mailbox.hpp>
+#include "mailbox.hpp"
 
 #include <cerrno>
 #include <cstdint>
@@ -17,10 +17,10 @@ mailbox::~mailbox() {
   poller_.remove(event_.get(), *this);
 }
 
-void mailbox::post(letter what) {
+void mailbox::post(letter posted) {
   {
     const std::lock_guard lock(mutex_);
-    letters_.push_back(std::move(what));
+    letters_.push_back(std::move(posted));
     if (letters_.size() > 1) return;  // the first one has woken the worker, which has not come yet
   }
   constexpr std::uint64_t one = 1;

@@ -1,4 +1,7 @@
-#include <dualbus/app/server.hpp>
+#include "server.hpp"
+#include "service_manager.hpp"
+
+#include <dualbus/admin/metrics_reference.hpp>
 #include <dualbus/base/log.hpp>
 #include <dualbus/base/version.hpp>
 #include <dualbus/command/command_reference.hpp>
@@ -12,17 +15,21 @@
 #include <exception>
 #include <functional>
 #include <string>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 namespace {
 
 using dualbus::config::load_result;
 
-// Programs send them to each other by agreement, and timers send some; left alone, they end a process.
-constexpr int meaningless_signals[] = {SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM};
+// Programs and timers send these signals for purposes of their own; by default they end a process.
+constexpr int meaningless_signals[] = {SIGALRM, SIGVTALRM};
 
 // Standard error may be a pipe that nobody reads; the daemon ends all the same.
 constexpr std::chrono::seconds last_words_time{1};
@@ -36,7 +43,7 @@ int check(const std::string& path) {
   return 0;
 }
 
-// SIGHUP would end the daemon before it can be heard; so it waits until then.
+// SIGHUP would end the daemon before its handler is there; so the signal is held until then.
 void hold_reloads(bool hold) {
   sigset_t reload;
   sigemptyset(&reload);
@@ -44,14 +51,68 @@ void hold_reloads(bool hold) {
   pthread_sigmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &reload, nullptr);
 }
 
-// Serves until SIGTERM or SIGINT; SIGHUP reloads.
-void serve(dualbus::app::server& server, const std::string& path) {
+// The file from which this process was started. Later another one may be there.
+std::string own_program() {
+  char path[4096];
+  const ssize_t length = ::readlink("/proc/self/exe", path, sizeof path);
+  return length > 0 ? std::string(path, static_cast<std::size_t>(length))
+                    : std::string("/usr/local/bin/dualbusd");
+}
+
+// SIGUSR2: the program is started anew, and takes this process's place.
+void hand_over(const std::string& program, const std::string& configuration,
+               const std::string& control_socket) {
+  if (control_socket.empty())
+    return spdlog::error(
+        "SIGUSR2: no hand-over without 'control.socket' in the configuration that was loaded at the start");
+  try {
+    const int successor = dualbus::app::start_successor(program, configuration, control_socket);
+    spdlog::info("SIGUSR2: process {} is to take over: {}", successor, program);
+  } catch (const std::exception& error) {
+    spdlog::error("SIGUSR2: no hand-over: {}", error.what());
+  }
+}
+
+// Successors that have failed; the others outlive this process.
+void reap_successors() {
+  int status = 0;
+  while (const pid_t ended = ::waitpid(-1, &status, WNOHANG)) {
+    if (ended < 0) return;
+    spdlog::error("process {}, which was to take over, has ended with status {}: its log says why", ended,
+                  WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+  }
+}
+
+// Serves until SIGTERM or SIGINT, for a while after SIGUSR1, or until another process has taken over; SIGHUP
+// reloads, SIGUSR2 hands over.
+void serve(dualbus::app::server& server, const std::string& path, const std::string& control_socket) {
   boost::asio::io_context io(1);
-  // Apart, so that no number of reloads keeps the daemon from stopping.
+  server.set_on_end([&] {
+    boost::asio::post(io, [&] {
+      server.stop();
+      io.stop();
+    });
+  });
+  const std::string program = own_program();
+  // The sets are separate so that no number of reloads keeps the daemon from stopping.
   boost::asio::signal_set stop_signals(io, SIGTERM, SIGINT);
   boost::asio::signal_set reload_signals(io, SIGHUP);
+  boost::asio::signal_set drain_signals(io, SIGUSR1);
+  boost::asio::steady_timer drain_time(io);
+  const auto stop = [&] {
+    server.stop();
+    io.stop();
+  };
+  server.set_stop_later([&](std::chrono::milliseconds delay) {
+    boost::asio::post(io, [&, delay] {
+      drain_time.expires_after(delay);
+      drain_time.async_wait([&](const auto& error) {
+        if (!error) stop();
+      });
+    });
+  });
   server.start();
-  // They mean nothing to the daemon, and shall not end it.
+  // These signals mean nothing to the daemon, and must not end it.
   boost::asio::signal_set other_signals(io);
   for (const int signal : meaningless_signals) other_signals.add(signal);
   std::function<void(const boost::system::error_code&, int)> on_other = [&](const auto& error, int signal) {
@@ -66,17 +127,28 @@ void serve(dualbus::app::server& server, const std::string& path) {
     reload_signals.async_wait(on_reload);
   };
   reload_signals.async_wait(on_reload);
+  std::function<void(const boost::system::error_code&, int)> on_drain = [&](const auto& error, int) {
+    if (error) return;
+    server.drain();
+    drain_signals.async_wait(on_drain);
+  };
+  drain_signals.async_wait(on_drain);
+  boost::asio::signal_set hand_over_signals(io, SIGUSR2, SIGCHLD);
+  std::function<void(const boost::system::error_code&, int)> on_hand_over = [&](const auto& error,
+                                                                                int signal) {
+    if (error) return;
+    signal == SIGUSR2 ? hand_over(program, path, control_socket) : reap_successors();
+    hand_over_signals.async_wait(on_hand_over);
+  };
+  hand_over_signals.async_wait(on_hand_over);
   hold_reloads(false);
-  stop_signals.async_wait([&](const auto&, int) {
-    server.stop();
-    io.stop();
-  });
+  stop_signals.async_wait([&](const auto&, int) { stop(); });
   io.run();
-  // Asio gives the default action back, and who is told again in the middle of leaving shall not seem to have
-  // failed. Only this thread, and those that block every signal, are left.
+  // Asio restores the default action: without this, a second signal would end the daemon while it stops, as
+  // if it had failed. Only this thread, and threads that block every signal, are left.
   sigset_t told;
   sigemptyset(&told);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&told, signal);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2}) sigaddset(&told, signal);
   for (const int signal : meaningless_signals) sigaddset(&told, signal);
   pthread_sigmask(SIG_BLOCK, &told, nullptr);
 }
@@ -97,10 +169,18 @@ int main(int argc, char** argv) {
                       "mistake, and leave")
           ->expected(0, 1)
           ->type_name("[FILE]");
+  std::string take_over;
+  options
+      .add_option("--take-over", take_over,
+                  "take the place of the running daemon whose 'control.socket' this is, without its clients "
+                  "noticing")
+      ->type_name("SOCKET");
   options.add_flag("--config-reference", reference,
                    "print the documentation of every configuration key, and leave");
   bool commands = false;
   options.add_flag("--command-reference", commands, "print what becomes of every command, and leave");
+  bool metrics = false;
+  options.add_flag("--metrics-reference", metrics, "print the documentation of every metric, and leave");
   options.set_version_flag("-v,--version", std::string("dualbusd ") + dualbus::base::version);
   CLI11_PARSE(options, argc, argv);
 
@@ -112,10 +192,15 @@ int main(int argc, char** argv) {
     std::fputs(dualbus::command::command_reference_markdown().c_str(), stdout);
     return 0;
   }
+  if (metrics) {
+    std::fputs(dualbus::admin::metrics_reference_markdown().c_str(), stdout);
+    return 0;
+  }
   if (check_only->count() > 0) return check(to_check.empty() ? path : to_check);
 
-  std::signal(SIGPIPE, SIG_IGN);
+  for (const int signal : {SIGPIPE, SIGUSR1}) std::signal(signal, SIG_IGN);
   for (const int signal : meaningless_signals) std::signal(signal, SIG_IGN);
+  std::signal(SIGUSR2, SIG_IGN);
   const struct last_words {
     ~last_words() { dualbus::base::flush_log(last_words_time); }
   } flush_at_the_end;
@@ -127,8 +212,8 @@ int main(int argc, char** argv) {
     if (!loaded.value) return 1;
     dualbus::base::set_log_level(loaded.value->log_level);
     spdlog::info("dualbusd {} starting, configuration {}", dualbus::base::version, path);
-    dualbus::app::server server(loaded.value);
-    serve(server, path);
+    dualbus::app::server server(loaded.value, take_over);
+    serve(server, path, loaded.value->control.socket);
     return 0;
   } catch (const std::exception& error) {
     spdlog::error("cannot start: {}", error.what());

@@ -1,4 +1,4 @@
-#include <dualbus/app/reloader.hpp>
+#include "reloader.hpp"
 
 #include <pthread.h>
 #include <signal.h>
@@ -16,9 +16,20 @@ void reloader::ask() {
   const std::lock_guard lock(mutex_);
   if (stopping_) return;
   asked_ = true;
+  wake();
+}
+
+void reloader::post(std::function<void()> task) {
+  const std::lock_guard lock(mutex_);
+  if (stopping_) return;
+  tasks_.push_back(std::move(task));
+  wake();
+}
+
+void reloader::wake() {
   changed_.notify_one();
   if (thread_.joinable()) return;
-  // Signals are the main thread's.
+  // The main thread handles signals.
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -38,11 +49,13 @@ void reloader::stop() {
 void reloader::run() {
   std::unique_lock lock(mutex_);
   for (;;) {
-    changed_.wait(lock, [this] { return asked_ || stopping_; });
+    changed_.wait(lock, [this] { return asked_ || stopping_ || !tasks_.empty(); });
     if (stopping_) return;
-    asked_ = false;
+    const bool asked = std::exchange(asked_, false);
+    const std::vector<std::function<void()>> tasks = std::exchange(tasks_, {});
     lock.unlock();
-    reload_();
+    for (const auto& task : tasks) task();
+    if (asked) reload_();
     lock.lock();
   }
 }

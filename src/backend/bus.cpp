@@ -7,24 +7,28 @@
 namespace dualbus::backend {
 namespace {
 
-// Forks and slow commands stop a healthy Redis for less than this, and a busy machine does.
+// Forks, slow commands and a busy machine stop a healthy Redis for less than this.
 constexpr std::chrono::milliseconds patience{1000};
 
 // From one renewal of all connections to the next one, at most.
 constexpr std::chrono::milliseconds most_renewal_delay{30'000};
 
-// Clients that use another database go on using it; a connection that nobody has used for this long is
-// closed.
+// Clients go on using the database that they use; a connection that nobody has used for this long is closed.
 constexpr std::chrono::seconds keep_database{60};
+
+// This many bytes are worth a write of their own.
+constexpr std::size_t enough_to_write = 64 << 10;
 
 }  // namespace
 
-bus::bus(link_environment environment) : environment_(std::move(environment)), dedicated_(environment_) {
+bus::bus(link_environment environment)
+    : environment_(std::move(environment)), dedicated_(environment_), durable_(environment_) {
   shared_[0] = std::make_unique<link>(environment_, resp::protocol::resp2);
 }
 
 void bus::start(base::time_point now) {
   shared_[0]->socket.start(now);
+  durable_.start(now);
 }
 
 template <typename Visit>
@@ -37,9 +41,11 @@ void bus::each_link(Visit&& visit) const {
 
 void bus::stop(base::time_point now) {
   renewals_.clear();
+  relocation_.reset();
   scout_.stop(now);
   each_link([now](link& l) { l.socket.stop(now); });
   dedicated_.stop(now);
+  durable_.stop(now);
 }
 
 void bus::open(std::unique_ptr<link>& made, resp::protocol version, base::time_point now) {
@@ -70,7 +76,7 @@ bool bus::responsive(base::time_point now) const {
 }
 
 bool bus::delivered() const {
-  bool all = dedicated_.delivered();
+  bool all = dedicated_.delivered() && durable_.delivered();
   each_link([&all](const link& l) { all &= l.socket.delivered(); });
   return all;
 }
@@ -78,15 +84,17 @@ bool bus::delivered() const {
 std::vector<pipeline::incoming> bus::receiving() const {
   std::vector<pipeline::incoming> replies;
   each_link([&replies](const link& l) { replies.push_back(l.requests.receiving()); });
+  durable_.receiving(replies);
   return replies;
 }
 
 void bus::drop_large_unneeded() {
   each_link([](link& l) { l.requests.drop_large_unneeded(); });
+  durable_.drop_large_unneeded();
 }
 
 bool bus::holds_back() const {
-  bool any = false;
+  bool any = durable_.holds_back();
   each_link([&any](const link& l) { any |= l.requests.holds_back(); });
   return any;
 }
@@ -121,14 +129,15 @@ void bus::watch_health(base::time_point now) {
     asked.requests.begin().append(bus_health::probe);
     asked.requests.end(prober_, 0, now);
   }
-  const bool lost_its_way = connection != 0 && health_.needs_other_server() && now >= next_renewal_;
+  const bool lost_its_way =
+      connection != 0 && health_.needs_other_server() && now >= next_renewal_ && !relocation_;
   if (scout_.tick(lost_its_way, now)) go_to_the_master(now);
 }
 
 void bus::go_to_the_master(base::time_point now) {
   base::info_limited(name(), "bus '{}': another server at {} is the master: connections are renewed", name(),
                      environment_.target.endpoint);
-  // A name may lead to the master now and to a replica then.
+  // A name may lead to the master now and to a replica later.
   if (now >= next_renewal_ + most_renewal_delay) renewal_delay_ = {};
   renewal_delay_ = std::clamp<std::chrono::milliseconds>(2 * renewal_delay_, patience, most_renewal_delay);
   next_renewal_ = now + renewal_delay_;
@@ -159,7 +168,64 @@ void bus::run_renewals(base::time_point now) {
   std::erase_if(renewals_, [now](const auto& r) { return r->run(now); });
   if (!renewals_.empty()) return;
   dedicated_.renew(now);
+  durable_.renew(now);
   renewed_ = std::exchange(renewing_, renewed::no);
+}
+
+// ------------------------------------------------------------------------------------------------- place
+
+std::vector<link*> bus::links() {
+  std::vector<link*> all;
+  each_link([&all](link& l) { all.push_back(&l); });
+  durable_.add_links(all);
+  return all;
+}
+
+void bus::set_place(const config::bus_settings& wanted, moving why, base::time_point now) {
+  config::bus_settings& here = environment_.target;
+  here.acknowledge = wanted.acknowledge;
+  if (config::same_place(here, wanted)) {
+    if (relocation_) base::info_limited(name(), "bus '{}': stays at {}", name(), here.endpoint);
+    relocation_.reset();
+    const bool same_login = here.username == wanted.username && here.password == wanted.password;
+    here = wanted;
+    if (!same_login) renew_login(now);
+    return;
+  }
+  if (relocation_ && relocation_->why() == why && config::same_place(relocation_->place(), wanted))
+    return relocation_->update(wanted);
+  base::info_limited(name(), "bus '{}': moves from {} to {}", name(), here.endpoint, wanted.endpoint);
+  move(wanted, why, now);
+}
+
+void bus::move(const config::bus_settings& to, moving why, base::time_point now) {
+  renewals_.clear();
+  relocation_ = std::make_unique<relocation>(environment_, to, why);
+  run_relocation(now);
+}
+
+void bus::watch_name(base::time_point now) {
+  if (!up() || relocation_) return;
+  const boost::asio::ip::address& peer = shared_[0]->socket.peer();
+  if (!names_.tick(environment_.settings.resolve_interval, peer, now)) return;
+  base::info_limited(name(), "bus '{}': {} does not lead to {} any more: it moves", name(),
+                     environment_.target.endpoint, peer.to_string());
+  move(environment_.target, moving::planned, now);
+}
+
+void bus::run_relocation(base::time_point now) {
+  const std::vector<link*> all = links();
+  if (!relocation_->ready(all, now)) return;
+  const std::unique_ptr<relocation> done = std::move(relocation_);
+  environment_.target = done->place();
+  scout_.stop(now);
+  next_renewal_ = {};
+  renewal_delay_ = {};
+  if (told_of_place_) told_of_place_(*this);
+  done->change_over(all, now);
+  // What waits at a master of before, such as BLPOP, would wait in vain.
+  dedicated_.renew(now, done->why() == moving::failover);
+  base::info_limited(name(), "bus '{}': is at {} now", name(), environment_.target.endpoint);
 }
 
 void bus::give_up(reply_sink& sink, base::time_point now) {
@@ -167,21 +233,36 @@ void bus::give_up(reply_sink& sink, base::time_point now) {
     l.requests.give_up(sink);
     l.socket.end_undelivered(now);
   });
+  durable_.give_up(sink, now);
 }
 
 void bus::drop_unannounced() {
   each_link([](link& l) { l.requests.drop_unannounced(); });
   dedicated_.drop_unannounced();
+  durable_.drop_unannounced();
 }
 
 void bus::flush(base::time_point now) {
+  if (relocation_) [[unlikely]]
+    run_relocation(now);
   if (!renewals_.empty()) [[unlikely]]
     run_renewals(now);
   bool congested = false;
+  if (!durable_.empty()) [[unlikely]] {
+    durable_.flush(now);
+    congested = durable_.congested();
+  }
   // A client that begins to wait and another one that ends its wait are often heard in one turn.
   dedicated_.flush(now);
+  next_write_.reset();
   each_link([&](link& l) {
-    if (l.requests.unsent_bytes() > 0) l.socket.flush(now);
+    const std::size_t unsent = l.requests.unsent_bytes();
+    if (unsent > 0 && (now >= l.next_write || unsent >= enough_to_write)) {
+      l.socket.flush(now);
+      if (l.requests.unsent_bytes() == 0) l.next_write = now + environment_.target.coalesce;
+    } else if (unsent > 0) {
+      next_write_ = std::min(next_write_.value_or(l.next_write), l.next_write);
+    }
     congested |= l.requests.congested();
   });
   if (!congested && !drained_.empty()) [[unlikely]]
@@ -190,17 +271,21 @@ void bus::flush(base::time_point now) {
 
 void bus::tick(base::time_point now) {
   for (const auto& r : renewals_) r->tick(now);
+  if (relocation_) relocation_->tick(now);
   each_link([now](link& l) {
     l.socket.tick(now);
     l.requests.tick(now);
   });
   watch_health(now);
+  watch_name(now);
   std::erase_if(databases_, [this, now](database_link& d) {
-    if (now - d.last_used < keep_database || !d.link->requests.idle() || !renewals_.empty()) return false;
+    if (now - d.last_used < keep_database || !d.link->requests.idle() || !renewals_.empty() || relocation_)
+      return false;
     d.link->socket.stop(now);
     return true;
   });
   dedicated_.tick(now);
+  durable_.tick(now, relocation_ != nullptr);
 }
 
 void bus::observe(metrics::bus_metrics& out) const {
@@ -211,6 +296,7 @@ void bus::observe(metrics::bus_metrics& out) const {
     out.abandoned += l.requests.abandoned();
   });
   dedicated_.observe(out);
+  durable_.observe(out);
 }
 
 }  // namespace dualbus::backend

@@ -78,6 +78,7 @@ bool connection::delivered() const {
 }
 
 void connection::attempt(base::time_point now) {
+  if (!target_.has_address()) return;  // its Sentinels will name one
   state_ = phase::connecting;
   deadline_ = now + settings_.connect_timeout;
   if (!target_.unix_socket.empty()) {
@@ -90,7 +91,11 @@ void connection::attempt(base::time_point now) {
     resolve();
     return;
   }
-  const asio::ip::tcp::endpoint endpoint(address, target_.port);
+  begin({address, target_.port}, now);
+}
+
+void connection::begin(const asio::ip::tcp::endpoint& endpoint, base::time_point now) {
+  peer_ = endpoint.address();
   begin(base::start_connect(endpoint.data(), static_cast<unsigned>(endpoint.size())), now);
 }
 
@@ -107,8 +112,7 @@ void connection::resolve() {
         }
         // Another address each time, so that one dead address of several does not keep the bus down.
         const auto chosen = std::next(results.begin(), failures_ % static_cast<int>(results.size()));
-        const asio::ip::tcp::endpoint endpoint = chosen->endpoint();
-        begin(base::start_connect(endpoint.data(), static_cast<unsigned>(endpoint.size())), now);
+        begin(chosen->endpoint(), now);
       });
 }
 
@@ -128,7 +132,7 @@ void connection::connected(base::time_point now) {
   if (target_.unix_socket.empty()) {
     base::set_no_delay(fd_.get());
     base::set_keepalive(fd_.get(), settings_.keepalive);
-    // In case this process hangs: else the connection is given up before.
+    // For the case that this process hangs; otherwise the daemon gives the connection up earlier.
     if (const auto limit = patience(); limit.count() > 0)
       base::set_acknowledge_limit(fd_.get(), limit + kernel_lag);
   }
@@ -141,7 +145,10 @@ void connection::connected(base::time_point now) {
 
 void connection::read_handshake(base::time_point now) {
   if (const std::string fault = handshake_.read(requests_.input()); !fault.empty()) return fail(fault, now);
-  if (handshake_.done()) up(now);
+  if (!handshake_.done()) return;
+  // The one before may come back as a master for a moment, and be a replica at the next.
+  if (target_.has_sentinels() && role() != "master") return fail("is no master, but a " + role(), now);
+  up(now);
 }
 
 void connection::up(base::time_point now) {
@@ -184,6 +191,7 @@ void connection::take_over(connection& fresh, base::time_point now) {
   requests_.on_disconnected(now);
   poller_.remove(fresh.fd_.get(), fresh);
   fd_ = std::move(fresh.fd_);
+  peer_ = fresh.peer_;
   handshake_ = fresh.handshake_;
   fresh.stopped_ = true;
   fresh.state_ = phase::disconnected;
@@ -252,7 +260,7 @@ void connection::flush(base::time_point) {
     if (held_) [[unlikely]]
       message.msg_iovlen = cut(vectors, message.msg_iovlen, most);
     const ssize_t written = ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    // Read anew: it is what the bus's share of a request's time is counted from.
+    // The clock is read anew: the bus's share of a request's time is counted from here.
     const auto now = base::clock::now();
     if (written < 0) {
       if (errno == EINTR) continue;
@@ -327,15 +335,15 @@ void connection::on_readable() {
   if (input.empty() && input.capacity() > keep_bytes) input.release();
 }
 
-// How long bytes may wait to be taken.
+// The time for which bytes may wait to be taken.
 std::chrono::milliseconds connection::patience() const {
   const auto silence = settings_.health_timeout, answer = settings_.request_timeout;
   if (silence.count() == 0 || answer.count() == 0) return std::max(silence, answer);
   return std::min(silence, answer);  // what was sent before has timed out by then
 }
 
-// A request that is about to be answered with BUSTIMEOUT may be repeated by its client: of the first one no
-// byte may arrive from now on. Bytes written to a Unix socket have arrived.
+// The client may repeat a request that is about to be answered with BUSTIMEOUT, so no byte of the first one
+// may arrive from now on. Bytes written to a Unix socket have arrived.
 bool connection::end_undelivered(base::time_point now) {
   const auto behind = requests_.written_behind_expired(now);
   if (state_ != phase::up || !behind) return false;

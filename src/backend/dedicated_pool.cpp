@@ -84,13 +84,14 @@ void dedicated_pool::release(link& used, bool reusable, base::time_point now) {
 void dedicated_pool::release_after(link& used, std::string_view requests, std::uint32_t count_of_them,
                                    base::time_point now) {
   entry& e = entry_of(used);
-  // As many as may be in use: a bus that does not answer must not collect more.
+  // As many links may be tidied up as may be in use: a bus that does not answer must not collect more.
   const std::size_t most = std::max<std::size_t>(shared_.settings.dedicated_connections, 1);
   if (!used.requests.connected() || e.outdated || count(e.what_for, true) >= most)
     return release(used, false, now);
+  if (!used.requests.encode([requests](base::chunk_queue& out) { out.append(requests); }))
+    return release(used, false, now);
   release(used, true, now);
   used.requests.set_outlasting(false);  // on another connection there is nothing to undo
-  used.requests.begin().append(requests);
   used.requests.end_block(e, count_of_them, now);
   e.undoing = count_of_them;
 }
@@ -99,11 +100,11 @@ void dedicated_pool::stop(base::time_point now) {
   for (std::size_t i = 0; i < entries_.size(); ++i) entries_[i]->link.socket.stop(now);
 }
 
-void dedicated_pool::renew(base::time_point now) {
+void dedicated_pool::renew(base::time_point now, bool at_once) {
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     entry& e = *entries_[i];
     // A request that waits for a connection gets one at once.
-    if (e.busy && e.link.socket.state() != metrics::connection_state::up) {
+    if (e.busy && (at_once || e.link.socket.state() != metrics::connection_state::up)) {
       e.link.socket.reconnect(now);
     } else {
       e.outdated = true;

@@ -32,15 +32,16 @@ void pipeline::drop_unannounced() {
 
 void pipeline::give_up(reply_sink& sink) {
   struct ending {
+    reply_sink* sink;
     std::uint32_t part;
     failure why;
   };
-  std::vector<ending> endings;  // told at last: the sink may append
+  std::vector<ending> endings;  // told last, because the sink may append
   const std::size_t begun = sent_ + (unfinished_bytes() > 0 ? 1 : 0);
   for (std::size_t i = 0; i < begun; ++i) {
     slot& s = slots_[i];
-    if (s.sink != &sink) continue;
-    endings.push_back({s.part, failure::bus_timeout});
+    if (s.sink == nullptr || !s.sink->stands_for(sink)) continue;
+    endings.push_back({s.sink, s.part, failure::bus_timeout});
     s.sink = nullptr;
     given_up_end_ = s.end;
     ++metrics_.timeouts;
@@ -51,16 +52,16 @@ void pipeline::give_up(reply_sink& sink) {
     slot s = slots_[i];
     const std::uint64_t bytes = s.end - std::exchange(begin, s.end);
     s.end -= dropped;
-    if (s.sink != &sink) {
+    if (s.sink == nullptr || !s.sink->stands_for(sink)) {
       slots_[kept++] = s;
       continue;
     }
     out_.erase(s.end - bytes - written_, bytes);
     dropped += bytes;
-    endings.push_back({s.part, failure::bus_down});
+    endings.push_back({s.sink, s.part, failure::bus_down});
   }
   slots_.truncate(kept);
-  for (const ending& e : endings) sink.on_failure(e.part, e.why);
+  for (const ending& e : endings) e.sink->on_failure(e.part, e.why);
 }
 
 void pipeline::mark(base::time_point now) {
@@ -83,6 +84,7 @@ bool pipeline::swallows_marker() {
 }
 
 void pipeline::take(base::chunk_queue& bytes, std::vector<collected>& requests) {
+  requests.reserve(requests.size() + slots_.size());  // all are taken, or none if there is no memory
   for (; !slots_.empty(); slots_.pop_front()) {
     requests.push_back({slots_.front().sink, slots_.front().part});
   }
@@ -234,8 +236,8 @@ void pipeline::tick(base::time_point now) {
     return;
   }
   if (settings_.request_timeout.count() == 0) return;
-  // Counted from when it was asked for: it may have waited for a connection. Those that came first expire
-  // first; those given up already stand among them.
+  // The time counts from when a request was queued, since it may have waited for a connection. Those that
+  // came first expire first; those given up already stand among them.
   for (std::size_t i = 0; i < sent_; ++i) {
     slot& s = slots_[i];
     if (s.sink == nullptr || s.sink == &marker_) continue;

@@ -3,7 +3,8 @@
 namespace dualbus::backend {
 namespace {
 
-// Replies come within milliseconds; behind one that takes long nobody shall wait, but it is tried again.
+// Replies come within milliseconds. Nobody shall wait behind one that takes long; the exchange is tried
+// again.
 constexpr std::chrono::milliseconds longest_hold{100};
 constexpr std::chrono::seconds between_holds{1};
 

@@ -3,6 +3,7 @@
 #include <dualbus/base/numbers.hpp>
 #include <dualbus/resp/reply_reader.hpp>
 
+#include <new>
 #include <string>
 #include <utility>
 
@@ -30,7 +31,7 @@ subscriber::~subscriber() {
 void subscriber::start(base::time_point now) {
   if (link_) return;
   requests_ = shared_.requests;
-  // A bus that does not answer is found out by the connection's health check.
+  // The connection's health check finds out a bus that does not answer.
   requests_.request_timeout = {};
   link_ = std::make_unique<backend::link>(environment_, resp::protocol::resp3, 0,
                                           static_cast<pipeline_observer*>(this));
@@ -46,8 +47,21 @@ void subscriber::stop(base::time_point now) {
 
 void subscriber::send(std::string_view command, std::string_view name) {
   const std::string_view args[] = {command, name};
-  resp::encoder(link_->requests.begin()).request(args);
+  base::chunk_queue& out = link_->requests.begin();
+  last_begin_ = out.size();
+  try {
+    resp::encoder(out).request(args);
+  } catch (const std::bad_alloc&) {
+    take_back();
+    throw;
+  }
   open_ = true;
+}
+
+// What stands before it has no slot yet, so the pipeline would drop that, too.
+void subscriber::take_back() {
+  base::chunk_queue& out = link_->requests.begin();
+  out.erase(last_begin_, out.size() - last_begin_);
 }
 
 void subscriber::subscribe(subscription kind, std::string_view name) {
@@ -76,7 +90,7 @@ void subscriber::on_connected() {
   errors_ = 0;
   next_check_ = base::clock::now() + environment_.settings.health_interval;
   told_.on_subscriber_up(bus_);
-  // Also without subscriptions: whoever waits for this connection waits for this number.
+  // The PING goes out also without subscriptions: whoever waits for this connection waits for its number.
   open_ = true;
   close_batch(base::clock::now());
 }
@@ -110,7 +124,7 @@ void subscriber::read_reply(std::string_view reply) {
     }
     return;
   }
-  // One number after the other, but for those that an error took the place of.
+  // The numbers follow one another, except for those whose place an error took.
   const auto number = value.type == '$' ? base::parse_uint64(value.text) : std::nullopt;
   if (!number || *number < next_number_ || *number - next_number_ > errors_) {
     disordered_ = true;
@@ -126,8 +140,7 @@ void subscriber::on_reply(std::uint32_t, const reply_view& reply) {
   read_reply(reply.bytes);
 }
 
-// A refused subscription is answered where none has a slot, so that a PING's answer comes when no slot is
-// left.
+// A refused subscription gets a reply but has no slot, so a PING's answer may come when no slot is left.
 bool subscriber::on_unasked(std::string_view reply) {
   if (!refused_) return false;
   read_reply(reply);
@@ -136,7 +149,7 @@ bool subscriber::on_unasked(std::string_view reply) {
 
 void subscriber::flush(base::time_point now) {
   if (!link_) return;
-  // Not in the midst of reading.
+  // The connection is dropped here and not in the midst of reading.
   if (disordered_) link_->socket.drop("left out a reply or sent one too many", now);
   close_batch(now);
   if (link_->requests.unsent_bytes() > 0) link_->socket.flush(now);
@@ -146,7 +159,7 @@ void subscriber::tick(base::time_point now) {
   if (!link_) return;
   link_->socket.tick(now, false);
   link_->requests.tick(now);
-  // In place of a marker: refused subscriptions are answered out of turn.
+  // A PING stands in for a marker, because refused subscriptions are answered out of turn.
   if (up_ && now >= next_check_ && link_->requests.idle()) {
     next_check_ = now + environment_.settings.health_interval;
     open_ = true;

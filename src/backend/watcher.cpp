@@ -7,7 +7,7 @@
 namespace dualbus::backend {
 namespace {
 
-// The lines of INFO commandstats that count what changes groups or IDs without being announced.
+// The lines of INFO commandstats that count the commands which change groups or IDs without an announcement.
 std::string group_changes(std::string_view info) {
   std::string lines;
   for (std::size_t begin = 0; begin < info.size();) {
@@ -15,7 +15,7 @@ std::string group_changes(std::string_view info) {
     if (end == std::string_view::npos) end = info.size();
     const std::string_view line = info.substr(begin, end - begin);
     for (const std::string_view name : {"cmdstat_xgroup", "cmdstat_xsetid", "cmdstat_swapdb"}) {
-      // calls=… only: the time spent changes with every look at it, were it a command of our own.
+      // Only calls=… counts: the time spent would change with every look, were the command one of our own.
       if (line.starts_with(name)) lines += line.substr(0, line.find(','));
     }
     begin = end + 1;
@@ -41,7 +41,7 @@ watcher::~watcher() {
 void watcher::start(base::time_point now) {
   if (link_) return;
   settings_ = shared_.settings;
-  // Its own PING is stricter.
+  // The watcher's own PING is stricter.
   settings_.health_timeout = {};
   requests_ = shared_.requests;
   requests_.request_timeout = {};
@@ -58,9 +58,9 @@ void watcher::stop(base::time_point now) {
   link_.reset();
 }
 
-void watcher::send(part what, resp::arguments args, base::time_point now) {
+void watcher::send(part request, resp::arguments args, base::time_point now) {
   resp::encoder(link_->requests.begin()).request(args);
-  link_->requests.end(*this, what, now);
+  link_->requests.end(*this, request, now);
 }
 
 void watcher::arm(std::string_view key, base::time_point now) {
@@ -126,10 +126,10 @@ void watcher::on_push(std::string_view push) {
   for (std::size_t i = 0; i < keys.elements; ++i) told_.on_changed(bus_, reader.next().text);
 }
 
-// A reply that is another one's arms nothing and proves nothing.
-bool watcher::fits(std::uint32_t what, const reply_view& reply) const {
+// A reply that belongs to another request arms nothing and proves nothing.
+bool watcher::fits(std::uint32_t request, const reply_view& reply) const {
   if (reply.is_error()) return true;
-  switch (what) {
+  switch (request) {
     case tracking:
       return reply.type == '+';
     case exists:
@@ -141,16 +141,16 @@ bool watcher::fits(std::uint32_t what, const reply_view& reply) const {
   }
 }
 
-void watcher::on_reply(std::uint32_t what, const reply_view& reply) {
+void watcher::on_reply(std::uint32_t request, const reply_view& reply) {
   if (!useless_.empty()) return;
-  if (!fits(what, reply)) {
+  if (!fits(request, reply)) {
     useless_ = "left out a reply or sent one too many";
     return;
   }
-  switch (what) {
+  switch (request) {
     case tracking:
       if (reply.is_error()) {
-        // It may be busy with a script, or loading.
+        // The bus may be busy with a script, or loading.
         next_try_ = base::clock::now() + recheck_interval;
         if (!std::exchange(refused_, true)) {
           base::warn_limited(
@@ -162,14 +162,14 @@ void watcher::on_reply(std::uint32_t what, const reply_view& reply) {
       }
       refused_ = false;
       up_ = true;
-      // Later figures are compared with these, so they come before anything is armed.
+      // Later figures are compared with these, so these come before anything is armed.
       ask_for_stats(base::clock::now());
       return told_.on_watcher_up(bus_);
     case exists: {
       const std::string key = std::move(arming_.front());
       arming_.pop_front();
-      // An error (LOADING, BUSY, NOPERM) arms nothing. Not here, in the midst of reading, is the connection
-      // closed.
+      // An error (LOADING, BUSY, NOPERM) arms nothing. The connection is not closed here, in the midst of
+      // reading.
       if (reply.is_error()) {
         useless_ = "does not let its keys be watched";
       } else {
@@ -196,8 +196,8 @@ void watcher::read_stats(const reply_view& reply) {
   if (!first) told_.on_groups_changed(bus_);
 }
 
-void watcher::on_failure(std::uint32_t what, failure) {
-  if (what == ping) pinging_ = false;
+void watcher::on_failure(std::uint32_t request, failure) {
+  if (request == ping) pinging_ = false;
 }
 
 void watcher::ask_for_stats(base::time_point now) {

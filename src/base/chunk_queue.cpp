@@ -19,7 +19,7 @@ namespace {
 // A reply larger than a chunk gets chunks of its own size up to this, so that it needs few iovecs.
 constexpr std::size_t max_chunk_bytes = std::size_t{1} << 20;
 constexpr std::size_t max_reserve_bytes = 256;
-// An error or an ID, and little more.
+// A small chunk holds an error or an ID, and little more.
 constexpr std::size_t small_bytes = 160;
 
 }  // namespace
@@ -104,7 +104,7 @@ void chunk_queue::commit(std::size_t bytes) {
 
 void chunk_queue::splice(chunk_queue& other) {
   if (other.head_ == nullptr) return;
-  // A short piece is cheaper copied than kept in a chunk that it leaves nearly empty.
+  // Copying a short piece is cheaper than keeping it in a chunk that it leaves nearly empty.
   if (other.head_ == other.tail_ && tail_ != nullptr && other.size_ <= max_reserve_bytes &&
       tail_->room() >= other.size_) {
     append({other.head_->data() + other.head_->begin, other.size_});
@@ -157,6 +157,14 @@ void chunk_queue::erase(std::size_t from, std::size_t bytes) {
     bytes -= part;
     from = 0;
   }
+}
+
+std::string chunk_queue::take_all() {
+  std::string bytes;
+  bytes.reserve(size_);
+  for (chunk* c = head_; c != nullptr; c = c->next) bytes.append(c->data() + c->begin, c->end - c->begin);
+  clear();
+  return bytes;
 }
 
 void chunk_queue::clear() {

@@ -1,6 +1,7 @@
+#include "log_throttle.hpp"
+#include "log_writer.hpp"
+
 #include <dualbus/base/log.hpp>
-#include <dualbus/base/log_throttle.hpp>
-#include <dualbus/base/log_writer.hpp>
 #include <dualbus/base/printable.hpp>
 
 #include <memory>
@@ -20,8 +21,8 @@ struct throttle {
   log_throttle lines;
 };
 
-// Neither is ever destroyed: other threads, above all the writer's own, may use them until the process is
-// gone.
+// Neither the throttle nor the writer is ever destroyed: other threads, above all the writer's own, may use
+// them until the process is gone.
 throttle& the_throttle() {
   static auto* const one = new throttle;
   return *one;

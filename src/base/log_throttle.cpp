@@ -1,4 +1,4 @@
-#include <dualbus/base/log_throttle.hpp>
+#include "log_throttle.hpp"
 
 #include <algorithm>
 #include <iterator>
@@ -26,7 +26,7 @@ log_throttle::bucket& log_throttle::find(const void* call, std::string_view subj
   return buckets_.try_emplace(std::move(wanted), bucket{burst, burst, now, 0, {}}).first->second;
 }
 
-bool log_throttle::admit(const void* call, std::string_view subject, unsigned burst, line& what,
+bool log_throttle::admit(const void* call, std::string_view subject, unsigned burst, line& candidate,
                          time_point now) {
   bucket& b = find(call, subject, burst, now);
   refill(b, now);
@@ -39,7 +39,7 @@ bool log_throttle::admit(const void* call, std::string_view subject, unsigned bu
   } else {
     ++left_out_;
   }
-  b.last = std::move(what);
+  b.last = std::move(candidate);
   return false;
 }
 

@@ -1,4 +1,4 @@
-#include <dualbus/base/log_writer.hpp>
+#include "log_writer.hpp"
 
 #include <cerrno>
 #include <chrono>
@@ -10,7 +10,7 @@
 namespace dualbus::base {
 namespace {
 
-// A burst of lines that a reader who is busy for a moment does not lose.
+// Enough for a burst of lines while their reader is busy for a moment.
 constexpr std::size_t most_waiting_bytes = std::size_t{1} << 20;
 // A pipe that poll() says is writable takes this many bytes without blocking (pipe(7), PIPE_BUF).
 constexpr std::size_t piece_bytes = 4096;

@@ -22,8 +22,8 @@ std::size_t read_limit(const std::string& path) {
   return number && *number > 0 ? static_cast<std::size_t>(*number) : none;
 }
 
-// The group's own limits and those of all groups above it. Within a container the path may be one that is not
-// to be seen from there; the mount's root is its group then.
+// The group's own limits and those of all groups above it. In a container the path may not be visible; then
+// the mount's root is the group.
 std::size_t limit_of_group(const std::string& mount, std::string path,
                            std::initializer_list<const char*> files) {
   std::size_t limit = none;

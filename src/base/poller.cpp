@@ -10,8 +10,8 @@
 namespace dualbus::base {
 namespace {
 
-std::uint32_t event_mask(poller::interest what) {
-  return (what.read ? EPOLLIN : what.half_close ? EPOLLRDHUP : 0U) | (what.write ? EPOLLOUT : 0U);
+std::uint32_t event_mask(poller::interest wanted) {
+  return (wanted.read ? EPOLLIN : wanted.half_close ? EPOLLRDHUP : 0U) | (wanted.write ? EPOLLOUT : 0U);
 }
 
 void control(int epoll, int operation, int fd, std::uint32_t events, io_handler& handler) {
@@ -29,12 +29,12 @@ poller::poller() : epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
   if (!epoll_) throw std::system_error(errno, std::generic_category(), "epoll_create1");
 }
 
-void poller::add(int fd, io_handler& handler, interest what) {
-  control(epoll_.get(), EPOLL_CTL_ADD, fd, event_mask(what), handler);
+void poller::add(int fd, io_handler& handler, interest wanted) {
+  control(epoll_.get(), EPOLL_CTL_ADD, fd, event_mask(wanted), handler);
 }
 
-void poller::modify(int fd, io_handler& handler, interest what) {
-  control(epoll_.get(), EPOLL_CTL_MOD, fd, event_mask(what), handler);
+void poller::modify(int fd, io_handler& handler, interest wanted) {
+  control(epoll_.get(), EPOLL_CTL_MOD, fd, event_mask(wanted), handler);
 }
 
 void poller::remove(int fd, io_handler& handler) {
@@ -55,7 +55,7 @@ void poller::wait(base::duration longest) {
     const auto seconds = std::chrono::floor<std::chrono::seconds>(longest);
     const timespec timeout{seconds.count(), (longest - seconds).count()};
     count = ::epoll_pwait2(epoll_.get(), events_.data(), batch, &timeout, nullptr);
-    // An old kernel, or a container's filter that does not know it.
+    // The kernel is old, or a container's filter does not know the call.
     if (count < 0 && (errno == ENOSYS || errno == EPERM)) precise_ = false;
   }
   if (!precise_) {

@@ -3,7 +3,8 @@
 namespace dualbus::base {
 namespace {
 
-// Line and paragraph separators, and what turns the direction: U+2028 … U+202E, U+2066 … U+2069.
+// Line and paragraph separators, and characters that turn the direction of writing: U+2028 … U+202E, U+2066 …
+// U+2069.
 bool disturbs_the_line(unsigned char second, unsigned char third) {
   return (second == 0x80 && third >= 0xa8 && third <= 0xae) ||
          (second == 0x81 && third >= 0xa6 && third <= 0xa9);

@@ -38,7 +38,8 @@ std::span<char> read_buffer::prepare(std::size_t bytes) {
       end_ = used;
     }
     if (capacity_ - used < bytes) {
-      // Half as much again, so that a request that arrives in many pieces is not moved for each.
+      // The buffer grows by half at least, so that a request that arrives in many pieces is not moved for
+      // each.
       const std::size_t least = used + bytes;
       std::size_t wanted = std::max(least, capacity_ + capacity_ / 2);
       void* grown;

@@ -16,8 +16,8 @@
 namespace dualbus::base {
 namespace {
 
-[[noreturn]] void fail(int error, const std::string& what) {
-  throw std::system_error(error, std::generic_category(), what);
+[[noreturn]] void fail(int error, const std::string& text) {
+  throw std::system_error(error, std::generic_category(), text);
 }
 
 struct socket_address {
@@ -128,7 +128,8 @@ unique_fd listen_unix(const std::string& path, unsigned mode, int backlog) {
       fail(EEXIST, "Unix socket '" + path + "': a file that is no socket is there");
     unique_fd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     const int error = ::connect(probe.get(), address.get(), address.length) == 0 ? EADDRINUSE : errno;
-    // Only this says that nobody listens; anything else, a full backlog or no permission, that somebody may.
+    // Only ECONNREFUSED says that nobody listens; after any other error, a full backlog or no permission,
+    // somebody may.
     if (error != ECONNREFUSED) {
       fail(error == EAGAIN ? EADDRINUSE : error, "cannot listen on Unix socket '" + path + "'");
     }

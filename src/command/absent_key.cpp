@@ -11,8 +11,9 @@ namespace {
 
 enum class operand : std::uint8_t {
   none,
-  time,       // a number, and perhaps a condition
-  subcommand  // before the key
+  time,      // a number, and perhaps a condition
+  property,  // an argument about the value, before the key
+  usage      // USAGE, before the key
 };
 
 struct row {
@@ -29,10 +30,10 @@ constexpr row rows[] = {
     {"expiretime", operand::none, ":-2\r\n"}, {"pexpiretime", operand::none, ":-2\r\n"},
     {"expire", operand::time, ":0\r\n"},      {"pexpire", operand::time, ":0\r\n"},
     {"expireat", operand::time, ":0\r\n"},    {"pexpireat", operand::time, ":0\r\n"},
-    {"object", operand::subcommand, {}},      {"memory", operand::subcommand, {}},
+    {"object", operand::property, {}},        {"memory", operand::usage, {}},
 };
 
-// Any time that this permits is one for Redis, in seconds or milliseconds.
+// Redis takes any time that this permits, in seconds or milliseconds.
 bool is_sound_time(std::string_view text) {
   constexpr std::int64_t longest = 1'000'000'000'000;
   const auto number = base::parse_int64(text);
@@ -44,18 +45,18 @@ bool is_one_of(std::string_view text, std::initializer_list<std::string_view> na
                      [text](std::string_view name) { return base::is_word(text, name); });
 }
 
-bool takes(const row& what, resp::arguments request) {
-  switch (what.takes) {
+bool takes(const row& entry, resp::arguments request) {
+  switch (entry.takes) {
     case operand::none:
       return request.size() == 2;
     case operand::time:
       return (request.size() == 3 ||
               (request.size() == 4 && is_one_of(request[3], {"nx", "xx", "gt", "lt"}))) &&
              is_sound_time(request[2]);
-    case operand::subcommand:
-      return request.size() == 3 &&
-             (what.name == "memory" ? is_one_of(request[1], {"usage"})
-                                    : is_one_of(request[1], {"encoding", "refcount", "idletime", "freq"}));
+    case operand::property:
+      return request.size() == 3 && is_one_of(request[1], {"encoding", "refcount", "idletime", "freq"});
+    case operand::usage:
+      return request.size() == 3 && base::is_word(request[1], "usage");
   }
   return false;
 }
@@ -69,8 +70,8 @@ std::optional<absent_key> answer_without_key(resp::arguments request, resp::prot
   });
   if (found == std::end(rows) || !takes(*found, request)) return std::nullopt;
   const std::string_view null = version == resp::protocol::resp3 ? "_\r\n" : "$-1\r\n";
-  return absent_key{request[found->takes == operand::subcommand ? 2 : 1],
-                    found->reply.empty() ? null : found->reply};
+  const bool behind_word = found->takes == operand::property || found->takes == operand::usage;
+  return absent_key{request[behind_word ? 2 : 1], found->reply.empty() ? null : found->reply};
 }
 
 }  // namespace dualbus::command

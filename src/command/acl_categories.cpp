@@ -107,7 +107,7 @@ acl_categories categories_of(const command_spec& spec) {
   for (const exception& e : exceptions) {
     if (e.name == spec.name) return e.categories;
   }
-  if (spec.flags.empty()) return category("slow");  // it has subcommands, which have the rest
+  if (spec.flags.empty()) return category("slow");  // it has subcommands, which have the other categories
   return of_flags(spec.flags) | of_group(spec.group);
 }
 

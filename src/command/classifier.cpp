@@ -89,11 +89,21 @@ std::string_view classifier::type_of(resp::arguments args, const xadd_arguments&
 classifier::known_type classifier::look_up(std::string_view type, bool remember) {
   if (const auto found = known_.find(type); found != known_.end()) return found->second;
   const routing_table::type_match match = table_.match_type(type);
-  known_type result{match.bus, match.by_glob, nullptr};
+  known_type result{match.bus, match.by_glob, table_.confirming_buses(type), nullptr};
   if (!remember) return result;
   result.counts = &counters_.of(type);
   if (counters_.knows(type)) known_.emplace(std::string(type), result);
   return result;
+}
+
+// For its routing, the type of a message to a pinned key does not matter, and is not looked for in JSON.
+bool classifier::confirms_pinned(bus_index bus, std::string_view type, std::uint32_t confirming,
+                                 resp::arguments args, const xadd_arguments& where) {
+  if (type.data() == nullptr && table_.confirms_types(bus)) {
+    const std::string_view within = type_in_fields(args, where, false);
+    if (within.data() != nullptr) confirming = look_up(within, false).confirming;
+  }
+  return (confirming >> bus & 1) != 0;
 }
 
 classification classifier::decide(resp::arguments args, const xadd_arguments& where, bool count) {
@@ -108,13 +118,15 @@ classification classifier::decide(resp::arguments args, const xadd_arguments& wh
   const known_type known = look_up(type, count);
   classification result;
   if (pinned != no_bus) {
-    result = {pinned, rule::key};
+    result = {pinned, rule::key, confirms_pinned(pinned, type, known.confirming, args, where)};
   } else if (known.bus != no_bus) {
     result = {known.bus, from_json ? rule::json : known.by_glob ? rule::glob : rule::type};
+    result.confirm = (known.confirming >> known.bus & 1) != 0;
   } else {
     result = {table_.rules().default_bus, rule::default_bus};
+    result.confirm = (known.confirming >> result.bus & 1) != 0;
   }
-  // A message that a draining bus does not take is routed nowhere.
+  // A message that a draining bus refuses is not counted.
   if (count && !table_.bus(result.bus).draining)
     ++(*known.counts)[result.bus][static_cast<std::size_t>(result.rule)];
   return result;

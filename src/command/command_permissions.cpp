@@ -24,7 +24,7 @@ std::string command_permissions::apply(std::string_view rule) {
   return rule[0] == '@' ? apply_category(rule.substr(1), value) : apply_command(rule, value);
 }
 
-// A command's value is that of its subcommands, too (acl.c, ACLChangeSelectorPerm).
+// A command's value becomes that of its subcommands, too (acl.c, ACLChangeSelectorPerm).
 void command_permissions::set(std::size_t command, bool value) {
   allowed_[command] = value;
   const auto subcommands = subcommand_table();

@@ -29,7 +29,7 @@ one. That holds for:
 - what Redis servers say to each other or to Sentinel (`SENTINEL`, `SFLUSH`, `TRIMSLOTS`).
 )";
 
-// Commands of which the sentence of their route is not true, or not all.
+// The commands for which the sentence of their route is untrue or incomplete.
 struct note {
   std::string_view name, text;
 };

@@ -1,7 +1,8 @@
 #pragma once
 
+#include "json_search.hpp"
+
 #include <dualbus/command/json_fault.hpp>
-#include <dualbus/command/json_search.hpp>
 
 #include <cstddef>
 #include <string>
@@ -13,12 +14,12 @@
 namespace dualbus::command {
 
 /// Reads the message type out of JSON, for routing (classifier) and for permissions (type_judge), which
-/// tell it what to do. One per worker: the parser keeps what it has read until it reads again.
+/// decide how. One per worker: the parser keeps the text that it has read until it reads again.
 struct json_reader {
-  /// In larger documents the type is searched for: the parser would need many times their size, and keep it.
+  /// In larger documents the type is searched for: the parser would need, and keep, many times their size.
   static constexpr std::size_t max_document_bytes = std::size_t{4} << 20;
 
-  /// `path` as in RFC 6901.
+  /// `path` is as in RFC 6901.
   explicit json_reader(std::string path) : pointer(std::move(path)), search(pointer) {}
 
   simdjson::dom::parser parser{max_document_bytes};
@@ -44,8 +45,8 @@ inline json_fault fault_of(simdjson::error_code error) {
   }
 }
 
-/// Behind what some programs put in front of UTF-8. Empty if what stands there, or behind blanks, can hold no
-/// member: telling so here spares the parser.
+/// The text without the mark that some programs put in front of UTF-8. Empty if the text, behind blanks, can
+/// hold no member: this check spares the parser.
 inline std::string_view document_in(std::string_view text) {
   constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
   if (text.starts_with(byte_order_mark)) text.remove_prefix(byte_order_mark.size());

@@ -1,5 +1,6 @@
+#include "json_search.hpp"
+
 #include <dualbus/base/numbers.hpp>
-#include <dualbus/command/json_search.hpp>
 
 #include <algorithm>
 #include <array>
@@ -12,9 +13,9 @@ namespace {
 
 // The meaning of a byte outside of strings.
 enum class kind : std::uint8_t {
-  plain,  // of numbers and words, a blank or a colon
+  plain,  // part of a number or word, a blank or a colon
   mark,   // one of "{}[],
-  odd     // in no JSON: part of a comment, say, which some readers skip
+  odd     // not part of JSON: of a comment, say, which some readers skip
 };
 
 constexpr std::array<kind, 256> kinds = [] {
@@ -88,7 +89,7 @@ void json_search::skip_blanks() {
   while (at_ < text_.size() && is_blank(text_[at_])) ++at_;
 }
 
-// Stands at the opening quote. False, and behind the end, if nothing closes it.
+// `at_` is at the opening quote. False, with `at_` at the end, if nothing closes the string.
 bool json_search::skip_string(std::string_view& inside, bool& escaped) {
   const std::size_t begin = ++at_;
   escaped = false;
@@ -110,7 +111,7 @@ bool json_search::skip_string(std::string_view& inside, bool& escaped) {
   }
 }
 
-// Skips up to the comma or the bracket that ends the value; brackets within it only have to be as many.
+// Skips to the comma or the bracket that ends the value; brackets within it are only counted.
 void json_search::skip_value() {
   std::size_t depth = 0, pieces = 0;
   for (; at_ < text_.size(); ++at_) {
@@ -152,8 +153,8 @@ void json_search::skip_value() {
   }
 }
 
-// Within an object: goes to the value of the next member of that name; false at the object's end, which is
-// passed over, and at that of the text.
+// Within an object: goes to the value of the next member of that name. False at the object's end, which is
+// skipped, and at the end of the text.
 bool json_search::next_member(const token& wanted) {
   for (;;) {
     skip_blanks();
@@ -168,7 +169,7 @@ bool json_search::next_member(const token& wanted) {
       ++at_;
       continue;
     }
-    if (text_[at_] != '"') {  // no name
+    if (text_[at_] != '"') {  // not a name
       odd_ = true;
       skip_value();
       continue;
@@ -189,7 +190,7 @@ bool json_search::next_member(const token& wanted) {
   }
 }
 
-// Goes into the object or array that stands here, to the value wanted there.
+// Goes into the object or array that begins here, to the wanted value.
 bool json_search::seek(const token& wanted) {
   if (at_ == text_.size() || (text_[at_] != '{' && text_[at_] != '[')) return false;
   const bool array = text_[at_++] == '[';
@@ -205,8 +206,8 @@ bool json_search::seek(const token& wanted) {
   return at_ < text_.size() && text_[at_] != ']';
 }
 
-// Behind the value taken from it: true if the container ends as it should, and has no other member of that
-// name.
+// Called behind the value taken from the container. True if the container ends as it should, and has no other
+// member of that name.
 bool json_search::close_container(const token& taken, char closing) {
   skip_blanks();
   if (at_ == text_.size()) return false;

@@ -21,8 +21,8 @@ bool add_counted(resp::arguments args, std::size_t count_at, bool may_be_none, p
   return true;
 }
 
-// The key behind the last STORE or STOREDIST of SORT or GEORADIUS. Arguments of other options are passed
-// over: they may be called "store" too.
+// The key behind the last STORE or STOREDIST of SORT or GEORADIUS. Arguments of other options are skipped:
+// they may be called "store" too.
 void add_destination(resp::arguments args, std::size_t from, positions_list& positions) {
   std::size_t destination = 0;
   for (std::size_t i = from; i + 1 < args.size(); ++i) {

@@ -1,5 +1,6 @@
 #include <dualbus/base/c_string.hpp>
 #include <dualbus/command/key_positions.hpp>
+#include <dualbus/command/request_facts.hpp>
 #include <dualbus/command/router.hpp>
 
 #include <algorithm>
@@ -45,8 +46,8 @@ bool has_block_option(resp::arguments args) {
   return false;
 }
 
-// Subcommands of MEMORY that name no key: about each server, about one, or such that any may answer or find
-// fault with them.
+// Subcommands of MEMORY that name no key: about each server, about one, or such that any bus may answer them
+// or find fault with them.
 enum class memory_report : std::uint8_t { of_each, of_one, of_any };
 
 memory_report find_memory_report(resp::arguments args) {
@@ -56,16 +57,8 @@ memory_report find_memory_report(resp::arguments args) {
   return is("doctor") || is("malloc-stats") || is("purge") ? memory_report::of_each : memory_report::of_any;
 }
 
-// Which keys are read and which are written, how to ask, and what it is, any Redis can tell.
-bool is_for_any_redis(const command_spec& spec, resp::arguments args) {
-  if (spec.name == "lolwut") return true;
-  return spec.name == "command" && args.size() > 1 &&
-         (base::is_word(args[1], "getkeysandflags") || base::is_word(args[1], "help"));
-}
-
-// CONFIG SET of what the daemon's own connections depend on.
+// True for CONFIG SET of a parameter that the daemon's own connections depend on.
 bool locks_out(resp::arguments args) {
-  if (!base::is_word(args[1], "set")) return false;
   for (std::size_t i = 2; i < args.size(); i += 2) {
     for (const std::string_view name : {"requirepass", "port", "tls-port", "bind"}) {
       if (base::is_word(args[i], name)) return true;
@@ -99,7 +92,8 @@ void router::make_plan(const command_spec& spec, resp::arguments args, plan& out
   switch (spec.route) {
     case route::local:
       if (passing_ && passes(spec, args)) return forward(0, out);
-      if (is_for_any_redis(spec, args)) return forward(table_.rules().default_bus, out);
+      if (has_fact(facts_of(spec, args), fact::for_any_redis))
+        return forward(table_.rules().default_bus, out);
       out.what = plan::action::local;
       return;
     case route::transaction:
@@ -152,7 +146,7 @@ void router::make_plan(const command_spec& spec, resp::arguments args, plan& out
 }
 
 void router::plan_keys(const command_spec& spec, resp::arguments args, plan& out) {
-  // Without keys Redis refuses the request: any bus may say so.
+  // Redis refuses the request without keys: any bus may say so.
   if (!find_keys(spec, args, out.keys) || out.keys.empty()) return forward(table_.rules().default_bus, out);
   const bus_index bus = table_.bus_of_key(args[out.keys[0]]);
   for (const std::uint32_t position : out.keys) {
@@ -164,7 +158,7 @@ void router::plan_keys(const command_spec& spec, resp::arguments args, plan& out
 void router::plan_sort(const command_spec& spec, resp::arguments args, plan& out) {
   plan_keys(spec, args, out);
   if (single_ || out.what != plan::action::forward) return;
-  // An element of the list takes the place of the first '*'; without one a pattern stands for no key (sort.c,
+  // An element of the list takes the place of the first '*'; a pattern without one stands for no key (sort.c,
   // lookupKeyByPattern, which looks for it with strchr()).
   find_sort_patterns(args, out.keys);
   for (const std::uint32_t position : out.keys) {
@@ -181,7 +175,7 @@ void router::plan_sort(const command_spec& spec, resp::arguments args, plan& out
 }
 
 void router::plan_blocking(const command_spec& spec, resp::arguments args, plan& out) {
-  // WAIT and WAITAOF are about what was written, which may be on any bus.
+  // WAIT and WAITAOF are about earlier writes, which may be on any bus.
   if (spec.keys == key_form::range && spec.first_key == 0) {
     out.keys.clear();
     out.what = plan::action::broadcast;
@@ -196,25 +190,42 @@ void router::refuse_draining(std::string_view key, bus_index bus, plan& out) con
                   std::string(key) + "' to an active bus with routing.keys, or to none");
 }
 
+bool router::confirms(const command_spec& spec, resp::arguments args, bus_index bus, bool confirm) const {
+  if (spec.route == route::xadd && confirm) return true;
+  if (!table_.confirms_all(bus)) return false;
+  switch (spec.route) {
+    case route::xread:
+    case route::blocking:
+    case route::publish:
+      return false;
+    case route::scripting:
+      return may_replicate(spec, args);
+    default:
+      return spec.flags.empty() ? may_replicate(spec, args) : has_flag(spec, 'w');
+  }
+}
+
 void router::plan_xadd(resp::arguments args, plan& out) {
+  out.confirm = false;
   out.xadd = parse_xadd(args);
   if (out.xadd.result != xadd_arguments::verdict::ok) {
     const bus_index pinned = table_.pinned_bus(args[1]);
-    // Also in forms that only later versions of Redis know, which might add an entry.
+    // This includes forms that only later versions of Redis know, which might add an entry.
     if (pinned != no_bus && table_.bus(pinned).draining) return refuse_draining(args[1], pinned, out);
     if (out.xadd.result == xadd_arguments::verdict::unsupported && pinned == no_bus && !transparent_) {
       return refuse(out, "ERR dualbus: option '" + upper(args[out.xadd.option]) +
                              "' not supported on logical stream '" + std::string(args[1]) + "'");
     }
-    // Redis refuses it on any bus, in its own words.
+    // Redis refuses the request on any bus, in its own words.
     return forward(pinned == no_bus ? table_.rules().default_bus : pinned, out);
   }
   const classification where =
       counting_ ? classifier_.classify(args, out.xadd) : classifier_.explain(args, out.xadd);
-  // Types and the default have active buses only, but a rule for keys may name any.
+  // Types and the default have active buses only, but a rule for keys may name any bus.
   if (table_.bus(where.bus).draining) return refuse_draining(args[1], where.bus, out);
   out.bus = where.bus;
   out.rule = where.rule;
+  out.confirm = where.confirm;
   out.what = where.rule == rule::key || transparent_ ? plan::action::forward : plan::action::add;
 }
 
@@ -231,7 +242,7 @@ void router::plan_spread(const command_spec& spec, resp::arguments args, plan& o
     out.what = plan::action::spread;
     return;
   }
-  // DELEX with a condition is about a string, which has one bus.
+  // DELEX with a condition is about a string, which is on one bus.
   if (spec.route == route::remove && spec.last_key == 1 && args.size() > 2) {
     return forward(table_.bus_of_key(args[1]), out);
   }
@@ -255,7 +266,8 @@ void router::plan_spread(const command_spec& spec, resp::arguments args, plan& o
 void router::plan_stream(const command_spec& spec, resp::arguments args, plan& out) {
   if (!find_keys(spec, args, out.keys) || out.keys.empty()) {
     forward(table_.rules().default_bus, out);
-    // Redis is expected to find fault with it; should it wait after all, nobody else must.
+    // Redis is expected to find fault with it; should the request wait nevertheless, it must not hold up
+    // others.
     if (spec.route == route::xread && has_block_option(args)) out.what = plan::action::block;
     return;
   }
@@ -278,7 +290,7 @@ void router::plan_stream(const command_spec& spec, resp::arguments args, plan& o
   }
   if (spec.route == route::whole) {
     if (single_) return forward(0, out);
-    // A key with parts on any bus and one that has one bus cannot become each other.
+    // A key with parts on any bus and one on a single bus cannot become each other.
     for (const std::uint32_t position : out.keys) {
       if (table_.pinned_bus(args[position]) != no_bus) return refuse_crossing(spec, out);
     }
@@ -311,35 +323,28 @@ void router::plan_keyspace(const command_spec& spec, plan& out) const {
   out.what = plan::action::spread;
 }
 
-// A command that takes the server from the daemon, or makes its connection another one's, is never passed on.
+// A command that takes the server from the daemon, or makes its connection another client's, is never passed
+// on.
 bool router::passes(const command_spec& spec, resp::arguments args) const {
-  constexpr std::string_view local[] = {"cluster", "command", "config", "latency",
-                                        "lolwut",  "role",    "slowlog"};
-  constexpr std::string_view never[] = {"failover", "psync",   "replconf", "replicaof",
-                                        "shutdown", "slaveof", "sync"};
-  const auto among = [&](const auto& names) {
-    return std::find(std::begin(names), std::end(names), spec.name) != std::end(names);
-  };
-  if (spec.route == route::refused) return !among(never);
-  if (spec.name == "module") return base::is_word(args[1], "list");
-  if (spec.name == "config" && args.size() > 1 && locks_out(args)) return false;
-  return among(local);
+  const fact facts = facts_of(spec, args);
+  if (!has_fact(facts, fact::passed_on)) return false;
+  return !has_fact(facts, fact::sets_parameters) || !locks_out(args);
 }
 
 void router::plan_script(const command_spec& spec, resp::arguments args, plan& out) {
   if (spec.keys == key_form::numkeys2) {
-    // A script without keys runs where keys are that no rule knows.
+    // A script without keys runs on the bus of keys that no rule matches.
     if (find_keys(spec, args, out.keys) && !out.keys.empty()) return plan_keys(spec, args, out);
     return forward(table_.rules().default_key_bus, out);
   }
   const auto is = [&](std::string_view word) { return base::is_word(args[1], word); };
-  // Nobody knows on which bus the script runs that is to end.
+  // The bus on which the script runs that is to be ended is not known.
   if (is("kill")) {
     out.keys.clear();
     out.what = plan::action::broadcast;
     return;
   }
-  // To debug one takes a connection of one's own.
+  // A debugging client needs a connection of its own.
   if (is("debug") && args.size() == 3) {
     return refuse(
         out, "NOTSUPPORTED command '" + upper(spec.name) + " " + upper(args[1]) +

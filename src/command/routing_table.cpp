@@ -1,6 +1,7 @@
 #include <dualbus/base/glob.hpp>
 #include <dualbus/command/routing_table.hpp>
 
+#include <algorithm>
 #include <utility>
 
 namespace dualbus::command {
@@ -82,6 +83,20 @@ routing_table::type_match routing_table::match_type(std::string_view type) const
     if (base::glob_match(rule.match, type)) return {rule.bus, true};
   }
   return {};
+}
+
+std::uint32_t routing_table::confirming_buses(std::string_view type) const {
+  static_assert(sizeof(std::uint32_t) * 8 >= 16, "a bit for each bus");
+  std::uint32_t found = 0;
+  for (std::size_t i = 0; i < rules_.buses.size(); ++i) {
+    const bus_rules& bus = rules_.buses[i];
+    const bool listed =
+        bus.confirmed_types.empty() ||
+        std::any_of(bus.confirmed_types.begin(), bus.confirmed_types.end(),
+                    [type](const std::string& pattern) { return base::glob_match(pattern, type); });
+    if (bus.confirms && listed) found |= std::uint32_t{1} << i;
+  }
+  return found;
 }
 
 }  // namespace dualbus::command

@@ -8,11 +8,11 @@
 namespace dualbus::command {
 namespace {
 
-// Redis 7.0's, and the later ones that its clients send: command, name, arity, flags.
+// The subcommands of Redis 7.0, and later ones that clients send: command, name, arity, flags, facts.
 constexpr subcommand_spec subcommands[] = {
     {"acl", "cat", -2, "slt"},
     {"acl", "deluser", -3, "aslt"},
-    {"acl", "dryrun", -4, "aslt"},
+    {"acl", "dryrun", -4, "aslt", fact::names_user_and_request},
     {"acl", "genpass", -2, "slt"},
     {"acl", "getuser", 3, "aslt"},
     {"acl", "help", 2, "lt"},
@@ -20,7 +20,7 @@ constexpr subcommand_spec subcommands[] = {
     {"acl", "load", 2, "aslt"},
     {"acl", "log", -2, "aslt"},
     {"acl", "save", 2, "aslt"},
-    {"acl", "setuser", -3, "aslt"},
+    {"acl", "setuser", -3, "aslt", fact::sets_user},
     {"acl", "users", 2, "aslt"},
     {"acl", "whoami", 2, "slt"},
     {"client", "caching", 3, "slt"},
@@ -35,7 +35,7 @@ constexpr subcommand_spec subcommands[] = {
     {"client", "no-evict", 3, "aslt"},
     {"client", "no-touch", 3, "slt"},
     {"client", "pause", -3, "aslt"},
-    {"client", "reply", 3, "slt"},
+    {"client", "reply", 3, "slt", fact::changes_replies},
     {"client", "setinfo", 4, "slt"},
     {"client", "setname", 3, "slt"},
     {"client", "tracking", -3, "slt"},
@@ -71,24 +71,24 @@ constexpr subcommand_spec subcommands[] = {
     {"cluster", "slots", 2, "t"},
     {"command", "count", 2, "lt"},
     {"command", "docs", -2, "lt"},
-    {"command", "getkeys", -4, "lt"},
-    {"command", "getkeysandflags", -4, "lt"},
-    {"command", "help", 2, "lt"},
+    {"command", "getkeys", -4, "lt", fact::names_request},
+    {"command", "getkeysandflags", -4, "lt", fact::for_any_redis | fact::names_request},
+    {"command", "help", 2, "lt", fact::for_any_redis},
     {"command", "info", -2, "lt"},
     {"command", "list", -2, "lt"},
     {"config", "get", -3, "aslt"},
     {"config", "help", 2, "lt"},
-    {"config", "resetstat", 2, "aslt"},
+    {"config", "resetstat", 2, "aslt", fact::resets_statistics},
     {"config", "rewrite", 2, "aslt"},
-    {"config", "set", -4, "aslt"},
-    {"function", "delete", 3, "sw"},
+    {"config", "set", -4, "aslt", fact::sets_parameters},
+    {"function", "delete", 3, "sw", fact::changes_functions},
     {"function", "dump", 2, "s"},
-    {"function", "flush", -2, "sw"},
+    {"function", "flush", -2, "sw", fact::changes_functions},
     {"function", "help", 2, "lt"},
     {"function", "kill", 2, "sB"},
     {"function", "list", -2, "s"},
-    {"function", "load", -3, "swm"},
-    {"function", "restore", -3, "swm"},
+    {"function", "load", -3, "swm", fact::changes_functions},
+    {"function", "restore", -3, "swm", fact::changes_functions},
     {"function", "stats", 2, "sB"},
     {"latency", "doctor", 2, "aslt"},
     {"latency", "graph", 3, "aslt"},
@@ -104,7 +104,7 @@ constexpr subcommand_spec subcommands[] = {
     {"memory", "stats", 2, ""},
     {"memory", "usage", -3, "r"},
     {"module", "help", 2, "lt"},
-    {"module", "list", 2, "as"},
+    {"module", "list", 2, "as", fact::passed_on},
     {"module", "load", -3, "Las"},
     {"module", "loadex", -3, "Las"},
     {"module", "unload", 3, "Las"},
@@ -141,7 +141,7 @@ constexpr subcommand_spec subcommands[] = {
     {"xinfo", "stream", -3, "r"},
 };
 
-// Per command, where its subcommands begin in the table; -1 if it has none.
+// By command: the index of its first subcommand in the table; -1 if it has none.
 const std::vector<int>& first_subcommands() {
   static const std::vector<int> first = [] {
     std::vector<int> result(command_table().size(), -1);

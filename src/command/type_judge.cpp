@@ -19,7 +19,7 @@ std::string unescaped(std::string_view token) {
   return name;
 }
 
-// Whether a member on the way of a JSON pointer stands twice in its object.
+// True if a member on the way of a JSON pointer stands twice in its object.
 bool names_twice(simdjson::dom::element at, std::string_view pointer) {
   while (!pointer.empty()) {
     pointer.remove_prefix(1);
@@ -60,8 +60,8 @@ bool type_judge::may_name_type(std::string_view field) const {
 }
 
 type_judge::finding type_judge::look(std::string_view text) const {
-  // A member takes a brace, whatever its encoding and whatever stands around it; a backslash may stand for
-  // one in JSON that holds JSON as a string.
+  // A member needs a brace, whatever the text's encoding; a backslash may stand for one in JSON that holds
+  // JSON as a string.
   if (text.find_first_of(through_arrays_ ? "{[\\" : "{\\") == std::string_view::npos) return {};
   const std::string_view document = document_in(text);
   if (document.empty()) return {{}, other_form};
@@ -74,7 +74,7 @@ type_judge::finding type_judge::look(std::string_view text) const {
   return type.data() != nullptr ? finding{type, {}} : finding{{}, json_fault_text(fault_of(refused))};
 }
 
-// The parser still has what it has just read.
+// Looks at the text that the parser has just read.
 type_judge::finding type_judge::look_parsed() const {
   const simdjson::dom::element root = reader_.parser.doc.root();
   if (root.is_array() && !through_arrays_) return {{}, "a list"};
@@ -98,7 +98,7 @@ type_judge::verdict type_judge::of_entry(resp::arguments args, const xadd_argume
   for (std::size_t i = where.fields; i + 1 < args.size(); i += 2) {
     if (args[i] != rules_.field) continue;
     if (!permits(args[i + 1])) return {};
-    named |= !args[i + 1].empty();  // to many programs an empty one is none
+    named |= !args[i + 1].empty();  // to many programs an empty field is a missing one
   }
   if (named) return {true, {}, {}};
   for (std::size_t i = where.fields; i + 1 < args.size(); i += 2) {

@@ -13,13 +13,6 @@
 namespace dualbus::config {
 namespace {
 
-// Connections to `host` arrive there too if something listens on `listener`.
-bool reaches(std::string_view host, std::string_view listener) {
-  if (host == listener) return true;
-  const bool local = host == "localhost" || is_loopback_address(host) || is_any_address(host);
-  return local && (is_any_address(listener) || (host == "localhost" && is_loopback_address(listener)));
-}
-
 std::string endpoint_text(const bus_settings& bus) {
   std::string text = bus.endpoint;
   if (bus.database != 0) text += ", database " + std::to_string(bus.database);
@@ -114,6 +107,7 @@ void assembler::check_buses() {
                                             quoted(rules[first->second].name) + " already");
       }
     }
+    check_form(i);
     if (at_.accepted(bus_path(i, "endpoint"))) {
       const bus_settings& bus = config_.buses[i];
       const std::string where =
@@ -131,7 +125,9 @@ void assembler::check_buses() {
       others.push_back(i);
       check_own_address(i);
     }
+    if (at_.accepted(bus_path(i, "sentinel"))) check_sentinels(i);
     read_bus_password(i);
+    check_acknowledge(i);
   }
   if (config_.routing.server_commands == command::server_commands::passed && rules.size() > 1) {
     mistake("server_commands", "`passed` needs a single bus, not " + std::to_string(rules.size()) +
@@ -151,6 +147,25 @@ void assembler::check_own_address(std::size_t bus) {
   if (own_socket || own_port) {
     mistake(bus_path(bus, "endpoint"), quoted(settings.endpoint) + " is where this daemon listens itself");
   }
+}
+
+void assembler::check_acknowledge(std::size_t bus) {
+  const acknowledge_settings& settings = config_.buses[bus].acknowledge;
+  command::bus_rules& rules = config_.routing.buses[bus];
+  rules.confirms = settings.wanted();
+  if (!rules.confirms) {
+    if (!rules.confirmed_types.empty())
+      warning(bus_path(bus, "acknowledge.types"),
+              "no answer waits without acknowledge.replicas or acknowledge.local");
+    return;
+  }
+  const milliseconds limit = config_.backend.request_timeout;
+  if (limit.count() == 0 || 2 * settings.timeout <= limit) return;
+  mistake(at_.accepted(bus_path(bus, "acknowledge.timeout")) ? bus_path(bus, "acknowledge.timeout")
+                                                             : "backend.request_timeout",
+          bus_path(bus, "acknowledge.timeout") + " (" + format_duration(settings.timeout) +
+              ") must be at most half of backend.request_timeout (" + format_duration(limit) +
+              "): a write may wait for the group before it, and then for its own");
 }
 
 void assembler::read_bus_password(std::size_t bus) {
@@ -178,7 +193,7 @@ std::optional<std::string> assembler::password_from_file(const std::string& name
   const bool relative = name.front() != '/' && !directory_.empty();
   file_content content = read_file(relative ? directory_ + "/" + name : name, max_password_bytes);
   if (!content.problem.empty()) {
-    // A name of no file may be the password itself.
+    // A name that no file has may be the password itself.
     mistake(key, content.absent
                      ? "names a file that does not exist; a relative path starts from the folder of this file"
                      : quoted(name) + " " + content.problem);
@@ -301,7 +316,7 @@ void assembler::check_group_rules() {
   }
 }
 
-void assembler::resolve_rules(const std::string& list, const std::string& what,
+void assembler::resolve_rules(const std::string& list, const std::string& names,
                               const std::vector<draft::key_rule>& rules,
                               std::vector<command::match_rule>& resolved) {
   const auto wider_than = [&](std::size_t i) {  // the first rule that leaves nothing for this one
@@ -318,7 +333,7 @@ void assembler::resolve_rules(const std::string& list, const std::string& what,
       if (wider < i) {
         warning(path + ".match", quoted(rule.match) + " is never reached: " + list + "[" +
                                      std::to_string(wider) + "], " + quoted(rules[wider].match) +
-                                     ", matches the same " + what);
+                                     ", matches the same " + names);
       }
     }
     if (!at_.accepted(path + ".bus")) continue;

@@ -33,8 +33,13 @@ class assembler {
   void check_buses();
   void check_bus_name(const std::string& name);
   void check_own_address(std::size_t bus);
+  void check_acknowledge(std::size_t bus);
+  void check_form(std::size_t bus);
+  void check_sentinels(std::size_t bus);
+  void check_master_of_others(std::size_t bus);
   void read_bus_password(std::size_t bus);
-  /// Of the section `path`: from a file or the environment, whichever is named. Reports what is wrong.
+  /// The password of the section `path`, from a file or the environment, whichever is named. Reports
+  /// mistakes.
   std::optional<std::string> read_password(const std::string& path, const std::string& file,
                                            const std::string& variable);
   std::optional<std::string> password_from_file(const std::string& name, const std::string& key);
@@ -50,10 +55,10 @@ class assembler {
   void resolve_default_buses_and_anchor();
   void resolve_types();
   void check_group_rules();
-  void resolve_rules(const std::string& list, const std::string& what,
+  void resolve_rules(const std::string& list, const std::string& names,
                      const std::vector<draft::key_rule>& rules, std::vector<command::match_rule>& resolved);
 
-  /// Reports an unknown name and gives nothing.
+  /// The bus of that name. Reports an unknown name and returns nothing.
   std::optional<command::bus_index> bus_called(const std::string& name, std::string_view path, position at);
   std::optional<command::bus_index> active_bus_called(const std::string& name, const std::string& path);
   std::string bus_path(std::size_t bus, std::string_view key) const;

@@ -25,7 +25,7 @@ void assembler::check_auth() {
   warn_of_open_doors();
 }
 
-// Legal, and seldom meant: anybody may do everything.
+// Warns of what is legal and seldom meant: anybody may do everything.
 void assembler::warn_of_open_doors() {
   const listen_settings& listen = config_.listen;
   const auth_settings& auth = config_.auth;
@@ -97,13 +97,13 @@ void assembler::check_commands(const user_settings& user, const std::string& pat
     const std::string& rule = user.commands[i];
     const std::string problem = permissions.apply(rule);
     if (problem.empty()) continue;
-    // As `>secret` Redis's ACL takes a password.
+    // Redis's ACL takes `>secret` as a password.
     const bool is_rule = rule.front() == '+' || rule.front() == '-';
     mistake(path + "[" + std::to_string(i) + "]", (is_rule ? quoted(rule) + ": " : "") + problem);
   }
 }
 
-// Redis's marks would be taken for a part of the name, and allow nothing.
+// Redis's marks would count as a part of the name, and the pattern would allow nothing.
 void assembler::check_patterns(const std::vector<std::string>& patterns, std::string_view marks,
                                const std::string& path) {
   for (std::size_t i = 0; i < patterns.size(); ++i) {

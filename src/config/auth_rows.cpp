@@ -9,7 +9,7 @@ namespace {
 
 using enum value_type;
 
-// Users can all change at run time, so that nobody fetches them to compare.
+// All users can change at run time, so nobody fetches them to compare.
 template <auto Member>
 constexpr binding of_user() {
   return {[](draft& d, place at, value&& v) { assign(d.config.auth.users[at.index].*Member, std::move(v)); },

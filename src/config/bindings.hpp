@@ -80,17 +80,43 @@ constexpr binding of_bus_rules() {
       [](const configuration& c, std::size_t bus) { return value_of(c.routing.buses[bus].*Member); }};
 }
 
-inline void store_endpoint(draft& d, place at, value&& v) {
+inline server_address address_of(std::string text) {
   endpoint where;
-  parse_endpoint(v.text, where);
-  bus_settings& bus = d.config.buses[at.index];
-  bus.host = std::move(where.host);
-  bus.port = where.port;
-  bus.unix_socket = std::move(where.unix_socket);
-  bus.endpoint = std::move(v.text);
+  parse_endpoint(text, where);
+  return {std::move(where.host), where.port, std::move(where.unix_socket), std::move(text)};
 }
 
-// By name: indexes of two configurations need not mean the same.
+inline void store_endpoint(draft& d, place at, value&& v) {
+  d.config.buses[at.index].set_address(address_of(std::move(v.text)));
+}
+
+// Of a bus whose address Sentinels name, nothing is written here.
+inline value fetch_endpoint(const configuration& c, std::size_t bus) {
+  const bus_settings& settings = c.buses[bus];
+  return value_of(settings.has_sentinels() ? std::string() : settings.endpoint);
+}
+
+// A part of what a bus says about its Sentinels.
+template <auto Member>
+constexpr binding of_sentinel() {
+  return {
+      [](draft& d, place at, value&& v) { assign(d.config.buses[at.index].sentinel.*Member, std::move(v)); },
+      [](const configuration& c, std::size_t bus) { return value_of(c.buses[bus].sentinel.*Member); }};
+}
+
+inline void store_sentinels(draft& d, place at, value&& v) {
+  for (std::string& text : v.list)
+    d.config.buses[at.index].sentinel.sentinels.push_back(address_of(std::move(text)));
+}
+
+inline value fetch_sentinels(const configuration& c, std::size_t bus) {
+  value written;
+  for (const server_address& address : c.buses[bus].sentinel.sentinels)
+    written.list.push_back(address.endpoint);
+  return written;
+}
+
+// Anchors are compared by name: indexes of two configurations need not mean the same.
 inline value fetch_anchor(const configuration& c, std::size_t) {
   return c.routing.buses.empty() ? value{} : value_of(c.routing.buses[c.routing.anchor].name);
 }

@@ -15,6 +15,14 @@ draining_settings::ignored_group& ignored(draft& d, place at) {
   return rules[at.index];
 }
 
+template <auto Member>
+constexpr binding of_acknowledge() {
+  return {[](draft& d, place at, value&& v) {
+            assign(d.config.buses[at.index].acknowledge.*Member, std::move(v));
+          },
+          [](const configuration& c, std::size_t bus) { return value_of(c.buses[bus].acknowledge.*Member); }};
+}
+
 constexpr key_row rows[] = {
     {.path = "buses.*.id_slot",
      .type = integer,
@@ -28,14 +36,55 @@ constexpr key_row rows[] = {
      .bind = of_bus_rules<&bus_rules::id_slot>()},
     {.path = "buses.*.endpoint",
      .type = endpoint,
-     .required = true,
+     .reload = true,
+     .fallback_note = "none; it or `buses.*.sentinel` is required",
      .meaning =
          "The address of its Redis: `host:port`, `[v6]:port`, or the absolute path of a Unix socket, with "
          "or without `unix:` before it. Quote an address in brackets. No two buses share an endpoint and "
-         "database.",
-     .bind = {store_endpoint, of_bus<&bus_settings::endpoint>().fetch}},
+         "database. A reload may name another place: it is refused if no master answers there, and otherwise "
+         "requests go there from one moment on. The data is not moved: the new place must have it.",
+     .bind = {store_endpoint, fetch_endpoint}},
+    {.path = "buses.*.sentinel.master",
+     .required = true,
+     .range = {1, 256},
+     .meaning =
+         "Instead of an endpoint: the name under which Sentinels monitor the Redis of this bus. The daemon "
+         "asks them for the address of the master, and goes to another one when they have promoted it: see "
+         "[availability.md](availability.md#failover-with-sentinel). `buses.*.username` and the password "
+         "beside it are those of the Redis servers, the same for master and replicas. No two buses share a "
+         "master and database.",
+     .bind = of_sentinel<&sentinel_settings::master>()},
+    {.path = "buses.*.sentinel.sentinels",
+     .type = endpoint_list,
+     .required = true,
+     .meaning =
+         "The addresses of the Sentinels, as for `buses.*.endpoint`; their port is usually 26379. Name them "
+         "all: one is enough while it answers, and others that it knows are asked too, but only those "
+         "that stand here are known when the daemon starts.",
+     .bind = {store_sentinels, fetch_sentinels}},
+    {.path = "buses.*.sentinel.username",
+     .range = {0, 1024},
+     .fallback_note = "none",
+     .meaning =
+         "The user for the Sentinels' own `AUTH`, together with a password. Those of the Redis servers "
+         "are never sent to a Sentinel.",
+     .bind = of_sentinel<&sentinel_settings::username>()},
+    {.path = "buses.*.sentinel.password_file",
+     .range = {0, 4095},
+     .fallback_note = "none",
+     .meaning =
+         "A file that holds the password of the Sentinels, as `buses.*.password_file` does that of the "
+         "Redis.",
+     .bind = of_sentinel<&sentinel_settings::password_file>()},
+    {.path = "buses.*.sentinel.password_env",
+     .range = {0, 1024},
+     .fallback_note = "none",
+     .meaning = "Instead of a file, the name of an environment variable that holds the password of the "
+                "Sentinels.",
+     .bind = of_sentinel<&sentinel_settings::password_env>()},
     {.path = "buses.*.state",
      .type = choice,
+     .reload = true,
      .choices = "active|draining",
      .fallback = "active",
      .meaning =
@@ -70,6 +119,7 @@ constexpr key_row rows[] = {
      .bind = of_bus<&bus_settings::password_env>()},
     {.path = "buses.*.database",
      .type = integer,
+     .reload = true,
      .range = {0, 65535},
      .fallback = "0",
      .meaning = "The database of this bus that clients see as 0; see `databases`.",
@@ -84,6 +134,61 @@ constexpr key_row rows[] = {
          "target is exported with the number of requests that missed it; nothing else depends on it. `0` "
          "means none.",
      .bind = of_bus<&bus_settings::latency_target>()},
+    {.path = "buses.*.coalesce",
+     .type = duration,
+     .reload = true,
+     .range = {0, ms},
+     .fallback = "0",
+     .meaning =
+         "How long a connection that clients share waits between two writes to this bus. Requests that come "
+         "in between are sent together, which costs its Redis fewer system calls and wake-ups; each may take "
+         "so much longer. `docs/performance.md` says what it saves and costs. `0` writes at once.",
+     .bind = of_bus<&bus_settings::coalesce>()},
+    {.path = "buses.*.acknowledge.replicas",
+     .type = integer,
+     .reload = true,
+     .range = {0, 100},
+     .fallback = "0",
+     .meaning = "How many replicas of the bus must have a write before it is answered.",
+     .bind = of_acknowledge<&acknowledge_settings::replicas>()},
+    {.path = "buses.*.acknowledge.local",
+     .type = integer,
+     .reload = true,
+     .range = {0, 1},
+     .fallback = "0",
+     .meaning =
+         "`1`: the append-only file of the bus itself must have it on disk, too. That takes `WAITAOF`, which "
+         "Redis has since 7.2, and then only those replicas count that have it in theirs. A server that "
+         "lacks "
+         "the command, or has no append-only file, confirms nothing: the log says so, and every such write "
+         "is "
+         "answered `UNCONFIRMED`.",
+     .bind = of_acknowledge<&acknowledge_settings::local>()},
+    {.path = "buses.*.acknowledge.timeout",
+     .type = duration,
+     .reload = true,
+     .range = {ms, minute, ms},
+     .fallback = "50ms",
+     .meaning =
+         "How long a write may wait for that; then it is answered `UNCONFIRMED`. While a group of writes "
+         "waits, the writes of the next one are not sent, so one that comes meanwhile may take twice as "
+         "long. "
+         "At most half of `backend.request_timeout`.",
+     .bind = of_acknowledge<&acknowledge_settings::timeout>()},
+    {.path = "buses.*.acknowledge.types",
+     .type = text_list,
+     .reload = true,
+     .range = {1, max_name},
+     .fallback_note = "every write",
+     .meaning =
+         "The message types of the `XADD`s that wait: exact names, or patterns as in `routing.types`. A "
+         "message's type is found as for its routing, also if its key is pinned. Other requests do not wait "
+         "then. Without `types` every write waits that goes to this bus as a whole: every `XADD`, other "
+         "writing commands with keys of this bus only, scripts, and `EXEC`. These never wait: commands that "
+         "are split over several buses (`XACK` or `DEL` of keys that are not pinned, for example), reads "
+         "that "
+         "write (`XREADGROUP`, `BLPOP` and its kin), and scripts with `server_commands: passed`.",
+     .bind = of_bus_rules<&bus_rules::confirmed_types>()},
     {.path = "slot_marks",
      .type = choice,
      .choices = "none|function",
@@ -101,11 +206,14 @@ constexpr key_row rows[] = {
      .bind = top<&configuration::marks>()},
     {.path = "anchor",
      .type = bus,
+     .reload = true,
      .fallback_note = "the value of `routing.default_bus`",
      .meaning =
          "The bus on which the existence of a consumer group is decided when a stream lies on several "
-         "buses. It must be active. Set it whenever the default bus may change at run time: the anchor "
-         "cannot.",
+         "buses. It must be active. A reload that moves it first makes, on the new anchor, every group that "
+         "the old one has and the new one lacks, at the beginning of the stream; it is refused if the new "
+         "one "
+         "has groups that the old one lacks, because these would come into being.",
      .bind = {[](draft& d, place, value&& v) { d.anchor = std::move(v.text); }, fetch_anchor}},
     {.path = "backend.connect_timeout",
      .type = duration,
@@ -148,6 +256,17 @@ constexpr key_row rows[] = {
      .fallback = "2s",
      .meaning = "The longest of these delays; not below `backend.backoff_min`.",
      .bind = in<&configuration::backend, &backend_settings::backoff_max>()},
+    {.path = "backend.resolve_interval",
+     .type = duration,
+     .reload = true,
+     .range = {0, hour, ms},
+     .fallback = "30s",
+     .meaning =
+         "How often the name of a bus's endpoint is resolved while the bus is connected. If it leads to "
+         "other "
+         "addresses by then, the bus moves there as after a reload, as soon as a master answers there. `0` "
+         "resolves names only for a new connection. A numeric address is never resolved.",
+     .bind = in<&configuration::backend, &backend_settings::resolve_interval>()},
     {.path = "backend.request_timeout",
      .type = duration,
      .reload = true,

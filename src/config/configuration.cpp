@@ -1,9 +1,23 @@
+#include "values.hpp"
+
 #include <dualbus/base/glob.hpp>
 #include <dualbus/config/configuration.hpp>
 
 #include <algorithm>
+#include <tuple>
 
 namespace dualbus::config {
+
+void bus_settings::set_address(const server_address& address) {
+  host = address.host;
+  port = address.port;
+  unix_socket = address.unix_socket;
+  endpoint = address.endpoint;
+}
+
+bool is_own_address(const configuration& c, const server_address& address) {
+  return address.port != 0 && address.port == c.listen.port && reaches(address.host, c.listen.address);
+}
 
 const missing_group_settings::rule& missing_group_settings::of(std::string_view key,
                                                                std::string_view group) const {
@@ -17,6 +31,13 @@ bool draining_settings::ignores(std::string_view key, std::string_view group) co
   return std::any_of(ignore_groups.begin(), ignore_groups.end(), [&](const ignored_group& rule) {
     return base::glob_match(rule.key, key) && base::glob_match(rule.group, group);
   });
+}
+
+bool same_place(const bus_settings& a, const bus_settings& b) {
+  const auto place = [](const bus_settings& s) {
+    return std::tie(s.host, s.port, s.unix_socket, s.database);
+  };
+  return place(a) == place(b);
 }
 
 bool missing_group_settings::creates() const {

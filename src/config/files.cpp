@@ -36,7 +36,8 @@ file_content read_file(const std::string& path, std::size_t max_bytes) {
   }
   content.world_readable = (status.st_mode & S_IROTH) != 0;
   char block[16384];
-  // Counted while reading: the size that stat gave may be outdated, and is 0 for some file systems.
+  // The bytes are counted while reading: the size that stat gave may be outdated, and is 0 for some file
+  // systems.
   while (content.text.size() <= max_bytes) {
     const ssize_t got = ::read(file.get(), block, sizeof block);
     if (got < 0 && errno == EINTR) continue;

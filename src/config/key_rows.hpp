@@ -1,6 +1,6 @@
 #pragma once
 
-#include "key_table.hpp"
+#include "key_row.hpp"
 
 #include <span>
 

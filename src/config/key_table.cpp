@@ -14,6 +14,10 @@ constexpr section_row sections[] = {
     {.path = "listen",
      .meaning = "The addresses for clients. At least one of the port and the Unix socket must be open."},
     {.path = "admin", .meaning = "The HTTP listener for metrics, health and administration."},
+    {.path = "control",
+     .meaning =
+         "The hand-over of the clients to a new process, which takes this one's place without any client "
+         "noticing: see [availability.md](availability.md)."},
     {.path = "auth",
      .meaning = "Access to the daemon. Without users everybody may do everything. See "
                 "[security.md](security.md)."},
@@ -28,6 +32,12 @@ constexpr section_row sections[] = {
          "`0-9`, `_` and `-`. At least one bus is active. The order in the file is the order in metrics and "
          "answers."},
     {.path = "buses.*"},
+    {.path = "buses.*.acknowledge",
+     .meaning =
+         "Answers to writes that wait until other servers have the write, so that it outlives this one: see "
+         "[Durable answers](availability.md#durable-answers). With `replicas: 0` and `local: 0` no answer "
+         "waits."},
+    {.path = "buses.*.sentinel"},
     {.path = "routing",
      .meaning =
          "Which bus a message or key belongs to. A rule for its key decides first, then the message's type, "
@@ -187,11 +197,13 @@ std::string child_path(std::string_view section, std::string_view child) {
   return path.append(child);
 }
 
-// A password in the wrong place stands where users are, or where a bus is. A file that is one scalar may be a
-// password's own.
+// A misplaced password stands where users or a bus should be. A file that is one scalar may be the file of a
+// password.
 bool may_be_secret(std::string_view path) {
   return path.empty() || path == "auth" || path.starts_with("auth.users") || path == "buses" ||
-         path == "buses.*" || path == "buses.*.username" || path.starts_with("buses.*.password");
+         path == "buses.*" || path == "buses.*.username" || path.starts_with("buses.*.password") ||
+         path == "buses.*.sentinel" || path == "buses.*.sentinel.username" ||
+         path.starts_with("buses.*.sentinel.password");
 }
 
 std::string read_scalar(const key_row& row, std::string_view text, value& out) {
@@ -229,7 +241,8 @@ std::string read_scalar(const key_row& row, std::string_view text, value& out) {
     case value_type::pointer:
       if (!is_json_pointer(text)) return wanted(row, "a JSON pointer such as /meta/type", text);
       return read_text(row, text, out);
-    case value_type::endpoint: {
+    case value_type::endpoint:
+    case value_type::endpoint_list: {
       endpoint where;
       out.text = text;
       return parse_endpoint(text, where);

@@ -126,6 +126,17 @@ constexpr key_row rows[] = {
          "The longest time that XREAD and XREADGROUP wait, whatever BLOCK says; `0` means as long as the "
          "client asks. A little less than the clients' socket timeout keeps them from giving up.",
      .bind = in<&configuration::limits, &limit_settings::max_block>()},
+    {.path = "limits.drain_delay",
+     .type = duration,
+     .reload = true,
+     .range = {0, hour, ms},
+     .fallback = "10s",
+     .meaning =
+         "How long the daemon goes on serving after `SIGUSR1`, while `/readyz` answers 503, before it closes "
+         "its listeners and ends as after `SIGTERM`. Choose it longer than load balancers need to notice. "
+         "See "
+         "[availability.md](availability.md#readiness).",
+     .bind = in<&configuration::limits, &limit_settings::drain_delay>()},
     {.path = "limits.shutdown_timeout",
      .type = duration,
      .reload = true,

@@ -53,10 +53,13 @@ std::string unknown_name(std::string_view kind, std::string_view text,
                          std::span<const std::string_view> candidates) {
   std::string message = "unknown " + std::string(kind) + " " + quoted(text);
   if (const std::string_view meant = nearest(text, candidates); !meant.empty()) {
-    return message + ", did you mean '" + std::string(meant) + "'?";
+    return message + ", did you mean " + quoted(meant) + "?";
   }
   if (candidates.empty()) return message;
-  return message + "; known here: " + joined(candidates, ", ");
+  std::string known;  // names of buses come from the file, too
+  for (const std::string_view candidate : candidates)
+    known += (known.empty() ? "" : ", ") + printable(candidate, 80);
+  return message + "; known here: " + known;
 }
 
 }  // namespace dualbus::config

@@ -88,6 +88,8 @@ std::string_view type_name(value_type type) {
       return "absolute path";
     case value_type::endpoint:
       return "endpoint";
+    case value_type::endpoint_list:
+      return "list of endpoints";
     case value_type::pointer:
       return "JSON pointer";
     case value_type::bus:

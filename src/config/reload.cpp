@@ -47,7 +47,7 @@ void compare_buses(const configuration& running, const configuration& loaded,
   if (same_set && !same_order) changed.emplace_back("buses");
 }
 
-// Rows that are resolved together, or not kept as they were written, are compared as what they became.
+// Rows that are resolved together, or not kept as they were written, are compared in their resolved form.
 bool same_rules(const std::vector<command::match_rule>& a, const std::vector<command::match_rule>& b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& x, const auto& y) {
     return std::tie(x.match, x.bus) == std::tie(y.match, y.bus);

@@ -65,6 +65,29 @@ constexpr key_row rows[] = {
          "is a numeric address, a name without a dot or the machine's own name are always answered; any "
          "other is refused, because a foreign web page may have sent it.",
      .bind = in<&configuration::admin, &admin_settings::hosts>()},
+    {.path = "control.socket",
+     .type = socket_path,
+     .range = {0, max_unix_path - 4},
+     .fallback_note = "none",
+     .meaning = "The absolute path of the Unix socket at which `dualbusd --take-over PATH` asks this process "
+                "for its "
+                "listeners and clients. Only the user of the daemon may: the socket has the permissions "
+                "0600, and the "
+                "process at the other end must have the same user.",
+     .bind = in<&configuration::control, &control_settings::socket>()},
+    {.path = "control.handover_timeout",
+     .type = duration,
+     .reload = true,
+     .range = {0, hour, ms},
+     .fallback = "10s",
+     .meaning = "How long a hand-over waits for clients that cannot go: those that watch keys (`WATCH`), and "
+                "those whose "
+                "request takes long. Behind it a transaction that watches goes, and its `EXEC` answers nil; "
+                "other clients "
+                "stay with the old process, which ends them as at its own end. It stands here and not in "
+                "`limits`, because "
+                "no client is limited by it: all others go at once.",
+     .bind = in<&configuration::control, &control_settings::handover_timeout>()},
     {.path = "workers",
      .type = integer,
      .range = {1, 128},

@@ -22,6 +22,9 @@ constexpr refused_key refused_keys[] = {
     {"buses.*.password",
      "a password does not belong in this file; put it into a file and name that in password_file, or into an "
      "environment variable and name that in password_env"},
+    {"buses.*.sentinel.password",
+     "a password does not belong in this file; put it into a file and name that in password_file, or into an "
+     "environment variable and name that in password_env"},
 };
 
 std::string element_path(const std::string& list, std::size_t index) {
@@ -131,8 +134,8 @@ void table_reader::read_sequence(const node& list, const std::string& pattern, c
 
 void table_reader::read_setting(const node& n, const key_row& row, const std::string& path, place here) {
   value read;
-  const bool good =
-      row.type == value_type::text_list ? read_list(n, row, path, read) : check(n, row, path, read);
+  const bool is_list = row.type == value_type::text_list || row.type == value_type::endpoint_list;
+  const bool good = is_list ? read_list(n, row, path, read) : check(n, row, path, read);
   // A list with mistakes is kept for the checks that look at its other elements.
   if (good || !read.list.empty()) row.bind.store(draft_, here, std::move(read));
   marks_[path].accepted = good;

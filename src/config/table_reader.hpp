@@ -21,9 +21,9 @@ class table_reader {
 
   /// The position of a path (`routing.types.marketdata[2]`) or else of the nearest section around it.
   position where(std::string_view path) const;
-  /// The key or section is in the file, and what was read there is in the draft.
+  /// True if the key or section is in the file, and its value is in the draft.
   bool accepted(std::string_view path) const;
-  /// It is in the file, but wrong and reported.
+  /// True if the key or section is in the file, but wrong and reported.
   bool refused(std::string_view path) const;
 
  private:
@@ -39,7 +39,7 @@ class table_reader {
   void read_map(const node& map, const std::string& pattern, const std::string& path, place here);
   void read_sequence(const node& list, const std::string& pattern, const std::string& path);
   void read_setting(const node& n, const key_row& row, const std::string& path, place here);
-  /// Elements with mistakes are empty in `out`; no others can be.
+  /// Elements with mistakes are empty in `out`, and only those.
   bool read_list(const node& n, const key_row& row, const std::string& path, value& out);
   bool check(const node& n, const key_row& row, const std::string& path, value& out);
   void require(const std::string& pattern, const node& map, position at, const std::string& path);

@@ -136,6 +136,12 @@ bool is_any_address(std::string_view text) {
   return false;
 }
 
+bool reaches(std::string_view host, std::string_view listener) {
+  if (host == listener) return true;
+  const bool local = host == "localhost" || is_loopback_address(host) || is_any_address(host);
+  return local && (is_any_address(listener) || (host == "localhost" && is_loopback_address(listener)));
+}
+
 bool is_json_pointer(std::string_view text) {
   if (!text.empty() && text.front() != '/') return false;
   for (std::size_t i = 0; i < text.size(); ++i) {

@@ -24,8 +24,8 @@ position place_of(const YAML::Mark& mark) {
 // Stops the parser; its finding is reported already.
 struct refused : std::exception {};
 
-// Builds the tree from the parser's events. The events, and not yaml-cpp's nodes, because nodes keep only the
-// position of a value, let a later key replace an equal one, and expand aliases.
+// Builds the tree from the parser's events, because yaml-cpp's nodes keep only the position of a value, let a
+// later key replace an equal one, and expand aliases.
 class tree_builder final : public YAML::EventHandler {
  public:
   explicit tree_builder(report& findings) : report_(findings) { open_.emplace_back(); }

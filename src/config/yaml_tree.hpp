@@ -35,15 +35,15 @@ inline constexpr std::size_t max_depth = 16;
 
 /// Parses one document. Reports what YAML or this daemon refuses: syntax errors, a key twice in a map, keys
 /// that are no scalars, aliases, tags, a second document, depth, bytes that are not UTF-8 text. The other
-/// values are returned even then; without `complete`, that is nothing.
+/// values are returned even then; nothing is returned if the document is not `complete`.
 struct yaml_tree {
   node root;
   bool complete = false;  ///< the document was read to its end
 };
 yaml_tree read_yaml(std::string_view text, report& findings);
 
-/// "a map", "a list", "'text'" or "nothing", for messages. Unless the text may be `repeated`, "a single
-/// value".
+/// "a map", "a list", "'text'" or "nothing", for messages; "a single value" in place of a text that may not
+/// be `repeated`.
 std::string description(const node& n, bool repeated);
 
 }  // namespace dualbus::config

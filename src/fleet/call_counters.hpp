@@ -7,7 +7,7 @@
 
 namespace dualbus::fleet {
 
-/// The engines' calls, and what went wrong: a call is a command and its answer, or that there was none.
+/// The engines' calls and their failures. A call is a command and its answer, or the lack of an answer.
 class call_counters {
  public:
   void call() { ++calls_; }

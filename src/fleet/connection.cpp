@@ -11,7 +11,7 @@
 namespace dualbus::fleet {
 namespace {
 
-// As the legacy client waits before it tries again.
+// The legacy client waits this long before it tries again.
 constexpr std::chrono::milliseconds retry_interval{100};
 constexpr std::size_t read_bytes = 64 * 1024;
 constexpr int max_vectors = 16;

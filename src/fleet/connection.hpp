@@ -40,10 +40,10 @@ class connection final : public base::io_handler {
   ~connection() override;
 
   void open();
-  /// For good, and without telling the owner.
+  /// Closes for good, without telling the owner.
   void close();
   bool is_open() const { return open_; }
-  /// Times that it was open and got lost.
+  /// The number of times that it was open and got lost.
   std::uint64_t losses() const { return losses_; }
 
   /// The queue for requests, only while it is open. Outside of the handler's calls flush() sends them.

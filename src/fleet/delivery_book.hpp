@@ -21,7 +21,8 @@ struct delivery_book {
   base::time_point measured_from = base::time_point::max();
   bool publishing = true;
   std::array<latency_histogram, bus_classes> latency{};
-  /// Of those delivered after the last was published: the legacy loop may be waiting elsewhere for BLOCK.
+  /// The latency of messages delivered after the last was published: the legacy loop may be waiting elsewhere
+  /// for BLOCK.
   latency_histogram late{};
 };
 

@@ -20,7 +20,7 @@ class event_loop {
   base::poller& poller() { return poller_; }
   base::chunk_pool& chunks() { return chunks_; }
 
-  /// Until stop() is called from a handler.
+  /// Runs until stop() is called from a handler.
   void run();
   void stop() { io_.stop(); }
 

@@ -27,7 +27,8 @@ std::vector<std::uint32_t> readers_of(const roster& who) {
   return readers;
 }
 
-// Tells this run's messages from those that others have left; the seed is for choices that may repeat.
+// A number that tells this run's messages from those that others have left; the seed is for choices that may
+// repeat.
 std::uint32_t new_run() {
   return std::random_device{}();
 }
@@ -90,10 +91,10 @@ std::optional<std::string> fleet::run() {
   return failure_;
 }
 
-void fleet::later(base::duration delay, std::function<void()> what) {
+void fleet::later(base::duration delay, std::function<void()> step) {
   phase_timer_.expires_after(delay);
-  phase_timer_.async_wait([what = std::move(what)](const boost::system::error_code& error) {
-    if (!error) what();
+  phase_timer_.async_wait([step = std::move(step)](const boost::system::error_code& error) {
+    if (!error) step();
   });
 }
 
@@ -173,7 +174,7 @@ void fleet::fail(std::string why) {
   loop_.stop();
 }
 
-// The first one ends the measurement, the second one everything.
+// The first signal ends the measurement, the second one everything.
 void fleet::await_signal() {
   signals_.async_wait([this](const boost::system::error_code& error, int) {
     if (error) return;

@@ -51,8 +51,8 @@ class fleet {
   void finish();
   void fail(std::string why);
   void await_signal();
-  /// Runs `what` after `delay`; one such at a time.
-  void later(base::duration delay, std::function<void()> what);
+  /// Runs `step` after `delay`; one such step at a time.
+  void later(base::duration delay, std::function<void()> step);
   bool published_all() const;
   bool settled() const;
 

@@ -1,29 +1,14 @@
 #include "flood.hpp"
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <utility>
 
 namespace dualbus::fleet {
 namespace {
 
-// Short, so that the flood costs time and not memory.
+// The streams are short, so that the flood costs time and not memory.
 constexpr std::uint64_t maxlen = 10'000;
-
-// Empties the queue.
-std::string take_bytes(base::chunk_queue& queue) {
-  std::array<iovec, 64> vectors;
-  std::string bytes;
-  while (!queue.empty()) {
-    const int count = queue.gather(vectors.data(), static_cast<int>(vectors.size()));
-    const std::size_t before = bytes.size();
-    for (int i = 0; i < count; ++i)
-      bytes.append(static_cast<const char*>(vectors[i].iov_base), vectors[i].iov_len);
-    queue.consume(bytes.size() - before);
-  }
-  return bytes;
-}
 
 }  // namespace
 
@@ -40,7 +25,7 @@ flood::flood(event_loop& loop, const options& o, bus_class bus, const boost::asi
       message.append(requests, key, type, {});
     }
     writers_.push_back({std::make_unique<connection>(loop, server, o.names ? name : std::string(), *this),
-                        take_bytes(requests)});
+                        requests.take_all()});
   }
 }
 

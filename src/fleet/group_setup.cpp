@@ -20,7 +20,7 @@ void group_setup::on_open(connection&) {
   for (std::size_t stream = 0; stream < who_.streams().size(); ++stream) {
     create(stream, who_.own_group(stream), "$");
     for (std::size_t group = 0; readers_ && group < who_.groups().size(); ++group) {
-      // From the end on: what earlier runs have left is nobody's business.
+      // The group begins at the end: messages that earlier runs have left are nobody's business.
       if ((who_.readers(stream) >> group & 1) != 0) create(stream, who_.groups()[group], "$");
     }
   }

@@ -13,8 +13,8 @@ namespace dualbus::fleet {
 /// Creates the groups on one server, over a connection of its own that is closed afterwards.
 class group_setup final : public reply_handler {
  public:
-  /// `readers`: also the groups that the engines read with. `done` is called once, with what went wrong or an
-  /// empty text; the object may not be destroyed in it.
+  /// `readers`: creates also the groups that the engines read with. `done` is called once, with the error or
+  /// an empty text; the object may not be destroyed in it.
   group_setup(event_loop& loop, boost::asio::ip::tcp::endpoint server, const roster& who, bool readers,
               call_counters& calls, std::function<void(const std::string& problem)> done);
 

@@ -12,8 +12,8 @@
 
 namespace dualbus::fleet {
 
-/// Every message on its way: who should get it, who did. One that all have got is forgotten, so memory is
-/// that of the messages in flight.
+/// Every message on its way: who should get it, and who did. A message that all have got is forgotten, so the
+/// memory is that of the messages in flight.
 class ledger {
  public:
   /// `readers[stream]`: the groups that should get each message of the stream, a bit for each.
@@ -21,11 +21,12 @@ class ledger {
 
   /// A message is about to be sent; the result is its index on its stream.
   std::uint64_t publish(std::size_t stream, message_type type, base::time_point now);
-  /// It was stored: every group is owed it now.
+  /// The message was stored: every group is owed it now.
   void acknowledge(std::size_t stream, std::uint64_t index);
-  /// It was refused: nobody may get it.
+  /// The message was refused: nobody may get it.
   void refuse(std::size_t stream, std::uint64_t index);
-  /// The connection was lost before the answer: nobody is owed it until somebody gets it; then all are.
+  /// The connection was lost before the answer: nobody is owed the message until somebody gets it; then all
+  /// are.
   void lose_answer(std::size_t stream, std::uint64_t index);
 
   enum class verdict {

@@ -19,7 +19,7 @@ std::string_view name_of(bus_class bus);
 using message_type = std::uint8_t;
 inline constexpr message_type no_type = 255;  ///< of no message
 std::span<const std::string_view> type_names();
-message_type marketdata_types();  ///< how many
+message_type marketdata_types();  ///< the number of them
 bus_class bus_of(message_type type);
 std::optional<message_type> find_type(std::string_view name);
 

@@ -21,7 +21,7 @@ struct address {
 std::optional<address> parse_address(const std::string& text);
 std::string to_string(const address& where);
 
-/// How XREADGROUP waits.
+/// The way in which XREADGROUP waits.
 struct poll_style {
   bool blocks = true;
   std::chrono::milliseconds block{1000};  ///< 0: for ever
@@ -61,7 +61,7 @@ struct options {
   std::string json_file;
 };
 
-/// Reads the command line. Nothing: it said what was wrong, or helped; leave with `exit_status`.
+/// Reads the command line. Nothing if it printed a mistake or the help: leave with `exit_status` then.
 std::optional<options> parse_options(int argc, const char* const* argv, int& exit_status);
 
 std::string_view name_of(reader_style style);

@@ -5,14 +5,14 @@
 
 namespace dualbus::fleet {
 
-/// How an engine asks for the streams that it reads.
+/// The way in which an engine asks for the streams that it reads.
 enum class reader_style : std::uint8_t {
   sequential,  ///< one connection, one stream after the other, a pause after every pass: the legacy loop
   together,    ///< one connection, one XREADGROUP that names all streams
   parallel     ///< a connection and a loop for every stream
 };
 
-/// Which of a reader's streams it asks next, and when it pauses. Streams are numbered from 0.
+/// Decides which of its streams a reader asks next, and when it pauses. Streams are numbered from 0.
 class poll_schedule {
  public:
   poll_schedule(std::size_t streams, reader_style style) : streams_(streams), style_(style) {}

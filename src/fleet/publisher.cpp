@@ -120,7 +120,7 @@ void publisher::on_reply(connection&, std::string_view reply, char type, base::t
   if (type == '-') {
     const std::string_view text = resp::reply_reader(reply).next().text;
     book_.counters.calls.fail(text);
-    // Of these two the outcome is unknown.
+    // The outcome of these two is unknown.
     if (text.starts_with("BUSLOST") || text.starts_with("BUSTIMEOUT")) {
       book_.entries.lose_answer(answered.stream, answered.index);
     } else {

@@ -18,7 +18,7 @@ namespace dualbus::fleet {
 /// once. A failed one is counted and not tried again.
 class publisher final : public reply_handler {
  public:
-  /// `servers`: where each class of messages goes; equal ones share a connection.
+  /// `servers`: the server of each class of messages; equal ones share a connection.
   publisher(event_loop& loop, const options& o, const roster& who, const engine& self,
             const std::array<boost::asio::ip::tcp::endpoint, bus_classes>& servers, std::uint64_t seed,
             delivery_book& book);
@@ -29,7 +29,7 @@ class publisher final : public reply_handler {
   void start(base::time_point when);
   /// Begins no more broadcasts.
   void stop() { stopped_ = true; }
-  /// No broadcast is under way.
+  /// True if no broadcast is under way.
   bool is_idle() const { return next_target_ == targets_.size() && outstanding_.empty(); }
   void close();
 

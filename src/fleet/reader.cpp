@@ -137,7 +137,7 @@ void reader::deliver(std::string_view type, std::string_view correlation, std::s
   const auto known = find_type(type);
   const bool misplaced = name->stream != stream || !known || (only_ && bus_of(*known) != *only_);
   if (recovering_ && book_.entries.has(stream, name->index, self_.group)) {
-    return;  // got it before the connection was lost, but not the acknowledgement through
+    return;  // it got the message before the connection was lost, but not the acknowledgement through
   }
   if (recovering_) ++book_.counters.recovered;
   const auto told = book_.entries.deliver(stream, name->index, misplaced ? no_type : *known, self_.group);

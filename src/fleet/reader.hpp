@@ -18,14 +18,15 @@ namespace dualbus::fleet {
 /// One loop that reads streams over one connection: poll, acknowledge, next stream; errors are counted only.
 class reader final : public reply_handler {
  public:
-  /// `streams`: what it reads. `only`: the class of the messages on this server, if it has just one.
+  /// `streams`: the streams that it reads. `only`: the class of the messages on this server, if it has just
+  /// one.
   reader(event_loop& loop, const options& o, const roster& who, const engine& self,
          std::vector<std::size_t> streams, boost::asio::ip::tcp::endpoint server,
          std::optional<bus_class> only, delivery_book& book);
 
   void open() { connection_.open(); }
   bool is_open() const { return connection_.is_open(); }
-  /// Nothing that was delivered is still to be acknowledged.
+  /// True if nothing that was delivered is still to be acknowledged.
   bool is_settled() const { return acks_.empty() && !recovering_; }
   void stop();
 

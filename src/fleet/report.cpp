@@ -10,7 +10,7 @@
 namespace dualbus::fleet {
 namespace {
 
-// More of them are counted only.
+// Further debts are only counted.
 constexpr std::size_t listed_debts = 20;
 
 double milliseconds(std::chrono::nanoseconds value) {

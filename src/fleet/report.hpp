@@ -7,7 +7,7 @@
 
 namespace dualbus::fleet {
 
-/// The results of the run, for people; lines.
+/// The results of the run as lines for people.
 std::string text_report(const options& o, const fleet& run);
 /// The same for programs: one JSON object.
 std::string json_report(const options& o, const fleet& run);

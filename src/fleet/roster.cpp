@@ -7,7 +7,7 @@
 namespace dualbus::fleet {
 namespace {
 
-// The owners of streams. The first seven publish and read, the others only have theirs filled.
+// The owners of streams. The first seven publish and read; the streams of the others are only filled.
 constexpr std::array<std::string_view, roster::max_streams> owners = {
     "portfolio", "collateral", "ml",       "factor",     "strategy", "websocket",  "features",
     "risk",      "analytics",  "vpin",     "marketdata", "quantum",  "neural_sde", "molecular_dynamics",
@@ -30,7 +30,7 @@ roster::roster(std::size_t engines, std::size_t streams, std::size_t subscriptio
     if (number < names) groups_.push_back(text(owners[name], "-group"));
     engine e{std::string(owners[name]), text(owners[name], "-") + std::to_string(number), {}, name, {}};
     e.consumer = e.name + "-engine-" + e.instance;
-    // First those of the other engines that run, beginning behind its own, then the rest.
+    // The streams of the other engines that run come first, beginning behind its own, then the rest.
     for (std::size_t step = 1; step < max_streams && e.reads.size() < subscriptions; ++step) {
       const std::size_t owner = step < names ? (name + step) % names : step;
       if (owner < streams_.size()) e.reads.push_back(owner);

@@ -7,7 +7,7 @@
 
 namespace dualbus::fleet {
 
-/// One engine process: what it is called, and which streams it reads, as indexes of roster::streams().
+/// One engine process: its name, and the streams that it reads, as indexes of roster::streams().
 struct engine {
   std::string name;      ///< several instances may share it, and with it the group
   std::string instance;  ///< unique
@@ -23,7 +23,7 @@ class roster {
   static constexpr std::size_t max_streams = 18;
 
   /// The engines take seven names in turn. Each reads `subscriptions` streams of the engines named after its
-  /// own, never its own; less when there are not as many.
+  /// own, never its own; fewer if there are not as many.
   roster(std::size_t engines, std::size_t streams, std::size_t subscriptions);
 
   const std::vector<engine>& engines() const { return engines_; }

@@ -5,11 +5,11 @@
 namespace dualbus::metrics {
 namespace {
 
-struct description {
+struct state_description {
   std::string_view name, text;
 };
 
-constexpr std::array<description, bus_state_count> descriptions = {{
+constexpr std::array<state_description, bus_state_count> descriptions = {{
     {"up", "does its job"},
     {"disconnected", "has no connection"},
     {"silent", "does not answer"},

@@ -36,17 +36,6 @@ bool is_uuid(std::string_view text) {
 
 }  // namespace
 
-engine_counters& engine_counters::operator+=(const engine_counters& other) {
-  connections += other.connections;
-  commands += other.commands;
-  failed_commands += other.failed_commands;
-  messages_published += other.messages_published;
-  messages_consumed += other.messages_consumed;
-  polls_absorbed += other.polls_absorbed;
-  bus_time += other.bus_time;
-  return *this;
-}
-
 std::string_view engine_of_name(std::string_view name) {
   const std::size_t at = name.find(marker);
   return at == std::string_view::npos || at == 0 ? name : name.substr(0, at);

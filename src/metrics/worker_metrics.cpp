@@ -3,8 +3,8 @@
 namespace dualbus::metrics {
 namespace {
 
-constexpr std::string_view outcome_names[] = {"ok",       "redis_error", "refused",
-                                              "bus_down", "bus_lost",    "bus_timeout"};
+constexpr std::string_view outcome_names[] = {"ok",       "redis_error", "refused",    "bus_down",
+                                              "bus_lost", "bus_timeout", "unconfirmed"};
 constexpr std::string_view close_reason_names[] = {"client", "protocol_error", "output_limit",
                                                    "idle",   "killed",         "shutdown",
                                                    "memory", "login_timeout",  "displaced"};

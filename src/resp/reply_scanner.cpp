@@ -16,7 +16,7 @@ constexpr std::int64_t max_elements = std::int64_t{1} << 32;
 constexpr std::uint64_t max_outstanding = std::uint64_t{1} << 40;  // in all of a reply that is nested
 // A status, error, number or length line; Redis's errors may quote arguments but stay short.
 constexpr std::size_t max_line = std::size_t{1} << 20;
-// A Redis says so to each request of a transaction.
+// Redis's answer to each request of a transaction.
 constexpr std::string_view queued = "+QUEUED\r\n";
 
 }  // namespace
@@ -64,8 +64,7 @@ scan_status reply_scanner::scan(std::string_view input) {
     const char kind = *line;
     const std::string_view text(line + 1, static_cast<std::size_t>(cr - line - 1));
     position_ = static_cast<std::size_t>(cr + 2 - input.data());
-    // Values of an attribute in front of the reply are counted above the one that is the reply; so is all of
-    // an aggregate but its last element.
+    // outstanding_ is 1 at the reply's own value; the values of an attribute in front of it count above that.
     if (type_ == 0 && outstanding_ == 1 && kind != '|') type_ = kind;
 
     switch (kind) {
@@ -120,7 +119,7 @@ scan_status reply_scanner::scan(std::string_view input) {
   }
 }
 
-// The end of a bulk is still to be seen.
+// The last two bytes of a bulk are kept, because they are still to be checked.
 std::size_t reply_scanner::pass_over(std::string_view input) {
   constexpr std::size_t end_bytes = 2;
   std::size_t done = std::exchange(position_, 0);

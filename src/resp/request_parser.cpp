@@ -28,7 +28,7 @@ bool is_blank(char c) {
   return std::isspace(static_cast<unsigned char>(c)) != 0;
 }
 
-// Of the blanks that separate arguments only these end one that is not quoted.
+// Of the blanks that separate arguments, only these end an argument without quotes.
 bool ends_word(char c) {
   return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
@@ -98,7 +98,7 @@ request_parser::line_result request_parser::read_length(std::string_view input, 
     const char* const from = std::max(p, input.data() + searched_);
     cr = static_cast<const char*>(std::memchr(from, '\r', static_cast<std::size_t>(end - from)));
   }
-  // Redis looks for it with strchr, which finds nothing behind a NUL.
+  // Redis looks for the '\r' with strchr, which finds nothing behind a NUL.
   if (cr != nullptr && cr != p && std::memchr(p, '\0', static_cast<std::size_t>(cr - p)) != nullptr)
     cr = nullptr;
   if (cr == nullptr || cr + 1 >= end) {
@@ -113,7 +113,8 @@ request_parser::line_result request_parser::read_length(std::string_view input, 
     if (!parsed) return line_result::malformed;
     value = *parsed;
   }
-  // Redis skips the byte behind '\r' without a look; so does this, but such a line is not forwarded as it is.
+  // Redis skips the byte behind '\r' without a look; so does this parser, but it does not forward such a line
+  // as it is.
   if (cr[1] != '\n') verbatim_ = false;
   position_ = static_cast<std::size_t>(cr + 2 - input.data());
   return line_result::number;

@@ -6,8 +6,8 @@
 
 namespace dualbus::resp {
 
-/// A length of up to six digits and its line break, which almost all are: read without looking for the end of
-/// the line first.
+/// A length of up to six digits and its line break, which is read without looking for the end of the line
+/// first. Almost all lengths are so short.
 struct short_length {
   std::uint32_t value = 0;
   std::size_t bytes = 0;  ///< with the line break; 0: it is no such length, or not all of it is there

@@ -112,7 +112,8 @@ std::size_t autoclaim_walk::take(std::string reply) {
   if (const auto shown = entry_to_client(*cursor, slot)) {
     next_ = shown;
   } else if (cursor->ms != std::numeric_limits<std::uint64_t>::max()) {
-    // Nothing more of that millisecond has a client form; to begin in it again might never get past it.
+    // No other entry of that millisecond has a client form; a walk that begins in it again might never get
+    // past it.
     next_ = entry_to_client({cursor->ms + 1, 0}, slot);
   }
   return omitted;

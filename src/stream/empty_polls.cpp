@@ -40,8 +40,9 @@ bus_set empty_polls::empty(const poll& p, const view& now_seen, const limits& mo
   for (std::size_t bus = 0; bus < buses_; ++bus) {
     const end& last = known->ends[bus];
     const parked_reads::sighting& sight = now_seen.buses[bus];
-    const bool unchanged = sight.armed && sight.mark == last.mark && now_seen.changes[bus] == last.changes;
-    // The consumer must be seen by Redis now and then, too, or it would count as idle there.
+    const bool unchanged =
+        sight.armed && sight.mark == last.mark && now_seen.changes[bus].begun == last.changes.begun;
+    // Redis must see the consumer now and then, too, or the consumer would count as idle there.
     const bool recent = now - last.sent < most.nil && now - consumer->asked[bus] < most.nil;
     if (unchanged && recent) result |= bus_set{1} << bus;
   }
@@ -57,7 +58,7 @@ bool empty_polls::no_group(const poll& p, const view& now_seen, const limits& mo
   for (std::size_t bus = 0; bus < buses_; ++bus) {
     const bool decides = (last.buses >> bus & 1) != 0;
     if (!decides) continue;
-    if (now_seen.changes[bus] != last.seen.changes[bus]) return false;
+    if (now_seen.changes[bus].begun != last.seen.changes[bus].begun) return false;
     if (now_seen.buses[bus].mark != last.seen.buses[bus].mark) return false;
   }
   return true;
@@ -81,8 +82,9 @@ void empty_polls::asked(const poll& p, bus_index bus, base::time_point now) {
 }
 
 void empty_polls::reached_end(const poll& p, bus_index bus, const view& seen) {
-  // Nothing was proved if the bus did not watch, or if something might have come behind the read.
-  if (!seen.buses[bus].armed || !seen.changes[bus].quiet) return;
+  // Nothing was proved if the bus did not watch, or if something might have come behind the read: a request
+  // that had no answer yet, unless it is an entry in front of the read.
+  if (!seen.buses[bus].armed || seen.changes[bus].unfinished != seen.buses[bus].entries) return;
   if (group_state* const known = find(p)) {
     known->ends[bus] = {seen.buses[bus].mark, seen.changes[bus], seen.at};
   }
@@ -90,7 +92,7 @@ void empty_polls::reached_end(const poll& p, bus_index bus, const view& seen) {
 
 void empty_polls::found_no_group(const poll& p, bus_set buses, const view& seen) {
   for (std::size_t bus = 0; bus < buses_; ++bus) {
-    if ((buses >> bus & 1) != 0 && !seen.changes[bus].quiet) return;
+    if ((buses >> bus & 1) != 0 && seen.changes[bus].unfinished != 0) return;
   }
   if (know(p) != nullptr) find(p)->absent = absence{buses, seen};
 }

@@ -11,7 +11,7 @@ namespace {
 constexpr std::size_t longest_argument = 127;  // Redis's buffer for an ID
 constexpr std::size_t slot_digits = 12;        // of slot_span - 1
 
-// Redis's string2ull (util.c): digits, else what strtoull takes that is no negative number.
+// Redis's string2ull (util.c): digits, or else a number as strtoull takes it that is not negative.
 std::optional<std::uint64_t> parse_part(std::string_view text) {
   std::uint64_t value = 0;
   const char* end = text.data() + text.size();

@@ -81,13 +81,13 @@ std::int64_t length_of(const description& stream) {
   return std::max<std::int64_t>(0, resp::as_integer(stream.fields["length"]).value_or(0));
 }
 
-/// Entries that a stream once had and that no new group will read.
+/// The number of entries that a stream once had and that no new group will read.
 std::int64_t gone_from(const description& stream) {
   return std::max<std::int64_t>(
       0, resp::as_integer(stream.fields["entries-added"]).value_or(0) - length_of(stream));
 }
 
-/// Up to where a group has got everything: no bus that has something left is behind it.
+/// The position up to which a group has got everything: the smallest of the buses that have something left.
 client_id delivered(const views& all) {
   std::optional<client_id> behind;
   for (const description& v : all) {
@@ -154,7 +154,6 @@ std::string_view field_list::operator[](std::string_view name) const {
 }
 
 // --- taking replies in
-// ------------------------------------------------------------------------------------------------
 
 bool info_merge::add_by_name(std::string_view array, int slot, named& out) {
   resp::reply_reader reader(array);
@@ -225,11 +224,10 @@ std::vector<const description*> info_merge::untouched_by(const group& g) const {
 }
 
 // --- writing
-// ----------------------------------------------------------------------------------------------------------
 
-// The fields of groups that are worked out in the same way wherever they are shown. Where the group is yet to
-// be created, all entries are undelivered, and it counts as Redis counts a group at the beginning of a
-// stream.
+// The fields of groups that are worked out in the same way wherever they are shown. On a bus where the group
+// is yet to be created all entries are undelivered, and they count as Redis counts them for a group at the
+// beginning of a stream.
 bool info_merge::write_progress(const group& g, std::string_view name, resp::encoder& out) const {
   const std::vector<const description*> untouched = untouched_by(g);
   if (name == "last-delivered-id") {

@@ -12,11 +12,11 @@ std::uint16_t key_changes::index_of(std::uint64_t hash, command::bus_index bus) 
 key_changes::state key_changes::of_hash(std::uint64_t hash, command::bus_index bus) const {
   const counter* const all[] = {&counters_[index_of(hash, bus)], &counters_[index_of(hash, command::no_bus)],
                                 &counters_[counters]};
-  // The requests that have ended are read first: one that begins meanwhile is seen as going on.
+  // The ended requests are counted first: a request that begins meanwhile is seen as going on.
   std::uint64_t ended = 0, begun = 0;
   for (const counter* const c : all) ended += c->ended.load();
   for (const counter* const c : all) begun += c->begun.load();
-  return {begun, begun == ended};
+  return {begun, begun - ended};
 }
 
 std::vector<key_changes::state> key_changes::on_each(std::string_view key, std::size_t buses) const {
@@ -37,7 +37,7 @@ void key_change::begin(key_changes& changes, std::uint16_t index) {
 }
 
 void key_change::add(key_changes& changes, std::string_view key, command::bus_index bus) {
-  // The last place is for the rest.
+  // The last place is kept for the counter of all keys.
   if (of_ == nullptr || count_ + 1U < indices_.size()) {
     begin(changes, key_changes::index_of(key_changes::hash_of(key), bus));
   } else if (indices_[count_ - 1U] != key_changes::counters) {

@@ -1,3 +1,5 @@
+#include "parked_state.hpp"
+
 #include <dualbus/stream/parked_reads.hpp>
 
 #include <algorithm>
@@ -7,64 +9,15 @@ namespace dualbus::stream {
 
 using command::bus_index;
 
-/// One key: how far each bus watches it, and who waits for it.
-struct parked_reads::key_state {
-  enum class watch : std::uint8_t { disarmed, arming, armed };
-  struct bus_part {
-    watch state = watch::disarmed;
-    cause why = cause::none;
-    std::uint64_t mark = 0;  // of the last touch; unique
-    std::uint64_t news = 0;  // of the last one after which entries may be there
-    base::time_point touched{};
-  };
+namespace {
 
-  std::string name;
-  std::uint32_t number = 0;
-  std::vector<bus_part> buses;
-  std::unordered_map<std::string, std::unique_ptr<queue>, string_hash, std::equal_to<>> groups;
-  std::list<std::unique_ptr<queue>> singles;  // of readers without a group
-  base::time_point used{};
+bool is_among(const std::vector<parked_reads::target>& list, const parked_reads::target& t) {
+  return std::any_of(list.begin(), list.end(), [&](const parked_reads::target& other) {
+    return other.source == t.source && other.bus == t.bus;
+  });
+}
 
-  bool waited_for() const { return !groups.empty() || !singles.empty(); }
-  /// About what it takes.
-  std::size_t bytes() const { return 2 * name.size() + sizeof *this + buses.size() * sizeof(bus_part); }
-};
-
-/// Those who wait for one key in one group, the longest first; or one reader without a group.
-struct parked_reads::queue {
-  struct bus_part {
-    std::uint64_t clean = 0;  // the key's mark at which a read found nothing; never a mark: unknown
-    std::uint64_t swept = 0;  // the key's mark when somebody last looked
-    base::time_point not_before{};
-  };
-
-  key_state* key = nullptr;
-  std::optional<std::string> group;
-  bus_index only = command::no_bus;
-  std::vector<bus_part> buses;
-  std::list<reader*> readers;
-  std::list<std::unique_ptr<queue>>::iterator self;  // among the key's singles
-};
-
-struct parked_reads::reader {
-  struct place {
-    parked_reads::queue* queue;
-    std::list<reader*>::iterator position;
-  };
-  struct look_out {
-    target where;
-    bool armed;
-    std::uint64_t mark;
-  };
-
-  reader_id id = 0;
-  std::vector<place> places;
-  std::vector<look_out> sweep;  // what it looks at now
-  std::optional<base::time_point> deadline, wake;
-
-  bool sweeping() const { return !sweep.empty(); }
-  bool is_due(base::time_point now) const { return deadline && *deadline <= now; }
-};
+}  // namespace
 
 parked_reads::parked_reads(std::size_t buses) : buses_(buses) {}
 parked_reads::~parked_reads() = default;
@@ -94,22 +47,44 @@ parked_reads::key_state& parked_reads::know(std::string_view key, base::time_poi
 
 // ------------------------------------------------------------------------------------------------- readers
 
-parked_reads::sightings parked_reads::look(std::string_view key, base::time_point now) {
+parked_reads::sightings parked_reads::look(std::string_view key, bool in_order, base::time_point now) {
   const key_state& known = know(key, now);
   sightings result;
   result.reserve(known.buses.size());
   for (const auto& part : known.buses) {
-    result.push_back({part.state == key_state::watch::armed, part.mark});
+    result.push_back({part.watch.covers(in_order), part.mark, in_order ? part.watch.entries_under_way() : 0});
   }
   return result;
 }
 
-parked_reads::sightings parked_reads::watch(const source& what, base::time_point now) {
-  sightings result = look(what.key, now);
-  key_state& key = *find(what.key);
-  for (std::size_t bus = 0; bus < buses_.size(); ++bus) {
-    const bool has_it = what.only == command::no_bus || what.only == bus;
-    if (has_it && buses_[bus].up) arm(key, static_cast<bus_index>(bus));
+parked_reads::sending parked_reads::send(std::string_view key, bus_index bus, bool in_order,
+                                         base::time_point now) {
+  key_state& known = know(key, now);
+  key_state::bus_part& part = known.buses[bus];
+  const bool in_front = in_order && fronts(bus);
+  sending result{.arm = in_front && part.watch.arm_in_front(), .key = known.number, .seen = {}};
+  // An entry that is under way on the connection of the reads is only in front of reads on that connection.
+  result.seen = {part.watch.covers(in_front), part.mark, in_order ? part.watch.entries_under_way() : 0};
+  return result;
+}
+
+void parked_reads::sent(reader_id id, target where, const sighting& seen) {
+  const auto found = readers_.find(id);
+  if (found == readers_.end()) return;
+  for (reader::look_out& looks : found->second->sweep) {
+    if (looks.where.source != where.source || looks.where.bus != where.bus) continue;
+    looks.armed = seen.armed;
+    looks.mark = seen.mark;
+  }
+}
+
+parked_reads::sightings parked_reads::watch(const source& from, bool in_order, base::time_point now) {
+  sightings result = look(from.key, true, now);
+  key_state& key = *find(from.key);
+  for (std::size_t b = 0; b < buses_.size(); ++b) {
+    const auto bus = static_cast<bus_index>(b);
+    const bool has_it = from.only == command::no_bus || from.only == bus;
+    if (has_it && buses_[b].up && !(in_order && fronts(bus))) arm(key, bus);
   }
   return result;
 }
@@ -122,11 +97,13 @@ bool parked_reads::has_queue(std::string_view key, std::string_view group) const
 parked_reads::reader_id parked_reads::park(const std::vector<source>& sources,
                                            std::optional<std::string_view> group,
                                            const std::vector<sightings>& seen,
-                                           std::optional<base::time_point> deadline, base::time_point now) {
+                                           std::optional<base::time_point> deadline, bool in_order,
+                                           base::time_point now) {
   auto made = std::make_unique<reader>();
   reader& r = *made;
   r.id = ++last_reader_;
   r.deadline = deadline;
+  r.in_order = in_order;
   readers_.emplace(r.id, std::move(made));
   if (deadline) deadlines_.emplace(*deadline, r.id);
   for (std::size_t i = 0; i < sources.size(); ++i) {
@@ -166,11 +143,8 @@ void parked_reads::swept(reader_id id, const std::vector<target>& failed,
   if (found == readers_.end()) return;
   reader& r = *found->second;
   for (const reader::look_out& looked : r.sweep) {
-    const auto is_same = [&](const target& t) {
-      return t.source == looked.where.source && t.bus == looked.where.bus;
-    };
     queue::bus_part& part = r.places[looked.where.source].queue->buses[looked.where.bus];
-    if (std::any_of(failed.begin(), failed.end(), is_same)) {
+    if (is_among(failed, looked.where)) {
       part.not_before = now + retry_interval;
     } else if (again) {
       part.not_before = *again;
@@ -187,16 +161,22 @@ void parked_reads::swept(reader_id id, const std::vector<target>& failed,
   }
 }
 
-void parked_reads::leave(reader_id id, bool served, base::time_point now) {
+void parked_reads::leave(reader_id id, bool served, const std::vector<target>& ended, base::time_point now) {
   const auto found = readers_.find(id);
   if (found == readers_.end()) return;
+  const reader& r = *found->second;
+  for (const reader::look_out& looked : r.sweep) {
+    if (looked.armed && is_among(ended, looked.where)) {
+      r.places[looked.where.source].queue->buses[looked.where.bus].clean = looked.mark;
+    }
+  }
   // The next read of the same reader finds the keys watched and need not be repeated.
   if (served) {
-    for (const reader::place& p : found->second->places) {
-      for (std::size_t bus = 0; bus < buses_.size(); ++bus) {
-        if (p.queue->only == command::no_bus || p.queue->only == bus) {
-          arm(*p.queue->key, static_cast<bus_index>(bus));
-        }
+    for (const reader::place& p : r.places) {
+      for (std::size_t b = 0; b < buses_.size(); ++b) {
+        const auto bus = static_cast<bus_index>(b);
+        const bool has_it = p.queue->only == command::no_bus || p.queue->only == bus;
+        if (has_it && !(r.in_order && fronts(bus))) arm(*p.queue->key, bus);
       }
     }
   }
@@ -205,7 +185,7 @@ void parked_reads::leave(reader_id id, bool served, base::time_point now) {
 
 bool parked_reads::unblock(reader_id id, base::time_point now) {
   if (!readers_.contains(id) || looks(id)) return false;
-  leave(id, false, now);
+  leave(id, false, {}, now);
   return true;
 }
 
@@ -236,121 +216,11 @@ void parked_reads::remove(reader& r, base::time_point now) {
   }
 }
 
-// ---------------------------------------------------------------------------------------------------- buses
-
-void parked_reads::bus_up(bus_index bus, base::time_point now) {
-  buses_[bus].up = true;
-  look_again(bus, now);
-}
-
-void parked_reads::bus_down(bus_index bus) {
-  buses_[bus].up = false;
-}
-
-void parked_reads::serves_groups(bus_index bus, bool serves, base::time_point now) {
-  buses_[bus].groups = serves;
-  if (serves) look_again(bus, now);
-}
-
-void parked_reads::forgive(bus_index bus) {
-  for (auto& [name, key] : keys_) {
-    for (auto& [group, q] : key->groups) q->buses[bus].not_before = {};
-    for (auto& q : key->singles) q->buses[bus].not_before = {};
-  }
-}
-
-void parked_reads::look_again(bus_index bus, base::time_point now) {
-  for (auto& [name, key] : keys_) touch(*key, bus, cause::none, now);
-  forgive(bus);
-  evaluate_all(now);
-}
-
-void parked_reads::watcher_up(bus_index bus, base::time_point now) {
-  buses_[bus].watched = true;
-  buses_[bus].settled = {};
-  forgive(bus);
-  evaluate_all(now);
-}
-
-void parked_reads::watcher_down(bus_index bus, base::time_point now) {
-  if (std::exchange(buses_[bus].watched, false)) buses_[bus].settled = now + settling;
-  for (auto& [name, key] : keys_) {
-    touch(*key, bus, cause::none, now);
-    key->buses[bus].state = key_state::watch::disarmed;
-    // Nobody looks at once: when the watcher is back, the key is armed first.
-    for (auto& [group, q] : key->groups) q->buses[bus].swept = key->buses[bus].mark;
-    for (auto& q : key->singles) q->buses[bus].swept = key->buses[bus].mark;
-  }
-  evaluate_all(now);
-}
-
-void parked_reads::armed(bus_index bus, std::string_view name, base::time_point now) {
-  key_state* const key = find(name);
-  if (key == nullptr || key->buses[bus].state != key_state::watch::arming) return;
-  key->buses[bus].state = key_state::watch::armed;
-  evaluate_heads(*key, now);
-}
-
-void parked_reads::changed(bus_index bus, std::string_view name, base::time_point now) {
-  key_state* const key = find(name);
-  if (key == nullptr) return;
-  // A key that is being armed was asked for after the change that is announced now, or will announce it
-  // again.
-  if (key->buses[bus].state == key_state::watch::armed) key->buses[bus].state = key_state::watch::disarmed;
-  touch(*key, bus, cause::notified, now);
-  evaluate_heads(*key, now);
-}
-
-void parked_reads::added(bus_index bus, std::uint32_t number, base::time_point now) {
-  const auto found = keys_by_number_.find(number);
-  if (found == keys_by_number_.end()) return;
-  touch(*found->second, bus, cause::local, now);
-  evaluate_heads(*found->second, now);
-}
-
-void parked_reads::groups_changed(std::string_view name, base::time_point now) {
-  key_state* const key = find(name);
-  if (key == nullptr) return;
-  for (std::size_t bus = 0; bus < buses_.size(); ++bus) {
-    touch(*key, static_cast<bus_index>(bus), cause::none, now);
-  }
-  evaluate_heads(*key, now);
-}
-
-void parked_reads::recheck(bus_index bus, base::time_point now) {
-  for (auto& [name, key] : keys_) {
-    const std::uint64_t news = key->buses[bus].news;
-    touch(*key, bus, cause::none, now);
-    key->buses[bus].news = news;
-  }
-  evaluate_all(now);
-}
-
-void parked_reads::touch(key_state& key, bus_index bus, cause why, base::time_point now) {
-  key_state::bus_part& part = key.buses[bus];
-  part.news = part.mark = ++marks_;
-  part.why = why;
-  part.touched = now;
-}
-
-std::uint32_t parked_reads::waited_for(std::string_view name) const {
-  if (readers_.empty()) return 0;
-  const key_state* const key = find(name);
-  return key == nullptr || !key->waited_for() ? 0 : key->number;
-}
-
-void parked_reads::arm(key_state& key, bus_index bus) {
-  key_state::bus_part& part = key.buses[bus];
-  if (!buses_[bus].watched || part.state != key_state::watch::disarmed) return;
-  part.state = key_state::watch::arming;
-  actions_.push_back({.what = action::kind::arm, .bus = bus, .key = key.name, .targets = {}});
-}
-
 // ------------------------------------------------------------------------------------------------- deciding
 
 bool parked_reads::is_clean(const queue& q, bus_index bus) const {
   const key_state::bus_part& part = q.key->buses[bus];
-  return buses_[bus].watched && part.state == key_state::watch::armed && q.buses[bus].clean == part.mark;
+  return buses_[bus].watched && part.watch.covers(true) && q.buses[bus].clean == part.mark;
 }
 
 void parked_reads::wake_at(base::time_point when, reader& r) {
@@ -361,7 +231,8 @@ void parked_reads::wake_at(base::time_point when, reader& r) {
 }
 
 // The reader looks wherever it is the first and something may be. A bus that is not watched yet is armed
-// first, so that looking settles it, unless something has been announced there: then it looks at once.
+// first, so that looking settles it, unless something has been announced there: then the reader looks at
+// once. Nothing has to be awaited where the arming travels in front of the read.
 void parked_reads::evaluate(reader& r, base::time_point now) {
   if (r.sweeping() || r.is_due(now)) return;
   action sweep{.what = action::kind::sweep, .key = {}, .reader = r.id, .targets = {}};
@@ -374,9 +245,10 @@ void parked_reads::evaluate(reader& r, base::time_point now) {
       if (q.group && !buses_[b].groups) continue;
       key_state::bus_part& key = q.key->buses[b];
       queue::bus_part& part = q.buses[b];
-      arm(*q.key, bus);
+      const bool in_front = r.in_order && fronts(bus);
+      if (!in_front) arm(*q.key, bus);
       const bool announced = part.swept != key.mark;
-      const bool settled = key.state == key_state::watch::armed;
+      const bool settled = in_front || key.watch.covers(false);
       const bool own = announced && key.why == cause::local;
       const base::time_point not_before = std::max(part.not_before, own ? now : buses_[b].settled);
       if (not_before > now) {
@@ -392,7 +264,7 @@ void parked_reads::evaluate(reader& r, base::time_point now) {
       part.swept = key.mark;
       if (!buses_[b].watched) part.not_before = now + unwatched_interval;
       sweep.targets.push_back({i, bus, part.clean < key.news});
-      r.sweep.push_back({{i, bus}, settled, key.mark});
+      r.sweep.push_back({{i, bus}, settled && !in_front, key.mark});  // or else sent() says so
     }
   }
   if (!sweep.targets.empty()) actions_.push_back(std::move(sweep));

@@ -59,9 +59,9 @@ std::string_view parse_position(std::string_view text, bool group, read_request:
 
 }  // namespace
 
-read_request parse_read(resp::arguments args) {
+read_request parse_read(const command::command_spec& spec, resp::arguments args) {
   read_request out;
-  const bool group = base::equals_ignoring_case(args[0], "xreadgroup");
+  const bool group = spec.has(command::fact::reads_group);
   std::size_t first = 0;
   for (std::size_t i = 1; i < args.size() && first == 0 && out.error.empty(); ++i) {
     const std::size_t more = args.size() - i - 1;

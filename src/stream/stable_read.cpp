@@ -16,7 +16,7 @@ stable_read::decision stable_read::judge(std::uint64_t horizon_ms, std::optional
     started_ = now;
   }
   if (horizon_ms > *limit_) return {true, milliseconds(0)};
-  // How far the entry lies ahead of every clock; a single old one is only an answer that came early.
+  // The entry is compared with the newest clock; a single old time is only an answer that came early.
   const std::uint64_t clock = std::max(horizon_ms, newest_ms.value_or(horizon_ms));
   const std::uint64_t ahead = *limit_ > clock ? *limit_ - clock : 0;
   if (ahead > static_cast<std::uint64_t>(hold_max.count()) || now - started_ >= hold_max) {

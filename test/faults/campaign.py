@@ -87,7 +87,7 @@ def main():
     from report import report  # pylint: disable=import-outside-toplevel
     from round import Round  # pylint: disable=import-outside-toplevel
     from sabotage import Sabotage  # pylint: disable=import-outside-toplevel
-    from servers import sanitized  # pylint: disable=import-outside-toplevel
+    from support.servers import sanitized  # pylint: disable=import-outside-toplevel
     from steady import Table  # pylint: disable=import-outside-toplevel
     from world import World  # pylint: disable=import-outside-toplevel
     if options.list:

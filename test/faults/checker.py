@@ -14,8 +14,8 @@ import collections
 import time
 
 from client import DONE, REFUSED, UNKNOWN
-from harness import shown
-from stream_load import position
+from support.harness import shown
+from support.stream_load import position
 
 
 def client_id(key, bus_id, bus):
@@ -204,7 +204,7 @@ class Checker:
 
 
 def drained(world, keys, groups):
-    """Whether every group has been delivered everything, on each bus directly."""
+    """True if every group has been delivered everything, by what each bus itself says."""
     for bus in world.buses.values():
         with bus.direct(20) as connection:
             for key in keys:
@@ -217,7 +217,7 @@ def drained(world, keys, groups):
 
 
 def pending(world, keys, groups):
-    """How many entries are delivered and not acknowledged."""
+    """The number of entries that are delivered and not acknowledged."""
     total = 0
     for bus in world.buses.values():
         with bus.direct(20) as connection:
@@ -229,7 +229,7 @@ def pending(world, keys, groups):
 
 
 def await_true(condition, seconds):
-    """Whether it became true in time."""
+    """True if the condition became true in time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if condition():

@@ -3,12 +3,12 @@ import threading
 import time
 import traceback
 
-import resp
+from support import resp
 
 # The fate of a request, as its reply tells it. Nothing else is possible: a reply that says something else is a finding.
 DONE, REFUSED, UNKNOWN = "done", "refused", "unknown"
 OUTCOME_UNKNOWN = ("BUSLOST ", "BUSTIMEOUT ")
-# How much longer than promised an answer may take until it counts as never coming.
+# An answer that takes this much longer than promised counts as never coming.
 NEVER = 25
 
 
@@ -99,7 +99,7 @@ class Client:
         return answers
 
     def _read(self, answer, block):
-        """The next reply that is no push message. A daemon that was stopped has as much longer."""
+        """The next reply that is no push message. A daemon that was stopped gets as much more time."""
         while True:
             allowed = block + self.daemon.longest_request + NEVER
             self.connection.socket.settimeout(allowed)
@@ -136,7 +136,7 @@ class Client:
             self.finding("late", f"{short(answer.request)} was answered after {took:.2f} s: {str(answer.reply)[:80]!r}", answer)
 
     def _late(self, answer, block):
-        """By how much an answer was later than promised, in seconds, for which the machine and those who stop daemons are not to blame."""
+        """The seconds by which an answer was late, without those for which the machine or a stopped daemon is to blame."""
         ledger, late = self.world.ledger, answer.received - answer.sent - block - self.daemon.longest_request
         if late <= 0:
             return 0
@@ -144,7 +144,7 @@ class Client:
 
     @staticmethod
     def surely(condition):
-        """Whether it is true, at the latest when everybody has had the time to say that he had none."""
+        """True if the condition is true now, or a second later: by then everybody who had no time has said so."""
         if condition():
             return True
         time.sleep(1)
@@ -205,7 +205,7 @@ class Client:
             self.close()
 
     def last(self):
-        """Behind the last step."""
+        """Called after the last step."""
 
 
 def short(request):

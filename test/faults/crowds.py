@@ -2,7 +2,7 @@
 import socket
 import time
 
-import resp
+from support import resp
 from client import DONE, REFUSED, Client
 from streams import Publisher
 

@@ -1,6 +1,6 @@
 """Clients of keys: whose replies must be their own and not stale, lists, optimistic locks, atomic pairs, and questions about streams."""
 from client import DONE, REFUSED, UNKNOWN, Client, short
-from resp import ReplyError
+from support.resp import ReplyError
 
 
 class Write:

@@ -4,11 +4,11 @@ import re
 import threading
 import time
 
-# How long after a fault its traces may show: a bus is found again within backend.backoff_max and a handshake.
+# The time after a fault in which its traces may show: a bus is found again within backend.backoff_max and a handshake.
 RECOVERY = 2.5
-# A machine that had no time for so long within a request, or just before it, had none for buses either, in seconds.
+# A machine that had no time for so many seconds within a request, or just before it, had none for buses either.
 MOST_STALLED = 0.4
-# How long after one left-out or added reply wrong ones may follow.
+# The time after one left-out or added reply in which wrong ones may follow.
 LIE_LASTS = 1.5
 
 CONNECTION = ("kill", "stop", "partition", "cut", "reset", "maxclients", "clientkill", "lie", "garbage", "rotate", "freeze", "slay", "leave", "delay",
@@ -52,7 +52,7 @@ class Entry:
 
 
 class Stalls:
-    """When the machine had no time for this process, which is not the daemon's fault."""
+    """The times at which the machine had no time for this process, which is not the daemon's fault."""
 
     def __init__(self):
         self._lock = threading.Lock()
@@ -119,12 +119,12 @@ class Ledger:
                          for entry in list(self._entries) if entry.touches(daemon, None) and entry.within(since - 6, until))
 
     def found(self, kinds, daemon, bus, since, until):
-        """Whether such a fault was on then, or over so lately that its traces may show."""
+        """True if such a fault was on then, or over so lately that its traces may show."""
         since -= self.grace(until)
         return any(entry.kind in kinds and entry.touches(daemon, bus) and entry.within(since, until) for entry in list(self._entries))
 
     def explains(self, error, daemon, since, until):
-        """Whether faults explain that `daemon` gave this error to a request that was under way then."""
+        """True if faults explain that `daemon` gave this error to a request that was under way then."""
         code = error.split(" ", 1)[0]
         if code == "EXECABORT":
             kinds = tuple(kind for kinds in EXPLAINS.values() for kind in kinds)
@@ -142,7 +142,7 @@ class Ledger:
         return all(self.found(kinds, daemon, bus, since, until) for bus in buses)
 
     def doubtful(self, daemon, since, until):
-        """Whether a bus may have lied to this daemon so lately that the reply proves nothing."""
+        """True if a bus may have lied to this daemon so lately that the reply proves nothing."""
         return any(entry.kind == "lie" and entry.touches(daemon, None) and entry.within(since - LIE_LASTS - self.slack / 2, until)
                    for entry in list(self._entries))
 

@@ -17,8 +17,8 @@ import sys
 import threading
 import time
 
-import resp
-from servers import free_port
+from support import resp
+from support.servers import free_port
 
 MOST_BUFFERED = 1 << 20
 FEELS_EVERY = 0.05
@@ -72,7 +72,7 @@ class Network:
             return self._pipe.recv()
 
     def stalls(self):
-        """When it could not work since the last call, as (begin, end)."""
+        """The times at which it could not work since the last call, as (begin, end)."""
         return self.call("stalls", None)
 
 
@@ -196,9 +196,9 @@ class _Relay:
             self._break(pair, reset)
         return count
 
-    def _do_lie(self, link, what):
-        """`what`: "omit" leaves the next reply out, bytes are slipped in before it."""
-        link.lies.append(what)
+    def _do_lie(self, link, lie):
+        """`lie`: "omit" leaves the next reply out, bytes are slipped in before it."""
+        link.lies.append(lie)
 
     def _do_truth(self, link):
         """No lie from now on; how many have been told."""

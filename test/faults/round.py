@@ -7,9 +7,9 @@ import pubsub
 import streams
 from checker import Checker, await_true, drained, pending
 from crowds import Leaver
-from harness import ENGINE_LOGIC, MARKETDATA
+from support.harness import ENGINE_LOGIC, MARKETDATA
 from ledger import RECOVERY
-from resp import ReplyError
+from support.resp import ReplyError
 from schedule import Schedule
 from world import dice
 

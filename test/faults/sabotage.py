@@ -1,9 +1,9 @@
-"""Whether the checker finds what it looks for: a round without faults, after which something is done that no daemon may do."""
+"""A test that the checker finds what it looks for: a round without faults, after which something is done that no daemon may do."""
 import time
 
 from client import DONE, REFUSED, UNKNOWN, Answer
 from keys import Bystander, Owner
-from resp import ReplyError
+from support.resp import ReplyError
 from round import Round
 from streams import Consumer, TransactionProducer
 

@@ -1,4 +1,4 @@
-"""Which faults come when: a deck of all kinds, shuffled by the seed, dealt a few at a time."""
+"""The order in which faults come: a deck of all kinds, shuffled by the seed, dealt a few at a time."""
 import heapq
 import time
 import traceback

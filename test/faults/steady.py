@@ -5,12 +5,12 @@ import signal
 import threading
 import time
 
-import resp
+from support import resp
 from checker import await_true
 from faults import begin_misconf, end_misconf
-from harness import MARKETDATA
+from support.harness import MARKETDATA
 from ledger import RECOVERY
-from stream_load import entries
+from support.stream_load import entries
 
 MOST_CPU_PERCENT, MOST_LINES_A_SECOND = 2.0, 1.0
 # The last connection to a bus that hangs is given up after backend.health_timeout, 10 s, and tried again: from then on the state is steady.
@@ -177,7 +177,7 @@ class Table:
         ended, took = time.monotonic(), {}
         open_things = {
             "SET": lambda: all(call(daemon, "SET", "md:steady", "1") == "OK" for daemon in self.world.daemons),
-            "ready": lambda: all(daemon.fetch("/readyz", timeout=2)[0] == 200 for daemon in self.world.daemons),
+            "ready": lambda: all(daemon.fetch("/readyz?all", timeout=2)[0] == 200 for daemon in self.world.daemons),
             "group reader": lambda: self._delivered(waiting["group reader"], "t1", 1),
             "follower": lambda: self._delivered(waiting["follower"], "t0", len(waiting["follower"])),
             "subscriber": lambda: self._published(waiting["subscriber"]),
@@ -227,7 +227,7 @@ class Table:
 
     def show(self):
         print("\n| one bus is | idle: CPU, % | log, lines/s | errors | asked: CPU, % | log, lines/s "
-              "| works again after, s: SET | /readyz | group reader | follower | subscriber |\n|" + "---|" * 11)
+              "| works again after, s: SET | /readyz?all | group reader | follower | subscriber |\n|" + "---|" * 11)
         for row in self.rows:
             print(self._row(*row))
         print(flush=True)

@@ -3,14 +3,14 @@ import collections
 import json
 
 from client import DONE, REFUSED, UNKNOWN, Client, Stopped, short
-from harness import ENGINE_LOGIC, MARKETDATA
-from resp import ReplyError
-from stream_load import entries, fields_of, position
+from support.harness import ENGINE_LOGIC, MARKETDATA
+from support.resp import ReplyError
+from support.stream_load import entries, fields_of, position
 
 TYPE_BUS = {"market_data": MARKETDATA, "price_update": MARKETDATA, "order_request": ENGINE_LOGIC, "risk_limit": ENGINE_LOGIC,
             "nobody_knows": ENGINE_LOGIC}
 TYPES = tuple(TYPE_BUS)
-# docs/differences.md: how long to wait between the two looks after an unknown outcome.
+# The time between the two looks after an unknown outcome (docs/differences.md).
 LOOK_AGAIN_AFTER = 1.0
 
 

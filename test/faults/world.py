@@ -6,12 +6,12 @@ import tempfile
 import threading
 import time
 
-import resp
+from support import resp
 from findings import Findings
-from harness import ENGINE_LOGIC, MARKETDATA, make_config, merge
+from support.harness import ENGINE_LOGIC, MARKETDATA, make_config, merge
 from ledger import Ledger
 from network import Network
-from servers import Daemon, Redis, daemon_program, wait_for
+from support.servers import Daemon, Redis, daemon_program, wait_for
 
 BUSES = (MARKETDATA, ENGINE_LOGIC)
 # The first daemon keeps the times that the documents speak of; the others are in more of a hurry, so that more happens.
@@ -150,13 +150,13 @@ class World:
         })
         daemon.write_config(config)
 
-    def count(self, what, number=1):
+    def count(self, event, number=1):
         with self._lock:
-            self.counts[what] = self.counts.get(what, 0) + number
+            self.counts[event] = self.counts.get(event, 0) + number
 
     def ready(self, daemon):
-        """Whether it works with all buses: it says so, and does so."""
-        if daemon.fetch("/readyz", timeout=2)[0] != 200:
+        """True if it works with all buses: it says so, and does so."""
+        if daemon.fetch("/readyz?all", timeout=2)[0] != 200:
             return False
         try:
             with daemon.connect(timeout=2) as connection:

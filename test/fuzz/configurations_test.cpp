@@ -24,7 +24,7 @@ namespace {
 
 using random_source = std::mt19937;
 
-// Of one thread: a busy machine does not count. Sanitizers are slower.
+// The time of this thread alone, so that a busy machine does not count. Sanitizers are slower.
 double cpu_seconds() {
   timespec now{};
   ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
@@ -67,7 +67,7 @@ std::vector<std::string> originals() {
       all.emplace_back(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
     }
   }
-  // Keys that those leave out.
+  // Keys that these files leave out.
   all.emplace_back(
       "listen: {address: 0.0.0.0, port: 0, unix_socket: /run/d.sock, unix_socket_mode: \"0777\"}\n"
       "databases: 16\n"
@@ -310,7 +310,7 @@ TEST(ConfigurationsTest, OriginalsAndAllTheirBeginningsAreJudged) {
   }
 }
 
-// All of a large file is one thing: time and memory that this could take are taken here.
+// Each large file repeats one thing, chosen for the time or memory that it could take.
 TEST(ConfigurationsTest, LargeFilesOfOneThingTakeBoundedTimeAndMemory) {
   constexpr std::size_t size = large_file;
   for (const std::string_view piece : {"[",

@@ -98,8 +98,8 @@ std::string mutated(std::string bytes, std::mt19937& random) {
   return bytes;
 }
 
-// The same first round every time, of the seed DUALBUS_FUZZ_SEED if that is set; DUALBUS_FUZZ_SECONDS, if
-// set, adds rounds of other seeds until then.
+// The first round is the same every time, with the seed DUALBUS_FUZZ_SEED if that is set. For
+// DUALBUS_FUZZ_SECONDS, if set, rounds with other seeds follow.
 TEST(ReplayTest, MutatedTranscriptsHoldTheInvariants) {
   using std::chrono::steady_clock;
   const char* const seconds = std::getenv("DUALBUS_FUZZ_SECONDS");

@@ -9,8 +9,8 @@ import yaml
 
 from session_requests import ROOT, Generator
 
-from harness import Daemon, Redis, free_port
-from resp import Connection, encode
+from support.harness import Daemon, Redis, free_port
+from support.resp import Connection, encode
 
 # Behind one of these the two need not have the same data any more: the daemon has not carried the request out.
 REFUSALS = (b"-NOTSUPPORTED", b"-CROSSBUS", b"-ERR dualbus")
@@ -19,7 +19,7 @@ ONLY_IN_MULTI = (b"-", b"+QUEUED")
 
 
 def differs(ours, theirs):
-    """Whether there is a fault; None if the two may part here."""
+    """True if there is a fault; None if the two may part here."""
     if ours == theirs:
         return False
     if ours.startswith(REFUSALS):

@@ -24,10 +24,10 @@ import traceback
 from session_model import Model, StrictReader, Violation
 from session_requests import STATEFUL, Generator, malformed
 
-from harness import Stack, sanitized, wait_for
-from resp import Connection, encode
+from support.harness import Stack, sanitized, wait_for
+from support.resp import Connection, encode
 
-# How long a reply may take: a frozen bus is given up after 2 s, and ten busy processes share the machine.
+# The longest time for a reply: a frozen bus is given up after 2 s, and ten busy processes share the machine.
 BOUND = 40
 BLOCKING = {b"blpop", b"brpop", b"blmove", b"brpoplpush", b"blmpop", b"bzpopmin", b"bzpopmax", b"bzmpop", b"xread", b"xreadgroup"}
 CONFIG = {
@@ -56,10 +56,10 @@ class World:
     def over(self):
         return self.failed.is_set() or time.monotonic() > self.end
 
-    def fail(self, what, trace=""):
+    def fail(self, fault, trace=""):
         with self.lock:
             if not self.failed.is_set():
-                print(f"\nviolated (seed {self.options.seed}): {what}\n{trace}", file=sys.stderr, flush=True)
+                print(f"\nviolated (seed {self.options.seed}): {fault}\n{trace}", file=sys.stderr, flush=True)
             self.failed.set()
 
 
@@ -111,7 +111,7 @@ class Session:
             if [word.upper() for word in request[:2]] == [b"CLIENT", b"PAUSE"] and not self.world.pauses:
                 request = [b"CLIENT", b"UNPAUSE"]
             if request[0].upper() == b"CLIENT" and request[1] == b"REPLY" and request[2] in (b"OFF", b"SKIP"):
-                # Whether it works shows in nothing that is sent back, so there is nothing else that it could depend on.
+                # The server sends nothing back that shows whether this works: behind RESET it depends on nothing else.
                 requests += [[b"RESET"], request, *[self.make.stateless() for _ in range(self.random.randrange(1, 5))], [b"CLIENT", b"REPLY", b"ON"]]
                 continue
             requests.append(request)
@@ -329,7 +329,7 @@ def fuzz(options):
         if world.failed.is_set():
             print(world.daemon.sanitizer_report() or world.daemon.log()[-2000:], file=sys.stderr)
             return 1
-        wait_for(lambda: world.daemon.fetch("/readyz")[0] == 200, "the daemon is ready")
+        wait_for(lambda: world.daemon.fetch("/readyz?all")[0] == 200, "the daemon is ready")
         check_leftovers(world, before)
         assert world.daemon.terminate() == 0 and not world.daemon.sanitizer_report(), world.daemon.sanitizer_report() or world.daemon.log()
         print(f"seed {options.seed}: {world.sessions} sessions, {world.requests} requests, {world.outages} outages", flush=True)

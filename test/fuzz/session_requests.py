@@ -8,8 +8,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path.insert(0, os.path.join(ROOT, "test", "integration"))
 
 from differential_test import TRANSCRIPT  # noqa: E402  pylint: disable=wrong-import-position
-import transcripts  # noqa: E402  pylint: disable=wrong-import-position
-from resp import Reader  # noqa: E402  pylint: disable=wrong-import-position
+from support import transcripts  # noqa: E402  pylint: disable=wrong-import-position
+from support.resp import Reader  # noqa: E402  pylint: disable=wrong-import-position
 
 # Commands that end the daemon's bus, stop it, or let it speak of itself alone; MONITOR has a session of its own.
 LEFT_OUT = {"shutdown", "debug", "slaveof", "replicaof", "failover", "psync", "sync", "replconf", "monitor", "migrate", "save", "bgsave",
@@ -20,7 +20,7 @@ BY_CHANCE = {"spop", "srandmember", "hrandfield", "zrandmember", "randomkey", "t
              "slowlog", "latency", "keys", "scan", "sscan", "hscan", "zscan", "smembers", "sinter", "sunion", "sdiff", "hgetall", "hkeys", "hvals",
              "ttl", "pttl", "expiretime", "pexpiretime", "xinfo", "xpending", "xautoclaim", "xclaim", "xread", "xreadgroup", "dump", "role",
              "script", "function", "eval", "evalsha", "eval_ro", "evalsha_ro", "fcall", "fcall_ro", "pubsub", "lolwut", "hello", "select",
-             "swapdb", "move", "copy", "dbsize", "getex", "expire", "pexpire", "expireat", "pexpireat", "psetex", "setex"}
+             "swapdb", "move", "copy", "dbsize", "getex", "sort", "sort_ro", "expire", "pexpire", "expireat", "pexpireat", "psetex", "setex"}
 
 KEYS = ["k", "n", "s", "list", "h", "z", "md:k", "md:s", "el:k", "el:s", "md:list", "el:list", "t", "u"]
 CHANNELS = ["c1", "c2", "md:c", "__keyspace@0__:k"]

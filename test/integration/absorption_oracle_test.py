@@ -1,4 +1,4 @@
-"""What absorbing daemons answer to polls, beside a daemon on the same buses that sends every poll on.
+"""The answers of absorbing daemons to polls, beside a daemon on the same buses that sends every poll on.
 
 Every group has twins, one per daemon, and all twins are treated alike: so what a twin has to deliver is what its sibling
 delivers through the daemon that absorbs nothing. Entries, groups and keys change through any of the daemons and past all
@@ -10,11 +10,11 @@ import random
 import time
 import unittest
 
-import resp
-from harness import MARKETDATA, StackTest, merge, sanitized
-from relay import Relay
-from servers import Daemon, free_port
-from stream_load import ALL_TYPES, TYPES, entries, fields_of, xadd
+from support import resp
+from support.harness import MARKETDATA, StackTest, merge, sanitized
+from support.relay import Relay
+from support.servers import Daemon, free_port
+from support.stream_load import ALL_TYPES, TYPES, entries, fields_of, xadd
 
 KEYS = ("s", "t", "md:pinned")
 GROUPS = ("g", "h")
@@ -77,10 +77,10 @@ class OracleTest(StackTest):
         self.relays += relays.values()
         return Twin(absorb, daemon, self.connect(protocol=self.random.choice((2, 3)), to=daemon), notice)
 
-    # What changes keys and groups.
+    # Requests that change keys and groups.
 
     def change(self, key, by, action, buses=tuple(TYPES), bound=None, group=None):
-        """Who is not asked may not know for a while: until it is told, or until what it knows has grown old."""
+        """A daemon that is not asked may not know for a while: until it is told, or until what it knows has grown old."""
         reader = (group or self.random.choice(GROUPS), self.random.choice(CONSUMERS)) if self.random.random() < 0.7 else None
         for _ in range(3 if reader else 0):  # seen, seen by one who watches the key, known
             self.read(key, *reader)
@@ -135,10 +135,10 @@ class OracleTest(StackTest):
     def done(self, reply):
         self.assertNotIsInstance(reply, resp.ReplyError)
 
-    # What reads.
+    # Requests that read.
 
     def everything(self, twin, key, group, consumer, options):
-        """What is left for the group: names, and the error that ended it if there was one."""
+        """The rest that is left for the group: names, and the error that ended it if there was one."""
         names = []
         while True:
             reply = twin.connection.call("XREADGROUP", "GROUP", twin.group(group), consumer, *options, "STREAMS", key, ">")
@@ -171,7 +171,7 @@ class OracleTest(StackTest):
                 got += more
 
     def settle(self):
-        """What has been delivered is pending for the same consumers of every twin; it is acknowledged, or goes to the other one."""
+        """Delivered entries are pending for the same consumers of every twin; it is acknowledged, or goes to the other one."""
         key, group, consumer = (self.random.choice(words) for words in (KEYS, GROUPS, CONSUMERS))
         claim, other = self.random.random() < 0.5, CONSUMERS[consumer == CONSUMERS[0]]
         outcomes = []
@@ -186,7 +186,7 @@ class OracleTest(StackTest):
         self.assertEqual(outcomes, outcomes[:1] * len(outcomes), f"{key} {group}: what the twins had pending, and what came of it")
 
     def states(self, twin):
-        """Where its groups are on every bus, and how much is pending."""
+        """The place of its groups on every bus, and how much is pending."""
         result = {}
         for bus, connection in self.bare.items():
             for key in KEYS:
@@ -210,7 +210,7 @@ class OracleTest(StackTest):
             for group in GROUPS:
                 self.read(key, group)
         for twin in self.absorbing:
-            self.assertEqual(self.states(twin), self.states(self.oracle), "what the twins have had in the end")
+            self.assertEqual(self.states(twin), self.states(self.oracle), "both twins have had the same in the end")
             for reason in ("empty", "no_group"):
                 absorbed = twin.daemon.metrics().value("dualbus_polls_absorbed_total", reason=reason)
                 self.assertGreater(absorbed, steps / 100, f"{twin.name} absorbs polls: {reason}")

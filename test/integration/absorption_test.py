@@ -6,10 +6,10 @@ import threading
 import time
 import unittest
 
-import resp
-from harness import ENGINE_LOGIC, MARKETDATA, StackTest, merge, sanitized, wait_for
-from servers import Daemon, free_port
-from stream_load import ALL_TYPES, TYPES, DaemonsTest, Runner, Stopwatch, entries, run_for, scaled, started, stop_all, xadd
+from support import resp
+from support.harness import ENGINE_LOGIC, MARKETDATA, StackTest, merge, sanitized, wait_for
+from support.servers import Daemon, free_port
+from support.stream_load import ALL_TYPES, TYPES, DaemonsTest, Runner, Stopwatch, entries, run_for, scaled, started, stop_all, xadd
 
 NO_GROUP = "NOGROUP No such key '{}' or consumer group '{}' in XREADGROUP with GROUP option"
 
@@ -41,7 +41,7 @@ class Adder(Runner):
         if isinstance(reply, resp.ReplyError):
             raise AssertionError(reply)
         self.there[name] = time.monotonic()
-        # So that polls find nothing in between, however slow the daemon is.
+        # Polls must find nothing in between, however slow the daemon is.
         self.pause(random.choice((0, 0.005, 0.02, 0.06)) * (4 if sanitized() else 1))
 
 
@@ -71,7 +71,7 @@ class Poller(Runner):
             self.pause(self._pause)
 
     def oldest_missed(self, there):
-        """How long, at most, an entry had been there when a poll was sent that found nothing, and it came only later."""
+        """The longest time that an entry had been there when a poll was sent that did not find it."""
         worst = 0.0
         for name, since in there.items():
             came = self.got.get(name, float("inf"))
@@ -80,9 +80,9 @@ class Poller(Runner):
 
 
 class StalenessTest(DaemonsTest):
-    number_of_daemons = 2
-
     """Entries come through the daemon that is asked, through another one, and past both."""
+
+    number_of_daemons = 2
 
     # Announcements take as long as a machine with other work lets them; a hanging connection is given up after 250 ms.
     FOREIGN = 0.25
@@ -242,9 +242,9 @@ def undisturbed(test):
 
 
 class EndOfStreamTest(StackTest):
-    """A group that has had everything on a bus: who asks that bus again."""
+    """The reads that still ask a bus on which their group has had everything."""
 
-    # So that nothing but a change makes anybody ask.
+    # Nothing but a change shall make anybody ask.
     config = {"workers": 1, "absorb_ttl": "1m", "absorb_delay": "0"}
 
     def setUp(self):
@@ -307,10 +307,58 @@ class EndOfStreamTest(StackTest):
         self.assertEqual(self.read("COUNT", 2), ([], {MARKETDATA: 0, ENGINE_LOGIC: 0}))
 
     @undisturbed
-    def test_one_that_was_sent_before_the_bus_watched_is_not(self):
+    def test_a_read_has_the_bus_watch_the_stream_itself(self):
+        for name in (b"a", b"b"):
+            self.add(name)
+            self.assertEqual(self.read(), ([name], {MARKETDATA: 1, ENGINE_LOGIC: 0}))
+            self.assertEqual(self.read(), ([], {MARKETDATA: 0, ENGINE_LOGIC: 0}))
+
+    @undisturbed
+    def test_one_with_another_protocol_is_sent_before_the_bus_watches(self):
+        self.client_ = self.connect(protocol=3)
         self.add(b"a")
         self.assertEqual(self.read(), ([b"a"], {MARKETDATA: 1, ENGINE_LOGIC: 0}))
         self.assertEqual(self.read(), ([], {MARKETDATA: 1, ENGINE_LOGIC: 0}))
+        self.settle()
+
+    @undisturbed
+    def test_an_entry_that_is_sent_together_with_the_read_is_brought_by_it(self):
+        reads = [("XREADGROUP", "GROUP", "g", "c", "STREAMS", "s", ">")]
+        for number in range(20):
+            replies = self.client_.pipeline([xadd("s", "market_data", b"%d" % number), *reads])
+            self.assertEqual([name for _, name in entries(replies[1])], [b"%d" % number])
+            self.assertEqual(self.read()[0], [])
+
+    @undisturbed
+    def test_a_reader_that_waits_reads_once_for_each_entry(self):
+        wait = ("XREADGROUP", "GROUP", "g", "c", "COUNT", 10, "BLOCK", 30_000, "STREAMS", "s", ">")
+        reader = self.connect()
+        reader.call("XREADGROUP", "GROUP", "g", "c", "STREAMS", "s", ">")
+        before = reads_sent(self.stack)
+        for number in range(30):
+            reader.send(*wait)
+            self.wait_until_blocked()
+            self.add(b"%d" % number)
+            self.assertEqual([name for _, name in entries(reader.read())], [b"%d" % number])
+        self.assertLessEqual(reads_sent(self.stack) - before, 30 + 6)
+
+    def wait_until_blocked(self):
+        wait_for(lambda: "blocked_clients:1" in self.connect().call("INFO", "clients").decode(), "the reader waits")
+
+    @undisturbed
+    def test_an_entry_that_is_refused_leaves_no_reader_asleep(self):
+        self.assertEqual(self.client_.call("XGROUP", "CREATE", "md:pinned", "g", "$", "MKSTREAM"), "OK")
+        reader = self.connect()
+        for number in range(1, 20):
+            reader.send("XREADGROUP", "GROUP", "g", "c", "BLOCK", 30_000, "STREAMS", "md:pinned", ">")
+            self.wait_until_blocked()
+            refused = self.client_.pipeline([("XADD", "md:pinned", "0-0", "a", "b"), ("XADD", "md:pinned", "0-0", "a", "b")])
+            self.assertTrue(all(isinstance(reply, resp.ReplyError) for reply in refused), refused)
+            with self.stack.marketdata.connect() as bare:
+                bare.call("XADD", "md:pinned", f"{number}-1", "a", "b")
+            watch = Stopwatch(self.daemon)
+            self.assertEqual(reader.read()[0][1][0][0], b"%d-1" % number)
+            self.assertLess(watch.elapsed(), 0.5)  # nobody waits for the look once a second
 
     @undisturbed
     def test_what_comes_behind_it_is_read(self):

@@ -5,8 +5,8 @@ import struct
 import tempfile
 import unittest
 
-from harness import Stack
-from resp import Connection, encode
+from support.harness import Stack
+from support.resp import Connection, encode
 
 COUNTER = os.environ.get("DUALBUS_ALLOCATION_COUNTER")
 ROUNDS = 500

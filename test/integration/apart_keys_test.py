@@ -7,14 +7,14 @@ import re
 import unittest
 from collections import Counter
 
-from apart_samples import DATA, LIBRARY, PLACE, SAMPLES, SCRIPT, SPREAD, about, fill, kinds_of, samples
-from harness import ENGINE_LOGIC, MARKETDATA, StackTest
-from resp import encode
-from transcripts import NEVER_WRONG
+from support.apart_samples import DATA, LIBRARY, PLACE, SAMPLES, SCRIPT, SPREAD, about, fill, kinds_of, samples
+from support.harness import ENGINE_LOGIC, MARKETDATA, StackTest
+from support.resp import encode
+from support.transcripts import NEVER_WRONG
 
 # A key's rule is told by its prefix. Keys without one are streams on both buses, or lie on the bus of b:*.
 PREFIXES = ("a:", "b:", "")
-# By itself, or as the reply to MULTI, the request and EXEC.
+# A refusal by itself, or in the replies to MULTI, the request and EXEC.
 REFUSAL = re.compile(rb"(?:\+OK\r\n(?:\+QUEUED\r\n\*1\r\n)?)?-(?:CROSSBUS |NOTSUPPORTED |ERR dualbus: )")
 CALL = "return redis.call(unpack(ARGV))"
 # A client's questions about a key of each type, the last one about a group's position; and a bus's about all keys.
@@ -31,7 +31,7 @@ return all
 # Commands without a sample, though they may name several keys.
 NO_SAMPLE = {"migrate": "refused whatever its keys", "sort_ro": "names one, and others by patterns", "watch": "has a test of its own",
              "ssubscribe": "channels", "sunsubscribe": "channels"}
-# Of keys that are not pinned these take several rounds, and are refused within MULTI.
+# These take several rounds for keys that are not pinned, and are refused within MULTI.
 SEVERAL_ROUNDS = ("RENAME ", "RENAMENX ", "COPY ", "XREADGROUP GROUP g streams COUNT 1 ")
 # In place of each word that is no key: other numbers of keys, and what may be taken for an option.
 WRONG = ("0", "1", "3", "-1", "STORE", "STREAMS", "LIMIT")
@@ -42,7 +42,7 @@ def prefix_of(key):
 
 
 def alike(keys):
-    """Whether all are on one bus, or none has a rule: then nothing may be refused."""
+    """True if all are on one bus, or none has a rule: then nothing may be refused."""
     return len(set(map(prefix_of, keys))) == 1
 
 
@@ -130,7 +130,7 @@ class ApartKeysTest(StackTest):
     # --- one command
 
     def check(self, sample, keys, ask):
-        """Sends it with `ask`, which returns the bytes that come back. Whether it was answered, and not refused."""
+        """Sends the sample with `ask`, which returns the bytes that come back. True if it was answered and not refused."""
         words = fill(sample, keys)
         self.load(sample, keys)
         before = self.stored()
@@ -210,7 +210,7 @@ class ApartKeysTest(StackTest):
             if len(found) > 1:
                 sampled.add(words[0].lower())
             expected = {key.decode() for key in theirs.call("COMMAND", "GETKEYS", *words)} if words[0].lower() in of_redis else set(keys)
-            # Of two destinations only the second one is one, though Redis names both.
+            # Only the second of two destinations counts, though Redis names both.
             self.assertEqual(found, expected - {"k1"} if " STORE {none} STOREDIST " in sample else expected, sample)
         self.assertEqual(several - sampled, set(NO_SAMPLE))
 

@@ -5,10 +5,10 @@ import threading
 import time
 import unittest
 
-import resp
-from harness import ENGINE_LOGIC, MARKETDATA, Stack, StackTest, running, sanitized, wait_for
-from resp import encode
-from stream_load import Stopwatch
+from support import resp
+from support.harness import ENGINE_LOGIC, MARKETDATA, Stack, StackTest, running, sanitized, wait_for
+from support.resp import encode
+from support.stream_load import Stopwatch
 
 TYPES = {MARKETDATA: "market_data", ENGINE_LOGIC: "order_request"}
 
@@ -194,9 +194,10 @@ class DownTest(StackTest):
         self.stack.marketdata.kill()
         down = "BUSDOWN bus 'marketdata' is unreachable: command not sent"
         wait_for(lambda: client.call("GET", "md:k") == down, "BUSDOWN")
-        self.assertEqual(self.daemon.fetch("/readyz")[0], 503)
+        self.assertEqual(self.daemon.fetch("/readyz?all")[0], 503)
         self.assertEqual(self.daemon.fetch("/healthz")[0], 200)
-        self.assertIn(MARKETDATA, self.daemon.fetch("/readyz")[1])
+        self.assertEqual(self.daemon.fetch("/readyz")[0], 200)
+        self.assertIn(f"bus {MARKETDATA} ({self.stack.marketdata.endpoint}): has no connection since ", self.daemon.fetch("/readyz")[1])
         watch = Stopwatch(self.daemon)
         requests = [("GET", "md:k"), ("MGET", "k", "md:k"), ("XADD", "s", "*", "message_type", "market_data"), ("XLEN", "s"), ("XRANGE", "s", "-", "+"),
                     ("EXISTS", "s"), ("MSET", "k", 1, "md:k", 2), ("TYPE", "k"), ("XADD", "s", "NOMKSTREAM", "*", "message_type", "market_data"), ("DEL", "a")]
@@ -205,7 +206,7 @@ class DownTest(StackTest):
         self.assertLess(watch.elapsed(), 4)
         self.assertEqual(client.pipeline([("XADD", "s", "*", "message_type", "order_request"), ("PING",)])[1], "PONG")
         self.stack.marketdata.start()
-        wait_for(lambda: self.daemon.fetch("/readyz")[0] == 200, "ready again")
+        wait_for(lambda: self.daemon.fetch("/readyz?all")[0] == 200, "ready again")
         self.assertEqual(client.call("XLEN", "s"), 1)
 
     def test_late_answers_after_a_timeout_reach_nobody(self):
@@ -251,7 +252,7 @@ class StuckTest(StackTest):
     def check(self, requests, queued=()):
         """The last reply to `requests`, and another client's behind it, tell that the bus gives none."""
         client, other = self.connect(), self.connect()
-        # So that there are connections, also one to borrow.
+        # This makes connections, also one to borrow.
         self.assertEqual(other.pipeline([("MULTI",), ("SET", "md:warm", 1), ("SET", "x", 1), ("EXEC",)])[-1], ["OK", "OK"])
         self.assertEqual(other.call("SET", "md:warm", 1), "OK")
         self.stack.marketdata.pause()
@@ -302,9 +303,9 @@ class StartTest(unittest.TestCase):
             self.assertEqual(client.call("PING"), "PONG")
             stack.engine_logic.start()
             wait_for(lambda: client.call("SET", "k", 1) == "OK", "one bus is found")
-            self.assertEqual(stack.daemon.fetch("/readyz")[0], 503)
+            self.assertEqual((stack.daemon.fetch("/readyz")[0], stack.daemon.fetch("/readyz?all")[0]), (200, 503))
             stack.marketdata.start()
-            wait_for(lambda: stack.daemon.fetch("/readyz")[0] == 200, "both are found")
+            wait_for(lambda: stack.daemon.fetch("/readyz?all")[0] == 200, "both are found")
             self.assertEqual(client.call("MGET", "k", "md:k"), [b"1", None])
         # One line for the same failure again and again.
         refused = [line for line in stack.daemon.full_log().splitlines() if "Connection refused" in line and "'marketdata'" in line]

@@ -1,4 +1,4 @@
-"""How the daemon reaches its buses: passwords, users, databases, Unix sockets, names."""
+"""The ways in which the daemon reaches its buses: passwords, users, databases, Unix sockets, names."""
 import os
 import re
 import shutil
@@ -6,7 +6,7 @@ import tempfile
 import threading
 import unittest
 
-from harness import ENGINE_LOGIC, MARKETDATA, Daemon, Redis, make_config, merge, wait_for
+from support.harness import ENGINE_LOGIC, MARKETDATA, Daemon, Redis, make_config, merge, wait_for
 
 QUICK = {"backend": {"reconnect_wait": "500ms", "backoff_min": "5ms", "backoff_max": "20ms"}}
 SECRET = "s3cret pa$$ \\\"'wörd"
@@ -29,7 +29,7 @@ class LoginTest(unittest.TestCase):
         os.chmod(path, mode)
         return path
 
-    def daemon(self, buses, changes=None, env=None, page="/readyz"):
+    def daemon(self, buses, changes=None, env=None, page="/readyz?all"):
         """`buses`: name -> (server, further keys of the bus)."""
         config = make_config({name: server.endpoint for name, (server, _) in buses.items()},
                              merge({"buses": {name: keys for name, (_, keys) in buses.items()}}, changes or {}))
@@ -60,7 +60,7 @@ class LoginTest(unittest.TestCase):
         daemon = self.daemon(buses, {"log": {"level": "trace"}}, page="/healthz")
         daemon.wait_for_log("bus 'marketdata'.*unknown command")
         daemon.wait_for_log("bus engine_logic.*AUTH.*unknown command")
-        for page in ("/", "/metrics", "/readyz"):
+        for page in ("/", "/metrics", "/readyz?all"):
             self.assertNotIn("s3cret", daemon.fetch(page)[1])
 
     def test_passwords_from_a_file_and_from_the_environment(self):
@@ -85,7 +85,7 @@ class LoginTest(unittest.TestCase):
         daemon = self.daemon({MARKETDATA: (marketdata, {"password_file": self.write_secret(SECRET)}), ENGINE_LOGIC: (self.redis(ENGINE_LOGIC), {})},
                              QUICK, page="/healthz")
         wait_for(lambda: daemon.metrics().value("dualbus_backend_connect_failures_total", bus=MARKETDATA) >= 10, "some attempts")
-        self.assertEqual(daemon.fetch("/readyz")[0], 503)
+        self.assertEqual(daemon.fetch("/readyz?all")[0], 503)
         with daemon.connect() as client:
             self.assertEqual(client.call("GET", "md:k"), "BUSDOWN bus 'marketdata' is unreachable: command not sent")
             self.assertEqual(client.call("SET", "k", 1), "OK")
@@ -96,7 +96,7 @@ class LoginTest(unittest.TestCase):
         for page in ("/metrics", "/"):
             self.assertNotIn("s3cret", daemon.fetch(page)[1])
         marketdata.client().config_set("requirepass", SECRET)
-        wait_for(lambda: daemon.fetch("/readyz")[0] == 200, "it connects by itself")
+        wait_for(lambda: daemon.fetch("/readyz?all")[0] == 200, "it connects by itself")
         self.check_works(daemon)
 
     def test_a_password_that_redis_does_not_want_and_one_that_is_missing(self):
@@ -171,7 +171,7 @@ class LoginTest(unittest.TestCase):
         wait_for(lambda: daemon.metrics().value("redis_up") == 2, "both buses answer INFO")
         # A connection that is lost now comes back with the new password.
         marketdata.client().execute_command("CLIENT", "KILL", "TYPE", "normal")
-        wait_for(lambda: daemon.fetch("/readyz")[0] == 200, "connected again")
+        wait_for(lambda: daemon.fetch("/readyz?all")[0] == 200, "connected again")
         self.check_works(daemon)
         self.assertNotIn("n3w", daemon.full_log())
 
@@ -226,7 +226,7 @@ class LoginTest(unittest.TestCase):
         self.assertEqual(sorted(marketdata.client(db=5).keys()), [b"md:k", b"s"])
         self.assertEqual(marketdata.client().keys(), [])
         marketdata.client().execute_command("CLIENT", "KILL", "TYPE", "normal")
-        wait_for(lambda: daemon.fetch("/readyz")[0] == 200, "connected again")
+        wait_for(lambda: daemon.fetch("/readyz?all")[0] == 200, "connected again")
         self.check_works(daemon)
         self.assertEqual(marketdata.client().keys(), [])
 
@@ -244,9 +244,9 @@ class LoginTest(unittest.TestCase):
                               ENGINE_LOGIC: (engine_logic, {"endpoint": f"localhost:{engine_logic.port}"})})
         self.check_works(daemon)
         marketdata.kill()
-        wait_for(lambda: daemon.fetch("/readyz")[0] == 503, "the loss is noticed")
+        wait_for(lambda: daemon.fetch("/readyz?all")[0] == 503, "the loss is noticed")
         marketdata.start()
-        wait_for(lambda: daemon.fetch("/readyz")[0] == 200, "connected again")
+        wait_for(lambda: daemon.fetch("/readyz?all")[0] == 200, "connected again")
         self.check_works(daemon)
         daemon.wait_for_log(re.escape(f"bus 'marketdata': connected to {marketdata.unix_socket}"))
 

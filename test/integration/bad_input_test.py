@@ -5,8 +5,8 @@ import re
 import threading
 import unittest
 
-from harness import StackTest, sanitized, wait_for
-from resp import encode
+from support.harness import StackTest, sanitized, wait_for
+from support.resp import encode
 
 ALIVE = encode("ECHO", "alive")
 ALIVE_REPLY = b"$5\r\nalive\r\n"

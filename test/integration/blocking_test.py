@@ -1,8 +1,8 @@
 """Commands of lists and sorted sets that wait: each on a connection of its own for as long as it waits."""
 import unittest
 
-from harness import ENGINE_LOGIC, MARKETDATA, Stack, StackTest, merge, wait_for
-from resp import encode
+from support.harness import ENGINE_LOGIC, MARKETDATA, Stack, StackTest, merge, wait_for
+from support.resp import encode
 
 POOL = 3
 READ = ("BLPOP", "md:s", 0)
@@ -149,7 +149,7 @@ class BlockingTest(StackTest):
             self.assertEqual(reader.call("SET", "k", 1), "OK")
         finally:
             self.stack.marketdata.start()
-        wait_for(lambda: self.daemon.fetch("/readyz")[0] == 200, "ready again")
+        wait_for(lambda: self.daemon.fetch("/readyz?all")[0] == 200, "ready again")
         self.assertIsNone(reader.call("BLPOP", "md:s", "0.01"))
 
     def test_a_changed_limit_counts_at_once(self):

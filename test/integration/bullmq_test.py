@@ -1,7 +1,7 @@
 """Queues of BullMQ: scripts, streams of events and blocking calls, on the default bus and where a rule puts them."""
 import unittest
 
-from client_programs import ClientTest
+from support.client_programs import ClientTest
 
 
 class BullTest(ClientTest):

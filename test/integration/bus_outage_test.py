@@ -5,9 +5,9 @@ import select
 import time
 import unittest
 
-from harness import ENGINE_LOGIC, MARKETDATA, StackTest, running, sanitized, shown, wait_for
-from resp import ReplyError
-from stream_load import (TYPES, Consumer, Producer, Stopwatch, entries, names_stored_once, run_for, scaled, started, stop_all, xadd)
+from support.harness import ENGINE_LOGIC, MARKETDATA, StackTest, running, sanitized, shown, wait_for
+from support.resp import ReplyError
+from support.stream_load import (TYPES, Consumer, Producer, Stopwatch, entries, names_stored_once, run_for, scaled, started, stop_all, xadd)
 
 REQUEST_TIMEOUT = 0.8
 BACKEND = {"reconnect_wait": "100ms", "connect_timeout": "300ms", "backoff_min": "10ms", "backoff_max": "100ms", "request_timeout": "800ms",
@@ -31,7 +31,7 @@ class OutageTest(StackTest):
         self.watch = Stopwatch(self.daemon)
 
     def await_ready(self):
-        wait_for(lambda: self.daemon.fetch("/readyz")[0] == 200, "ready again")
+        wait_for(lambda: self.daemon.fetch("/readyz?all")[0] == 200, "ready again")
         self.await_connections()
 
     def restore(self, *buses):
@@ -363,10 +363,14 @@ class RestTest(OutageTest):
             self.assertEqual([reader for reader in readers if select.select([reader.socket], [], [], 0)[0]], [])
 
     def test_a_look_that_may_have_taken_an_entry_is_not_passed_over(self):
+        bare = self.connect(to=self.stack.marketdata)
         follower, waiting, producer = self.connect(), self.connect(), self.connect()
         follower.send("XREAD", "BLOCK", 0, "STREAMS", "s", "$")
         waiting.send("XREADGROUP", "GROUP", "g", "c", "BLOCK", 0, "STREAMS", "s", ">")
         wait_for(lambda: b"blocked_clients:2\r\n" in self.connect().call("INFO", "clients"), "they wait")
+        # Without that they look every few milliseconds.
+        wait_for(lambda: b" redir=0 " in bare.call("CLIENT", "LIST"), "the bus announces changes")
+        wait_for(lambda: self.daemon.metrics().value("dualbus_requests_in_flight", bus=MARKETDATA) == 0, "nobody looks")
         self.stop(MARKETDATA)
         producer.send(*xadd("s", "market_data", "perhaps"))
         wait_for(lambda: self.daemon.metrics().value("dualbus_requests_in_flight", bus=MARKETDATA) >= 2, "the look is right behind the entry")

@@ -3,8 +3,8 @@ import json
 import os
 import unittest
 
-from client_programs import CLIENTS, PYTHON, ClientTest
-from harness import ENGINE_LOGIC, wait_for
+from support.client_programs import CLIENTS, PYTHON, ClientTest
+from support.harness import ENGINE_LOGIC, wait_for
 
 
 class CeleryTest(ClientTest):

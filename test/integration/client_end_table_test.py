@@ -4,9 +4,9 @@ import re
 import threading
 import unittest
 
-import resp
-from harness import Stack, StackTest, wait_for
-from resp import encode
+from support import resp
+from support.harness import Stack, StackTest, wait_for
+from support.resp import encode
 
 WORDS = "message_type market_data".split()
 # Name -> what is there before, what the client sends in one piece. `after` tells whether what stands behind the request was carried out.

@@ -1,13 +1,13 @@
-"""How connections end: clients that vanish at any byte, half-closed ones, and the daemon's own end."""
+"""The ends of connections: clients that vanish at any byte, half-closed ones, and the daemon's own end."""
 import signal
 import socket
 import threading
 import time
 import unittest
 
-import resp
-from harness import ENGINE_LOGIC, MARKETDATA, Stack, StackTest, running, wait_for
-from resp import encode
+from support import resp
+from support.harness import ENGINE_LOGIC, MARKETDATA, Stack, StackTest, running, wait_for
+from support.resp import encode
 
 REQUEST = encode("XADD", "s", "*", "message_type", "market_data", "payload", "x" * 50)
 

@@ -6,9 +6,9 @@ import threading
 import time
 import unittest
 
-import resp
-from harness import MARKETDATA, Daemon, Stack, StackTest, make_config, merge, sanitized, wait_for
-from resp import encode
+from support import resp
+from support.harness import MARKETDATA, Daemon, Stack, StackTest, make_config, merge, sanitized, wait_for
+from support.resp import encode
 
 MEGABYTE = 1 << 20
 

@@ -4,9 +4,9 @@ import contextlib
 import itertools
 import unittest
 
-from fake_redis import FakeRedis
-from harness import ENGINE_LOGIC, MARKETDATA, StackTest, wait_for
-from resp import ReplyError
+from support.fake_redis import FakeRedis
+from support.harness import ENGINE_LOGIC, MARKETDATA, StackTest, wait_for
+from support.resp import ReplyError
 
 OLD = "old"  # a draining bus
 BUSES = (ENGINE_LOGIC, MARKETDATA, OLD)
@@ -124,7 +124,7 @@ class CombinedRepliesTest(StackTest):
 
     def setUp(self):
         super().setUp()
-        wait_for(lambda: self.daemon.fetch("/readyz")[0] == 200, "ready")
+        wait_for(lambda: self.daemon.fetch("/readyz?all")[0] == 200, "ready")
 
     def answer(self, bus, combinations):
         def script(words):

@@ -9,8 +9,8 @@ import time
 import unittest
 import xml.etree.ElementTree
 
-from harness import PATIENCE, ROOT, wait_for
-from servers import daemon_program
+from support.harness import PATIENCE, ROOT, wait_for
+from support.servers import daemon_program
 
 FLEET = os.environ.get("DUALBUS_FLEET") or os.path.join(os.path.dirname(daemon_program()), "../fleet/dualbus-fleet")
 

@@ -1,8 +1,8 @@
 """A bus that is up and takes bytes slowly: who writes to it waits, is not told that it is down, and does not fill the memory."""
 import unittest
 
-from harness import MARKETDATA, StackTest, running, wait_for
-from resp import encode
+from support.harness import MARKETDATA, StackTest, running, wait_for
+from support.resp import encode
 
 MB = 1 << 20
 

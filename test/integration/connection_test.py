@@ -2,8 +2,8 @@
 import re
 import unittest
 
-from harness import ENGINE_LOGIC, MARKETDATA, StackTest, wait_for
-from resp import encode
+from support.harness import ENGINE_LOGIC, MARKETDATA, StackTest, wait_for
+from support.resp import encode
 
 # Each line on a fresh connection; the replies to it must be those of a bare Redis, byte for byte.
 SAME_AS_REDIS = r"""

@@ -5,9 +5,9 @@ import unittest
 
 import yaml
 
-from harness import ENGINE_LOGIC, MARKETDATA, Daemon, StackTest, free_port, merge, wait_for
-from plain_stack import PlainStackTest
-from resp import encode
+from support.harness import ENGINE_LOGIC, MARKETDATA, Daemon, StackTest, free_port, merge, wait_for
+from support.plain_stack import PlainStackTest
+from support.resp import encode
 
 FIRST = 2  # the bus's number of the clients' database 0
 

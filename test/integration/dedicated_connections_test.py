@@ -1,7 +1,7 @@
 """Connections to the buses that serve one client at a time: who gets one, and when it serves the next one."""
 import unittest
 
-from harness import ENGINE_LOGIC, MARKETDATA, StackTest, wait_for
+from support.harness import ENGINE_LOGIC, MARKETDATA, StackTest, wait_for
 
 WATCH = ("WATCH", "md:a")
 MIXED = [("MULTI",), ("XADD", "s", "*", "message_type", "market_data"), ("XADD", "s", "*", "message_type", "x")]

@@ -7,11 +7,11 @@ import functools
 import os
 import unittest
 
-import transcripts
-from harness import ENGINE_LOGIC, MARKETDATA, StackTest
-from plain_stack import PlainStackTest
-from resp import Connection, encode
-from transcripts import EXACT
+from support import transcripts
+from support.harness import ENGINE_LOGIC, MARKETDATA, StackTest
+from support.plain_stack import PlainStackTest
+from support.resp import Connection, encode
+from support.transcripts import EXACT
 
 # Commands about keys; and those and the scripts, which are also tried with wrong words.
 DATA = ("bitmap", "generic", "geo", "hash", "hyperloglog", "list", "set", "sorted_set", "stream", "string")
@@ -193,7 +193,7 @@ class TwoBusesTest(StackTest, Comparison):
         cls.bare = cls.stack.add_redis("bare")
 
     def on_one_bus(self, oracle, line):
-        """Whether a request names keys, all of them on one bus."""
+        """True if a request names keys, all of them on one bus."""
         keys = oracle.call("COMMAND", "GETKEYS", *line.words)
         if not isinstance(keys, list) or names_keys_by_patterns(line) or line.name in ("PFDEBUG", "MOVE") or (line.name == "COPY" and b"DB" in line.words):
             return False

@@ -2,8 +2,8 @@
 import shlex
 import unittest
 
-from plain_stack import PlainStackTest
-from resp import encode
+from support.plain_stack import PlainStackTest
+from support.resp import encode
 from transcript_test import REQUESTS
 
 # The requests that transcript_test.py leaves out, as it has two buses. Nothing depends on time, chance or the order of a hash table.

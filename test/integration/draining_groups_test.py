@@ -3,8 +3,8 @@ import unittest
 
 import redis
 
-from draining_stack import DrainingStackTest
-from harness import ENGINE_LOGIC, MARKETDATA, wait_for
+from support.draining_stack import DrainingStackTest
+from support.harness import ENGINE_LOGIC, MARKETDATA, wait_for
 
 
 class HealingTest(DrainingStackTest):

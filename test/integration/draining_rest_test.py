@@ -1,9 +1,9 @@
 """A drained Redis is left alone: nobody watches it, and what somebody adds there all the same is delivered."""
 import unittest
 
-from draining_stack import DrainingStackTest
-from harness import wait_for
-from resp import encode
+from support.draining_stack import DrainingStackTest
+from support.harness import wait_for
+from support.resp import encode
 
 
 class RestTest(DrainingStackTest):

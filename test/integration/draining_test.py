@@ -6,8 +6,8 @@ import threading
 import time
 import unittest
 
-from draining_stack import DRAINING, MAIN, QUIET, DrainingStackTest
-from harness import MARKETDATA, ROOT, Daemon, StackTest, free_port, wait_for
+from support.draining_stack import DRAINING, MAIN, QUIET, DrainingStackTest
+from support.harness import MARKETDATA, ROOT, Daemon, StackTest, free_port, wait_for
 
 
 class VerdictTest(DrainingStackTest):
@@ -203,7 +203,7 @@ class VerdictTest(DrainingStackTest):
         self.read(1)
         row = wait_for(lambda: (row := self.group()) and row["pending"] and row, "it is pending")
         self.assertEqual((row["first_pending"]["id"], row["first_pending"]["bus_id"]), (None, "5-1999999999999"))
-        subprocess.run([os.path.join(ROOT, "deploy", "takeover_streams.py"), "clear", *map(str, self.main.address), "s"], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([os.path.join(ROOT, "deploy", "takeover", "streams.py"), "clear", *map(str, self.main.address), "s"], check=True, stdout=subprocess.DEVNULL)
         self.wait_drained()
 
     def test_pinned_streams_are_no_logical_ones(self):
@@ -319,7 +319,7 @@ class UnknownTest(DrainingStackTest):
             self.assertIsNone(self.metric("dualbus_bus_drained"))
             self.assertEqual(self.metric("dualbus_drain_streams"), 1, "the draining bus itself answers")
             entry = self.old.xadd("s", {"a": 1})
-            wait_for(lambda: self.bus()["drained"] is False, "what certainly holds it back counts")
+            wait_for(lambda: self.bus()["drained"] is False, "the entry that certainly holds it back counts")
             self.old.xreadgroup("g", "c", {"s": ">"})
             self.old.xack("s", "g", entry)
         finally:

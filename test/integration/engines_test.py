@@ -1,7 +1,7 @@
 """The engine behind a connection, and the counts of each engine."""
 import unittest
 
-from harness import MARKETDATA, StackTest, merge, wait_for
+from support.harness import MARKETDATA, StackTest, merge, wait_for
 
 FIGURES = ("connections", "commands_total", "failed_commands_total", "messages_published_total", "messages_consumed_total",
            "polls_absorbed_total", "backend_seconds_total")

@@ -1,8 +1,8 @@
 """Commands that name entries of a stream that lies on two buses."""
 import unittest
 
-from group_tests import GroupTest, OTHER, TYPES, WRONGTYPE
-from harness import ENGINE_LOGIC, MARKETDATA, StackTest, shown, wait_for
+from support.group_tests import GroupTest, OTHER, TYPES, WRONGTYPE
+from support.harness import ENGINE_LOGIC, MARKETDATA, StackTest, shown, wait_for
 
 
 class EntryCommandsTest(GroupTest):
@@ -78,7 +78,7 @@ class EntryCommandsTest(GroupTest):
         one, two = self.fill()
         for words in (("XDELEX", "s", "IDS", "2", one[0], two[0]), ("XACKDEL", "s", "g", "DELREF", "IDS", "1", one[0])):
             self.assertRegex(self.connect().call(*words), "^ERR unknown command '" + words[0])
-        # Of slots that no bus has, no bus has to be asked.
+        # No bus has to be asked about slots that no bus has.
         self.assertEqual(self.connect().call("XDELEX", "s", "IDS", "2", "5-1", "5-2"), [-1, -1])
 
     def test_wrong_types_and_missing_buses_are_told(self):

@@ -4,8 +4,8 @@ import unittest
 import urllib.error
 import urllib.request
 
-from client_programs import ClientTest
-from harness import Metrics, free_port, wait_for
+from support.client_programs import ClientTest
+from support.harness import Metrics, free_port, wait_for
 
 
 class ExporterTest(ClientTest):
@@ -51,7 +51,7 @@ class ExporterTest(ClientTest):
                      "net_output_bytes_total", "start_time_seconds", "slowlog_length", "slowlog_last_id",
                      "last_slow_execution_duration_seconds", "memory_used_peak_bytes"):
             self.assertGreater(seen.value("redis_" + name), 0, name)
-        # So early the kernel may have counted all of it as one or the other.
+        # At this early time the kernel may have counted all of it as one or the other.
         self.assertGreater(seen.value("redis_cpu_user_seconds_total") + seen.value("redis_cpu_sys_seconds_total"), 0)
         self.assertIn("redis_uptime_in_seconds", seen.text)
         others[0].close()

@@ -7,8 +7,8 @@ import threading
 import time
 import unittest
 
-from fake_redis import CLOSE, HELLO, FakeStackTest
-from harness import ENGINE_LOGIC, MARKETDATA, sanitized, wait_for
+from support.fake_redis import CLOSE, HELLO, FakeStackTest
+from support.harness import ENGINE_LOGIC, MARKETDATA, sanitized, wait_for
 
 
 class StrangeReplyTest(FakeStackTest):
@@ -188,13 +188,13 @@ class BrokenBackendTest(FakeStackTest):
                             connection.shutdown(socket.SHUT_RDWR)
                     wait_for(lambda failures=failures: failures.value >= 4, "some attempts")
                 self.assertEqual(self.connect().call("SET", "k", 1), "OK")
-                self.assertEqual(self.daemon.fetch("/readyz")[0], 503)
+                self.assertEqual(self.daemon.fetch("/readyz?all")[0], 503)
                 # Other tests may have said the same a moment ago, so that the limit of the log holds it back.
                 self.assertIn(words, self.daemon.full_log())
                 self.assertLessEqual(self.daemon.log().count(words) - lines, 2 * self.stack.config["workers"] + 2)
                 self.fake.greeting = HELLO
                 self.check_recovers()
-                wait_for(lambda: self.daemon.fetch("/readyz")[0] == 200, "ready again")
+                wait_for(lambda: self.daemon.fetch("/readyz?all")[0] == 200, "ready again")
 
     def test_a_peer_that_accepts_and_closes_is_not_dialled_in_a_tight_loop(self):
         self.fake.greeting = lambda _: CLOSE

@@ -1,7 +1,7 @@
 """INFO and CONFIG GET: figures under Redis's names are the buses', taken together, or absent."""
 import unittest
 
-from harness import ENGINE_LOGIC, MARKETDATA, StackTest, wait_for
+from support.harness import ENGINE_LOGIC, MARKETDATA, StackTest, wait_for
 
 MEGABYTE = 1 << 20
 

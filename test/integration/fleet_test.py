@@ -10,9 +10,9 @@ import sys
 import time
 import unittest
 
-from fleet_engine import ENGINES, ENGINE_LOGIC_TYPES, MARKETDATA_TYPES, OWNERS, Engine, group, message, stream, subscriptions
-from harness import ENGINE_LOGIC, MARKETDATA, StackTest
-from stream_load import LOAD, check_connections
+from support.fleet_engine import ENGINES, ENGINE_LOGIC_TYPES, MARKETDATA_TYPES, OWNERS, Engine, group, message, stream, subscriptions
+from support.harness import ENGINE_LOGIC, MARKETDATA, StackTest
+from support.stream_load import LOAD, check_connections
 
 SECONDS = float(os.environ.get("DUALBUS_FLEET_SECONDS", "6"))
 RATE = float(os.environ.get("DUALBUS_FLEET_RATE", "4")) * LOAD

@@ -10,8 +10,8 @@ import subprocess
 import time
 import unittest
 
-from harness import ENGINE_LOGIC, MARKETDATA, PATIENCE, StackTest, free_port, wait_for
-from servers import daemon_program
+from support.harness import ENGINE_LOGIC, MARKETDATA, PATIENCE, StackTest, free_port, wait_for
+from support.servers import daemon_program
 
 ENGINES = {"portfolio", "collateral", "ml", "factor", "strategy", "websocket", "features"}
 MARKETDATA_TYPES = ["market_data", "price_update", "trade_execution", "historical_data", "cache_updates"]

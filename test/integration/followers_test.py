@@ -3,9 +3,9 @@ import random
 import time
 import unittest
 
-from harness import ENGINE_LOGIC, MARKETDATA, StackTest, wait_for
-from resp import ReplyError
-from stream_load import ALL_TYPES, TYPES, Producer, Runner, entries, names_stored_once, position, run_for, scaled, started, stop_all, xadd
+from support.harness import ENGINE_LOGIC, MARKETDATA, StackTest, wait_for
+from support.resp import ReplyError
+from support.stream_load import ALL_TYPES, TYPES, Producer, Runner, entries, names_stored_once, position, run_for, scaled, started, stop_all, xadd
 
 
 class Follower(Runner):
@@ -160,7 +160,7 @@ class FreshnessTest(ReadersAndWriters):
 class InvalidationTest(ReadersAndWriters):
     """The daemon's knowledge of empty streams and missing groups never outlives the answer to what makes it untrue."""
 
-    # With one worker: what another worker's clients do comes to be known as quickly as what other daemons' clients do.
+    # One worker, because it learns of other workers' clients only as quickly as of other daemons' clients.
     config = {"workers": 1}
 
     def poll(self, reader=None, key="s"):

@@ -4,9 +4,9 @@ import signal
 import time
 import unittest
 
-import resp
-from harness import MARKETDATA, Stack, wait_for
-from valve import Valve
+from support import resp
+from support.harness import MARKETDATA, Stack, wait_for
+from support.valve import Valve
 
 # More than the valve's kernel takes, so that the daemon's keeps most of it.
 LARGE = b"x" * 400_000

@@ -2,8 +2,8 @@
 import threading
 import unittest
 
-from group_tests import BUSY, GroupTest, KEY_REQUIRED, OTHER, TYPES, WRONGTYPE
-from harness import Daemon, ENGINE_LOGIC, MARKETDATA, make_config, shown, wait_for
+from support.group_tests import BUSY, GroupTest, KEY_REQUIRED, OTHER, TYPES, WRONGTYPE
+from support.harness import Daemon, ENGINE_LOGIC, MARKETDATA, make_config, shown, wait_for
 
 
 class XGroupTest(GroupTest):
@@ -45,7 +45,7 @@ class XGroupTest(GroupTest):
         self.daemon.wait_for_log("group 'leftover' of stream 's' was there already on bus 'marketdata' and keeps its position")
         self.direct[ENGINE_LOGIC].xgroup_create("s", "half", "0")
         self.assertEqual(client.call("XGROUP", "CREATE", "s", "half", "$"), BUSY)
-        self.assertNotIn("half", self.positions("s")[MARKETDATA], "where it is missing it must not begin at '$'")
+        self.assertNotIn("half", self.positions("s")[MARKETDATA], "the group must not begin at '$' where it was missing")
 
     def test_destroy_takes_it_from_everywhere(self):
         self.add("s", MARKETDATA, "5-0")

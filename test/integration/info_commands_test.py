@@ -1,8 +1,8 @@
 """XINFO."""
 import unittest
 
-from group_tests import GroupTest, TYPES
-from harness import ENGINE_LOGIC, MARKETDATA, shown
+from support.group_tests import GroupTest, TYPES
+from support.harness import ENGINE_LOGIC, MARKETDATA, shown
 
 
 class InfoTest(GroupTest):

@@ -2,7 +2,7 @@
 import unittest
 
 from draining_test import MAIN, DrainingStackTest
-from harness import ENGINE_LOGIC, MARKETDATA, merge
+from support.harness import ENGINE_LOGIC, MARKETDATA, merge
 
 
 class KeyBusTest(DrainingStackTest):

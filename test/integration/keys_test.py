@@ -1,8 +1,8 @@
 """Commands on keys that lie on different buses: split, asked everywhere, merged, or refused before anything happens."""
 import unittest
 
-from harness import ENGINE_LOGIC, MARKETDATA, StackTest, running, shown, wait_for
-from resp import encode
+from support.harness import ENGINE_LOGIC, MARKETDATA, StackTest, running, shown, wait_for
+from support.resp import encode
 
 
 class KeysTest(StackTest):
@@ -68,7 +68,7 @@ class KeysTest(StackTest):
         renaming, client = self.connect(), self.connect()
         for number in range(300):
             key = f"stream{number}"
-            # So that there is something to rename on one bus, and nothing yet on the other.
+            # There is something to rename on one bus, and nothing yet on the other.
             kinds = ("market_data", "order_request")[::1 - 2 * (number % 2)]
             entries = [client.call("XADD", key, "*", "message_type", kinds[0])]
             renaming.send_raw(encode("RENAME", key, key) * 5)

@@ -1,7 +1,7 @@
 """Commands about all keys of all buses, and those that move whole keys."""
 import unittest
 
-from harness import ENGINE_LOGIC, MARKETDATA, SLOT, StackTest, merge, stored, wait_for
+from support.harness import ENGINE_LOGIC, MARKETDATA, SLOT, StackTest, merge, stored, wait_for
 
 SCAN_SLOTS = 128
 

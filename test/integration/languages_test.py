@@ -3,8 +3,8 @@ import json
 import os
 import unittest
 
-from client_programs import CLIENTS, ClientTest
-from harness import ENGINE_LOGIC, MARKETDATA, stored
+from support.client_programs import CLIENTS, ClientTest
+from support.harness import ENGINE_LOGIC, MARKETDATA, stored
 
 
 class LanguagesTest(ClientTest):
@@ -35,7 +35,7 @@ class LanguagesTest(ClientTest):
         self.assertTrue(seen["info"])
         self.check_transaction(seen["transaction"])
         self.assertEqual(self.client(self.stack.marketdata).get("md:a"), b"1")
-        self.assertEqual(self.client(self.stack.marketdata).get("md:t"), b"2", "what was watched had changed")
+        self.assertEqual(self.client(self.stack.marketdata).get("md:t"), b"2", "the watched key had changed")
 
     def check_transaction(self, seen):
         """Both buses' parts, in order; the last but one is an error of its own."""

@@ -1,8 +1,8 @@
 """Requests that Redis 7.0 refuses for their number of arguments, and later versions may take: the bus is the judge."""
 import unittest
 
-from fake_redis import FakeStackTest
-from harness import StackTest
+from support.fake_redis import FakeStackTest
+from support.harness import StackTest
 
 
 class NewerBusTest(FakeStackTest):

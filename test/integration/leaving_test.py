@@ -1,4 +1,4 @@
-"""How a daemon that is told to leave treats clients that wait."""
+"""The fate of clients that wait when their daemon is told to leave."""
 import itertools
 import random
 import signal
@@ -6,10 +6,10 @@ import threading
 import time
 import unittest
 
-import resp
-from harness import Daemon, Stack, make_config, wait_for
-from servers import daemon_program
-from stream_load import Consumer, Producer, await_delivery, delivered_once, entries, run_for, started, stop_all, xadd
+from support import resp
+from support.harness import Daemon, Stack, make_config, wait_for
+from support.servers import daemon_program
+from support.stream_load import Consumer, Producer, await_delivery, delivered_once, entries, run_for, started, stop_all, xadd
 
 READ = ("XREADGROUP", "GROUP", "g", "c", "BLOCK", 0, "STREAMS", "s", ">")
 

@@ -2,9 +2,9 @@
 import threading
 import unittest
 
-import resp
-from harness import ENGINE_LOGIC, MARKETDATA, Daemon, StackTest, make_config, wait_for
-from stream_load import ALL_TYPES, Consumer, DaemonsTest, Producer, await_delivery, delivered_once, entries, run_for, scaled, started, stop_all, xadd
+from support import resp
+from support.harness import ENGINE_LOGIC, MARKETDATA, Daemon, StackTest, make_config, wait_for
+from support.stream_load import ALL_TYPES, Consumer, DaemonsTest, Producer, await_delivery, delivered_once, entries, run_for, scaled, started, stop_all, xadd
 
 NO_GROUP = "NOGROUP No such key '{}' or consumer group '{}' in XREADGROUP with GROUP option"
 

@@ -1,8 +1,8 @@
 """Keys that a reload leads to another bus while somebody waits for them, or watches them, where they were."""
 import unittest
 
-from harness import ENGINE_LOGIC, StackTest, merge, wait_for
-from resp import encode
+from support.harness import ENGINE_LOGIC, StackTest, merge, wait_for
+from support.resp import encode
 
 MOVED = {"routing": {"keys": [{"match": "md:*", "bus": ENGINE_LOGIC}, {"match": "el:*", "bus": ENGINE_LOGIC}]}}
 PUSH, ADD = ("RPUSH", "md:q", "job"), ("XADD", "md:st", "*", "field", "entry")

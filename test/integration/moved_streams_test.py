@@ -3,8 +3,8 @@ import re
 import signal
 import unittest
 
-from harness import ENGINE_LOGIC, MARKETDATA, Stack, StackTest, merge, wait_for
-from stream_load import xadd
+from support.harness import ENGINE_LOGIC, MARKETDATA, Stack, StackTest, merge, wait_for
+from support.stream_load import xadd
 
 REFUSED = "configuration not reloaded: nothing was changed; have the entries read"
 
@@ -68,7 +68,7 @@ class MovedStreamsTest(StackTest):
         line = rf"stream 's' goes from all buses to bus '{MARKETDATA}': 3 entries on bus '{ENGINE_LOGIC}' would get out of sight, and 0 pending there; not read to the end by 'g'"
         self.refused(PINNED, line)
         self.assertEqual(self.client.call("XLEN", "s"), 6)
-        # Other keys of the file count neither.
+        # Other keys of the file do not count either.
         self.refused(merge(PINNED, {"limits": {"max_clients": 77}}))
         self.assertEqual(self.client.call("CONFIG", "GET", "maxclients")[1], b"10000")
         text = self.accepted(rules(("s*", MARKETDATA), moved_streams="allowed"), rf" warning {line}", "changed routing.moved_streams, routing.keys")

@@ -2,9 +2,9 @@
 daemon goes on."""
 import unittest
 
-import transcripts
-from fake_redis import FakeStackTest
-from harness import sanitized
+from support import transcripts
+from support.fake_redis import FakeStackTest
+from support.harness import sanitized
 
 ODD = (b":7\r\n", b"+QUEUED\r\n", b"$1\r\nx\r\n", b"$-1\r\n", b"*-1\r\n", b"*0\r\n", b"*1\r\n:1\r\n", b"*1\r\n*1\r\n*1\r\n$1\r\nx\r\n",
        b"*2\r\n$3\r\n1-1\r\n*-1\r\n", b"*3\r\n-ERR inside\r\n*0\r\n:-9223372036854775808\r\n", b"-ERR odd\r\n")

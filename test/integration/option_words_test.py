@@ -1,8 +1,8 @@
 """Option words that end with a zero byte are what stands before it, as in Redis, wherever the daemon reads them itself."""
 import unittest
 
-import resp
-from harness import StackTest
+from support import resp
+from support.harness import StackTest
 
 # In capitals: the option words. Streams are spread over both buses, other keys live on one.
 REQUESTS = [

@@ -6,9 +6,9 @@ import select
 import time
 import unittest
 
-from harness import ENGINE_LOGIC, MARKETDATA, StackTest, sanitized, shown, wait_for
-from resp import ReplyError
-from stream_load import ALL_TYPES, TYPES, Consumer, check_connections, entries, run_for, scaled, started, xadd
+from support.harness import ENGINE_LOGIC, MARKETDATA, StackTest, sanitized, shown, wait_for
+from support.resp import ReplyError
+from support.stream_load import ALL_TYPES, TYPES, Consumer, check_connections, entries, run_for, scaled, started, xadd
 
 
 class CrowdTest(StackTest):

@@ -5,9 +5,9 @@ import time
 
 import unittest
 
-from harness import ENGINE_LOGIC, MARKETDATA, StackTest, merge, sanitized, shown, wait_for
-from resp import ReplyError
-from stream_load import ALL_TYPES, TYPES, Stopwatch, by_key, entries, scaled, xadd
+from support.harness import ENGINE_LOGIC, MARKETDATA, StackTest, merge, sanitized, shown, wait_for
+from support.resp import ReplyError
+from support.stream_load import ALL_TYPES, TYPES, Stopwatch, by_key, entries, scaled, xadd
 
 # A reader that is not told of an entry would look for itself after a second.
 SOON = 0.7

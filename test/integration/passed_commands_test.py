@@ -1,9 +1,9 @@
 """config/plain.yaml passes commands about one server on: what they answer is the Redis's own, whatever it is."""
 import unittest
 
-from harness import Daemon, free_port
-from plain_stack import PlainStackTest
-from servers import wait_for
+from support.harness import Daemon, free_port
+from support.plain_stack import PlainStackTest
+from support.servers import wait_for
 
 PASSED = ("SAVE", "LASTSAVE", "SAVE x", "CONFIG SET maxmemory-samples 7", "CONFIG GET maxmemory-samples", "CONFIG GET databases maxclients",
           "CONFIG RESETSTAT", "CONFIG REWRITE", "CONFIG SET nosuch 1", "CONFIG", "CONFIG nosuch", "DEBUG SLEEP 0", "DEBUG JMAP", "DEBUG nosuch",
@@ -24,8 +24,8 @@ class PassedCommandsTest(PlainStackTest):
                 self.assertEqual(through.call_raw(*request.split()), direct.call_raw(*request.split()), request)
 
     def test_a_subcommand_with_a_zero_byte_is_always_unknown(self):
-        """Redis takes some of them for the name before it (it compares as C strings what it finds by the hash of all), so they are
-        not passed on: no rule for that subcommand would hold."""
+        """Redis takes some of them for the name before the zero byte, because it finds them by the hash of all bytes and then
+        compares C strings. So they are not passed on: no rule for that subcommand would hold."""
         client, bus = self.connect(), self.connect(self.bus)
         odd = [b"SET\0" + str(number).encode() for number in range(200)]
         self.assertEqual(set(client.pipeline([("CONFIG", name, "maxmemory-samples", 9) for name in odd])),

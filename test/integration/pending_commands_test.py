@@ -1,8 +1,8 @@
 """XPENDING, XCLAIM and XAUTOCLAIM."""
 import unittest
 
-from group_tests import GroupTest, TYPES
-from harness import ENGINE_LOGIC, MARKETDATA, shown, wait_for
+from support.group_tests import GroupTest, TYPES
+from support.harness import ENGINE_LOGIC, MARKETDATA, shown, wait_for
 
 
 class PendingTest(GroupTest):

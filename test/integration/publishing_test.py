@@ -10,7 +10,7 @@ import redis
 import redis.asyncio
 import yaml
 
-from harness import (ENGINE_LOGIC, MARKETDATA, ROOT, StackTest, shown, stored)
+from support.harness import (ENGINE_LOGIC, MARKETDATA, ROOT, StackTest, shown, stored)
 
 with open(os.path.join(ROOT, "config", "dualbus.yaml"), encoding="utf-8") as file:
     FLEET = yaml.safe_load(file)

@@ -5,8 +5,8 @@ import unittest
 
 import redis.asyncio
 
-from harness import ENGINE_LOGIC, MARKETDATA, StackTest, wait_for
-from resp import encode
+from support.harness import ENGINE_LOGIC, MARKETDATA, StackTest, wait_for
+from support.resp import encode
 
 # Requests of one client, each sent when the one before is answered, with the number of replies to it. The bytes
 # must be those of a bare Redis.

@@ -108,7 +108,7 @@ says "^ +engine_logic +$engine_logic_port +1,540 +7 "
 says "redis-cli -p $port "
 says_not $'\e' # no colours into a file
 for number in "$port" "$marketdata_port" "$engine_logic_port"; do answers "$number" || fail "nobody answers on $number"; done
-"$root/deploy/healthcheck.sh" "$admin_port" /readyz || fail "not ready"
+"$root/deploy/healthcheck.sh" "$admin_port" "/readyz?all" || fail "not ready"
 pids=("$(pid_of dualbusd)" "$(pid_of marketdata)" "$(pid_of engine-logic)")
 [ "$(redis-cli -p "$marketdata_port" config get appendonly | tail -n 1)" = yes ] || fail "not the configuration of the fleet"
 [ "$(redis-cli -p "$marketdata_port" config get maxmemory | tail -n 1)" -le $((1 << 30)) ] || fail "not a size for a demo"

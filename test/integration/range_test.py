@@ -4,7 +4,7 @@ import random
 import threading
 import unittest
 
-from harness import ENGINE_LOGIC, MARKETDATA, SLOT, SLOT_STEP, Daemon, StackTest, make_config, shown, wait_for
+from support.harness import ENGINE_LOGIC, MARKETDATA, SLOT, SLOT_STEP, Daemon, StackTest, make_config, shown, wait_for
 
 MAX = 2**64 - 1
 TYPES = {MARKETDATA: "market_data", ENGINE_LOGIC: "order_request"}
@@ -253,7 +253,7 @@ class DrainingTest(StackTest):
         self.old.kill()
         try:
             wait_for(lambda: self.daemon.metrics().value("dualbus_backend_connections", bus="main", state="up") == 0, "the loss is noticed")
-            self.assertEqual(self.daemon.fetch("/readyz")[0], 200)
+            self.assertEqual(self.daemon.fetch("/readyz?all")[0], 200)
             client = self.connect()
             self.assertIsInstance(client.call("XADD", "s", "*", "message_type", "market_data"), bytes)
             self.assertRegex(client.call("XRANGE", "s", "-", "+"), "^BUSDOWN bus 'main'")

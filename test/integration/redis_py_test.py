@@ -9,8 +9,8 @@ from redis.backoff import ConstantBackoff
 from redis.connection import HiredisParser, PythonParser
 from redis.retry import Retry
 
-from client_programs import ClientTest
-from harness import ENGINE_LOGIC, MARKETDATA, running, stored, wait_for
+from support.client_programs import ClientTest
+from support.harness import ENGINE_LOGIC, MARKETDATA, running, stored, wait_for
 
 MIXED = [{"message_type": ("market_data", "order_request")[number % 2], "n": number} for number in range(10)]
 BUSES = [MARKETDATA, ENGINE_LOGIC] * 5

@@ -6,10 +6,10 @@ import threading
 import time
 import unittest
 
-from harness import MARKETDATA, Stack, StackTest, wait_for
-from relay import Relay
-from resp import ReplyError
-from stream_load import entries, xadd
+from support.harness import ENGINE_LOGIC, MARKETDATA, Stack, StackTest, wait_for
+from support.relay import Relay
+from support.resp import ReplyError
+from support.stream_load import entries, xadd
 
 
 def config(server, **values):
@@ -79,7 +79,7 @@ class RefusingBusTest(StackTest):
 
     def setUp(self):
         super().setUp()
-        wait_for(lambda: self.daemon.fetch("/readyz")[0] == 200, "ready")
+        wait_for(lambda: self.daemon.fetch("/readyz?all")[0] == 200, "ready")
 
     def state(self):
         metrics = self.daemon.metrics()
@@ -118,15 +118,16 @@ class RefusingBusTest(StackTest):
             self.assertIn((one, b"elsewhere"), entries(self.read(client, "g", 0)))
             wait_for(lambda: self.state() == state, state)
             if state != "up":
-                status, page = self.daemon.fetch("/readyz")
+                status, page = self.daemon.fetch("/readyz?all")
                 self.assertEqual(status, 503)
-                self.assertRegex(page, f"^not ready\nbus {MARKETDATA} (is|refuses) .*\n$")
-                self.assertIn(page.split(" ", 3)[3].strip(), self.daemon.fetch("/")[1])
+                self.assertRegex(page, rf"^not ready\nbus {MARKETDATA} \(.*\): (is|refuses) .* since .*Z\nbus {ENGINE_LOGIC} \(.*\): does its job\n$")
+                self.assertIn(re.search(r"\): (.*)$", page, re.MULTILINE)[1], self.daemon.fetch("/")[1])
+                self.assertEqual(self.daemon.fetch("/readyz")[0], 200)
             if refuses:
                 self.assertEqual(entries(parked.read()), [(one, b"elsewhere")])
                 parked.send("XREADGROUP", "GROUP", "parked", "c", "BLOCK", 0, "STREAMS", "s", ">")
                 wait_for(lambda: self.blocked() == 1, "it waits again")
-        wait_for(lambda: self.state() == "up" and self.daemon.fetch("/readyz")[0] == 200, "it does its job again")
+        wait_for(lambda: self.state() == "up" and self.daemon.fetch("/readyz?all")[0] == 200, "it does its job again")
         two = wait_for(lambda: isinstance(reply := client.call(*xadd("s", "market_data", "after")), bytes) and reply, "it takes writes")
         if not refuses:
             self.assertEqual(len(entries(parked.read())), 1)
@@ -183,7 +184,7 @@ class DemotedBusTest(unittest.TestCase):
         self.addCleanup(stack.check, self)
         old, new = stack.marketdata, stack.add_redis("promoted")
         relay.address = old.address
-        wait_for(lambda: stack.daemon.fetch("/readyz")[0] == 200, "ready")
+        wait_for(lambda: stack.daemon.fetch("/readyz?all")[0] == 200, "ready")
 
         def connect():
             connection = stack.daemon.connect(timeout=20)
@@ -217,7 +218,7 @@ class DemotedBusTest(unittest.TestCase):
         one = new.client().xadd("s", {"message_type": "market_data", "name": "n"})
         (_, [(number, _)]), = parked.read()
         self.assertTrue(number.startswith(one.split(b"-")[0]), (number, one))
-        wait_for(lambda: stack.daemon.fetch("/readyz")[0] == 200, "ready")
+        wait_for(lambda: stack.daemon.fetch("/readyz?all")[0] == 200, "ready")
         log = stack.daemon.full_log()
         self.assertEqual(log.count("connections are renewed"), 1, log)
         self.assertEqual(log.count("looking for another server"), 1, log)

@@ -1,13 +1,13 @@
-"""No request takes much longer than backend.request_timeout, whatever it consists of, while a bus is silent. How long one plain
-request takes then, with whatever the machine does besides, is measured beside the others."""
+"""No request takes much longer than backend.request_timeout, whatever it consists of, while a bus is silent. The time of one
+plain request, with whatever the machine does besides, is measured beside the others."""
 import selectors
 import time
 import unittest
 
-from harness import ENGINE_LOGIC, MARKETDATA, StackTest, sanitized, wait_for
+from support.harness import ENGINE_LOGIC, MARKETDATA, StackTest, sanitized, wait_for
 from odd_replies_test import LEFT_OUT, chosen_lines
-from resp import Connection, ReplyError, encode
-from stream_load import entries, xadd
+from support.resp import Connection, ReplyError, encode
+from support.stream_load import entries, xadd
 
 TIMEOUT = 0.6
 # Ten percent, and one look at the clock of the daemon more than the plain request had.
@@ -32,7 +32,7 @@ class RequestTimeTest(StackTest):
 
         def proceed():
             server.proceed()
-            wait_for(lambda: self.daemon.fetch("/readyz")[0] == 200, "ready again")
+            wait_for(lambda: self.daemon.fetch("/readyz?all")[0] == 200, "ready again")
 
         self.addCleanup(proceed)
 

@@ -4,8 +4,8 @@ import sys
 import unittest
 from datetime import timedelta
 
-from client_programs import CLIENTS, ClientTest
-from harness import MARKETDATA, merge, wait_for
+from support.client_programs import CLIENTS, ClientTest
+from support.harness import MARKETDATA, merge, wait_for
 from rq import Queue, Retry, Worker
 from rq.job import Job, JobStatus
 from rq.registry import FailedJobRegistry, FinishedJobRegistry, ScheduledJobRegistry

@@ -2,8 +2,8 @@
 import hashlib
 import unittest
 
-from harness import ENGINE_LOGIC, MARKETDATA, StackTest, wait_for
-from resp import encode
+from support.harness import ENGINE_LOGIC, MARKETDATA, StackTest, wait_for
+from support.resp import encode
 
 WRITE = "return redis.call('SET', KEYS[1], ARGV[1])"
 LIBRARY = ("#!lua name=lib\n"

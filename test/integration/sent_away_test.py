@@ -1,8 +1,8 @@
 """Clients that the daemon sends away: what a bus has done for them reaches them, what no bus has is dropped."""
 import unittest
 
-from harness import Stack, StackTest, merge, wait_for
-from resp import encode
+from support.harness import Stack, StackTest, merge, wait_for
+from support.resp import encode
 
 NOACK = ("XREADGROUP", "GROUP", "g", "c", "NOACK", "BLOCK", 0, "STREAMS", "md:s", ">")
 # A request that waits -> the request that ends the wait, and the answer.

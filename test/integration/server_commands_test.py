@@ -2,8 +2,8 @@
 import re
 import unittest
 
-import resp
-from harness import ENGINE_LOGIC, MARKETDATA, StackTest, merge, running, wait_for
+from support import resp
+from support.harness import ENGINE_LOGIC, MARKETDATA, StackTest, merge, running, wait_for
 
 
 def shape(value):

@@ -3,9 +3,9 @@ import random
 import time
 import unittest
 
-import resp
-from harness import ENGINE_LOGIC, MARKETDATA, wait_for
-from stream_load import (ALL_TYPES, TYPES, Consumer, DaemonsTest, Producer, Runner, await_delivery, by_key, delivered_once, entries,
+from support import resp
+from support.harness import ENGINE_LOGIC, MARKETDATA, wait_for
+from support.stream_load import (ALL_TYPES, TYPES, Consumer, DaemonsTest, Producer, Runner, await_delivery, by_key, delivered_once, entries,
                          names_stored_once, run_for, scaled, started, stop_all, xadd)
 
 GROUPS = ("g1", "g2", "g3")

@@ -1,8 +1,8 @@
 """slot_marks: buses that bear another slot than the configuration gives them."""
 import unittest
 
-from harness import ENGINE_LOGIC, MARKETDATA, Daemon, Stack, make_config, merge, wait_for
-from servers import daemon_program
+from support.harness import ENGINE_LOGIC, MARKETDATA, Daemon, Stack, make_config, merge, wait_for
+from support.servers import daemon_program
 
 SWAPPED = {"buses": {MARKETDATA: {"id_slot": 2}, ENGINE_LOGIC: {"id_slot": 1}}}
 MARK = {MARKETDATA: b"dualbus_db0_slot1", ENGINE_LOGIC: b"dualbus_db0_slot2"}
@@ -49,12 +49,12 @@ class SlotMarksTest(unittest.TestCase):
         for client in self.direct.values():
             self.assertEqual(len(libraries(client)), 1)
         right = self.launch({})
-        wait_for(lambda: right.fetch("/readyz")[0] == 200, "it serves")
+        wait_for(lambda: right.fetch("/readyz?all")[0] == 200, "it serves")
         self.assertEqual(right.terminate(), 0)
         for name, client in self.direct.items():
             client.execute_command("FUNCTION", "DELETE", MARK[name])
         swapped = self.launch(SWAPPED)
-        wait_for(lambda: swapped.fetch("/readyz")[0] == 200, "it serves")
+        wait_for(lambda: swapped.fetch("/readyz?all")[0] == 200, "it serves")
         self.assertEqual(swapped.terminate(), 0)
 
     def test_the_mark_is_kept_with_the_data_and_is_no_key(self):

@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import unittest
 
-from harness import ROOT, free_port
+from support.harness import ROOT, free_port
 
 QUICKSTART, TAKEOVER = (os.path.join(ROOT, "deploy", name) for name in ("quickstart.sh", "takeover.sh"))
 NOBODY = 65534
@@ -36,13 +36,13 @@ class StateFolderTest(unittest.TestCase):
                 file.write(text)
             os.chmod(os.path.join(self.state, name), 0o600)
 
-    def refuses(self, what, *commands):
+    def refuses(self, reason, *commands):
         for command in commands or ((QUICKSTART, "stop"), (QUICKSTART, "status"), (QUICKSTART, "start"), (TAKEOVER,), (TAKEOVER, "--rollback"),
                                     (TAKEOVER, "--dry-run")):
             done = subprocess.run([*command, "--state", self.state], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                   text=True, timeout=60, check=False)
             self.assertEqual(done.returncode, 1, (command, done.stdout))
-            self.assertRegex(done.stdout, what)
+            self.assertRegex(done.stdout, reason)
             self.assertRegex(done.stdout, "--state")
             self.assertIsNone(self.bystander.poll(), command)
             self.assertFalse(os.path.exists(os.path.join(self.directory, "ran")), command)

@@ -5,15 +5,15 @@ import shutil
 import tempfile
 import unittest
 
-from harness import ENGINE_LOGIC
-from redis_stream import OPTIONS
-from resp import encode
-from servers import Redis
-from stream_commands import Commands
-from stream_comparison import Comparison, clock
-from stream_model import Bus, Model
-from stream_replies import tokens
-from stream_world import MIXED_KEY, TYPES, World, commands_wanted, seeded
+from support.harness import ENGINE_LOGIC
+from support.redis_stream import OPTIONS
+from support.resp import encode
+from support.servers import Redis
+from support.stream_commands import Commands
+from support.stream_comparison import Comparison, clock
+from support.stream_model import Bus, Model
+from support.stream_replies import tokens
+from support.stream_world import MIXED_KEY, TYPES, World, commands_wanted, seeded
 
 # Times since 1970 in milliseconds; no other number in these replies is as large.
 TIME = re.compile(rb"^:\d{11,}$")

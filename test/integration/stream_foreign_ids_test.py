@@ -1,7 +1,7 @@
 """Entries whose IDs have no client form: somebody gave them, on one bus, a sequence of 10^12 or more."""
 import unittest
 
-from harness import ENGINE_LOGIC, MARKETDATA, SLOT_STEP, StackTest, shown
+from support.harness import ENGINE_LOGIC, MARKETDATA, SLOT_STEP, StackTest, shown
 
 
 class ForeignIdsTest(StackTest):

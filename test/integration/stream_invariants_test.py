@@ -2,10 +2,10 @@
 import itertools
 import unittest
 
-from harness import ENGINE_LOGIC, MARKETDATA, SLOT_STEP
-from stream_commands import LIMIT, OLD
-from stream_ids import MAX, ZERO, parse, raw_of, show, slot_of
-from stream_world import OLD_BUS, TYPES, World, seeded
+from support.harness import ENGINE_LOGIC, MARKETDATA, SLOT_STEP
+from support.stream_commands import LIMIT, OLD
+from support.stream_ids import MAX, ZERO, parse, raw_of, show, slot_of
+from support.stream_world import OLD_BUS, TYPES, World, seeded
 
 SLOTS = {OLD_BUS: 0, MARKETDATA: 1, ENGINE_LOGIC: 2}
 BUS_OF = {slot: bus for bus, slot in SLOTS.items()}

@@ -4,8 +4,8 @@ DUALBUS_MODEL_COMMANDS: how many in all (100000); DUALBUS_MODEL_SEED: the seed o
 """
 import unittest
 
-from harness import ENGINE_LOGIC, MARKETDATA
-from stream_world import OLD_BUS, THIRD, Run, World, commands_wanted, seeded
+from support.harness import ENGINE_LOGIC, MARKETDATA
+from support.stream_world import OLD_BUS, THIRD, Run, World, commands_wanted, seeded
 
 
 class ModelTest(unittest.TestCase):

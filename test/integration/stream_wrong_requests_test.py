@@ -2,8 +2,8 @@
 import shlex
 import unittest
 
-from harness import ENGINE_LOGIC, SLOT, SLOT_STEP, StackTest
-from redis_stream import OPTIONS
+from support.harness import ENGINE_LOGIC, SLOT, SLOT_STEP, StackTest
+from support.redis_stream import OPTIONS
 
 # "s" is a stream with the group "g", "t" is a text, "none" is nothing; {k} stands for each of the three, {id} for the ID of
 # the entry of "s".
@@ -306,7 +306,7 @@ class WrongRequestsTest(StackTest):
             for (request, _), (asked_redis, with_stream) in zip(requests(ENTRY["daemon"]), requests(ENTRY["redis"])):
                 with_daemon, with_redis = ours.call_raw(*request), theirs.call_raw(*asked_redis)
                 self.assertEqual(with_redis[:1], b"-", f"a bare Redis finds nothing wrong with {asked_redis}")
-                # Of a wrong argument and a key that is missing or no stream, either may be found first.
+                # Either may be found first: a wrong argument, or a key that is missing or no stream.
                 if with_daemon not in (with_redis, theirs.call_raw(*with_stream)):
                     different.append(f"{shlex.join(request)}\n  Redis:   {with_redis}\n  dualbus: {with_daemon}")
             if different:

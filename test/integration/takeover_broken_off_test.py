@@ -7,10 +7,10 @@ import sys
 import threading
 import unittest
 
-import resp
-from harness import free_port, wait_for
-from servers import daemon_program
-from takeover_stack import IdleStack
+from support import resp
+from support.harness import free_port, wait_for
+from support.servers import daemon_program
+from support.takeover_stack import IdleStack
 
 
 class BrokenOffTest(IdleStack):

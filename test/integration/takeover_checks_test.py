@@ -4,9 +4,9 @@ import os
 import subprocess
 import unittest
 
-import resp
-from harness import ROOT
-from takeover_stack import IdleStack
+from support import resp
+from support.harness import ROOT
+from support.takeover_stack import IdleStack
 
 
 class ObjectionTest(IdleStack):
@@ -71,7 +71,7 @@ class ObjectionTest(IdleStack):
         self.assertIn(f"objection: stream 'long' has 2 entries with sequences of 10^12 and more, such as 701-{10**12}:", text)
         self.assertIn("objection: stream 'gone' has 1 entries with sequences", text, "pending ones count, too")
         self.unchanged()
-        subprocess.run([os.path.join(ROOT, "deploy", "takeover_streams.py"), "clear", "127.0.0.1", str(self.port), "long", "gone"],
+        subprocess.run([os.path.join(ROOT, "deploy", "takeover", "streams.py"), "clear", "127.0.0.1", str(self.port), "long", "gone"],
                        check=True, stdout=subprocess.DEVNULL)
         self.assertEqual((self.client.call("XLEN", "long"), self.client.call("XPENDING", "long", "g")[0], self.client.call("XPENDING", "gone", "g")[0]),
                          (1198, 799, 0))
@@ -79,7 +79,7 @@ class ObjectionTest(IdleStack):
 
     def test_streams_that_cannot_be_looked_at(self):
         self.client.call("ACL", "SETUSER", "default", "-xinfo")
-        self.refused(r"objection: not all of its streams could be looked at \(takeover_streams.py look: .*permissions.*xinfo")
+        self.refused(r"objection: not all of its streams could be looked at \(streams.py look: .*permissions.*xinfo")
         self.client.call("ACL", "SETUSER", "default", "+xinfo")
 
     def test_groups_that_nobody_reads_are_named(self):

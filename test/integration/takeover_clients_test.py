@@ -4,10 +4,10 @@ import socket
 import subprocess
 import unittest
 
-import resp
-from harness import wait_for
-from servers import daemon_program
-from takeover_stack import IdleStack
+from support import resp
+from support.harness import wait_for
+from support.servers import daemon_program
+from support.takeover_stack import IdleStack
 
 
 class DifficultClientsTest(IdleStack):

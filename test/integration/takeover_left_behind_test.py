@@ -1,7 +1,7 @@
 """A rollback with deploy/takeover.sh lists the things that it leaves behind, and its status says so."""
 import unittest
 
-from takeover_stack import IdleStack
+from support.takeover_stack import IdleStack
 
 
 class LeftBehindTest(IdleStack):

@@ -22,7 +22,7 @@ import redis.asyncio as aio
 from redis.exceptions import ConnectionError as Lost
 from redis.exceptions import TimeoutError as Late
 
-from takeover_stack import TakeoverStack
+from support.takeover_stack import TakeoverStack
 
 STREAMS = [f"nautilus-{name}-streams" for name in ("risk", "ml", "portfolio", "factor")]
 GROUPS = ("a-group", "b-group")
@@ -276,11 +276,11 @@ class Moves(TakeoverStack):
         with redis.Redis(*self.address) as client:
             return client.info("clients")["connected_clients"] >= self.crowd
 
-    def until(self, condition, what, needed=True, seconds=60):
+    def until(self, condition, event, needed=True, seconds=60):
         deadline = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > deadline:
-                self.assertFalse(needed, "waited in vain: " + what)
+                self.assertFalse(needed, "waited in vain: " + event)
                 return
             time.sleep(0.1)
 

@@ -10,13 +10,13 @@ import unittest
 
 import yaml
 
-import resp
-from harness import ROOT, wait_for
-from servers import daemon_program
-from takeover_stack import IdleStack
+from support import resp
+from support.harness import ROOT, wait_for
+from support.servers import daemon_program
+from support.takeover_stack import IdleStack
 
-sys.path.insert(0, os.path.join(ROOT, "deploy"))
-import takeover_tool  # noqa: E402 pylint: disable=wrong-import-position
+sys.path.insert(0, os.path.join(ROOT, "deploy", "takeover"))
+import tool  # noqa: E402 pylint: disable=wrong-import-position
 
 
 class RefusalTest(IdleStack):
@@ -118,7 +118,7 @@ class RefusalTest(IdleStack):
         with open(os.path.join(ROOT, "src", "command", "command_table.cpp")) as file:
             table = dict(re.findall(r'^    \{"([a-z_-]+)", .*route::(\w+)\},$', file.read(), re.M))
         self.assertGreater(len(table), 200)
-        with open(os.path.join(ROOT, "deploy", "takeover_checks.sh")) as file:
+        with open(os.path.join(ROOT, "deploy", "takeover", "checks.sh")) as file:
             known = set(re.search(r'^refused_commands="([^"]*)"', file.read(), re.M)[1].replace("\\", " ").split())
         refused = {name for name, route in table.items() if route == "xother"}
         self.assertEqual(refused - known, set())
@@ -145,7 +145,7 @@ class ConfigurationTest(unittest.TestCase):
             source, target = os.path.join(directory, "source.yaml"), os.path.join(directory, "target.yaml")
             with open(source, "w") as file:
                 file.write(text)
-            getattr(takeover_tool, way)(source, target, *more)
+            getattr(tool, way)(source, target, *more)
             subprocess.run([daemon_program(), "--check-config", target], check=True, stdout=subprocess.DEVNULL)
             with open(target) as file:
                 return file.read()

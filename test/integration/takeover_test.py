@@ -6,9 +6,9 @@ import unittest
 
 import redis
 
-import resp
-from stream_load import Consumer, Producer, Runner, await_delivery, delivered_once, fields_of, run_for, scaled, started, stop_all, xadd
-from takeover_stack import TakeoverStack
+from support import resp
+from support.stream_load import Consumer, Producer, Runner, await_delivery, delivered_once, fields_of, run_for, scaled, started, stop_all, xadd
+from support.takeover_stack import TakeoverStack
 
 STREAMS = ("nautilus-risk-streams", "nautilus-ml-streams")
 SLOW = "slow-group"

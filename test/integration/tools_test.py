@@ -8,8 +8,8 @@ import subprocess
 import time
 import unittest
 
-from harness import ENGINE_LOGIC, MARKETDATA, PATIENCE, StackTest, stored
-from resp import encode
+from support.harness import ENGINE_LOGIC, MARKETDATA, PATIENCE, StackTest, stored
+from support.resp import encode
 
 
 class CommandLineTest(StackTest):

@@ -2,9 +2,9 @@
 import signal
 import unittest
 
-import resp
-from fake_redis import CLOSE, FakeRedis
-from harness import ENGINE_LOGIC, MARKETDATA, Stack, StackTest, wait_for
+from support import resp
+from support.fake_redis import CLOSE, FakeRedis
+from support.harness import ENGINE_LOGIC, MARKETDATA, Stack, StackTest, wait_for
 
 CROSSING = [("MULTI",), ("SET", "a", 1), ("SET", "md:a", 1), ("EXEC",), ("GET", "a")]
 
@@ -108,7 +108,7 @@ class AtExecTest(StackTest):
 
     def setUp(self):
         super().setUp()
-        wait_for(lambda: self.daemon.fetch("/readyz")[0] == 200, "ready")
+        wait_for(lambda: self.daemon.fetch("/readyz?all")[0] == 200, "ready")
 
     def test_a_bus_lost_at_exec_has_its_elements_only(self):
         self.fake.at_exec = CLOSE

@@ -2,8 +2,8 @@
 import threading
 import unittest
 
-from harness import MARKETDATA, StackTest, running, wait_for
-from resp import Push, encode
+from support.harness import MARKETDATA, StackTest, running, wait_for
+from support.resp import Push, encode
 
 ROUNDS = 100
 

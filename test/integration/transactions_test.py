@@ -6,8 +6,8 @@ import unittest
 import redis
 import redis.asyncio
 
-import resp
-from harness import ENGINE_LOGIC, MARKETDATA, StackTest, merge, running, stored, wait_for
+from support import resp
+from support.harness import ENGINE_LOGIC, MARKETDATA, StackTest, merge, running, stored, wait_for
 
 # Each is one client's requests, sent at once; the keys are pinned to one bus.
 TRANSCRIPTS = {

@@ -2,8 +2,8 @@
 import shlex
 import unittest
 
-from harness import ENGINE_LOGIC, StackTest
-from resp import encode
+from support.harness import ENGINE_LOGIC, StackTest
+from support.resp import encode
 
 # One request a line. Nothing in it depends on time, on chance or on the order of a hash table.
 TRANSCRIPT = r"""

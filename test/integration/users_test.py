@@ -8,9 +8,9 @@ import unittest
 
 import redis
 
-import resp
-from harness import StackTest, make_config, merge, wait_for
-from servers import daemon_program
+from support import resp
+from support.harness import StackTest, make_config, merge, wait_for
+from support.servers import daemon_program
 
 PASSWORD = "s3cret wörd"
 HASH = hashlib.sha256(PASSWORD.encode()).hexdigest()

@@ -1,8 +1,8 @@
 """A bus that is a Valkey: clients see the names and versions that it would tell them itself."""
 import unittest
 
-from fake_redis import HELLO, FakeRedis
-from harness import ENGINE_LOGIC, MARKETDATA, StackTest, wait_for
+from support.fake_redis import HELLO, FakeRedis
+from support.harness import ENGINE_LOGIC, MARKETDATA, StackTest, wait_for
 
 VALKEY_HELLO = HELLO.replace(b"$5\r\nredis", b"$6\r\nvalkey").replace(b"$6\r\n7.0.15", b"$5\r\n9.1.2")
 VALKEY_INFO = (b"# Server\r\nredis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:9.1.2\r\nvalkey_release_stage:ga\r\n"
@@ -22,7 +22,7 @@ class ValkeyTest(StackTest):
 
     def setUp(self):
         super().setUp()
-        wait_for(lambda: self.daemon.fetch("/readyz")[0] == 200, "ready")
+        wait_for(lambda: self.daemon.fetch("/readyz?all")[0] == 200, "ready")
 
     def fields(self, text):
         return dict(line.split(":", 1) for line in text.decode().split("\r\n") if ":" in line)

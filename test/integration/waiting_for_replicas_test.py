@@ -4,8 +4,8 @@ import signal
 import time
 import unittest
 
-import resp
-from harness import ENGINE_LOGIC, MARKETDATA, StackTest, wait_for
+from support import resp
+from support.harness import ENGINE_LOGIC, MARKETDATA, StackTest, wait_for
 
 POOL = 2
 LOOP = "while true do end"
@@ -101,7 +101,7 @@ class WaitingTest(StackTest):
             self.blocked(self.stack.marketdata, 0)
 
     def acknowledged(self, *buses):
-        """All that was written is, and somebody waits for more."""
+        """Waits until all that was written is acknowledged, and somebody waits for more."""
         def everything(bus):
             with bus.client() as client:
                 info = client.info("everything")

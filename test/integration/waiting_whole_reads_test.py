@@ -4,9 +4,9 @@ import copy
 import threading
 import unittest
 
-from fake_redis import FakeStackTest
-from harness import Daemon, StackTest, free_port, wait_for
-from plain_stack import PlainStackTest
+from support.fake_redis import FakeStackTest
+from support.harness import Daemon, StackTest, free_port, wait_for
+from support.plain_stack import PlainStackTest
 
 READ = ("XREADGROUP", "GROUP", "g", "c", "BLOCK", 20_000, "STREAMS")
 # Commands that take the group or the stream from under those who wait for it; {k} is the key.

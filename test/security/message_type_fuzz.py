@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Whether a user who may send some message types only gets another one past the daemon to any consumer.
+"""Tries to get a message type past the daemon to any consumer, for a user who may send only some others.
 
 Messages are made of JSON in which types stand twice, in lists, in strings, in other encodings, among numbers and words that
 only some programs read. Messages that the daemon takes are read by several kinds of consumers, all in Python: by the first field that
@@ -19,8 +19,8 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
 
-import resp  # noqa: E402
-from harness import Stack  # noqa: E402
+from support import resp  # noqa: E402
+from support.harness import Stack  # noqa: E402
 
 ALLOWED = ["risk_x", "market_data"]
 FORBIDDEN = "order_request"

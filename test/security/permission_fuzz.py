@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Whether users get at keys that are not theirs. A Redis with the same users is the oracle.
+"""Tries to get at keys that are not the user's own. A Redis with the same users is the oracle.
 
     positions   COMMAND GETKEYS of the daemon and of Redis find the same keys behind odd option words
     verdicts    what Redis refuses the daemon refuses, and what Redis carries out it does not call forbidden; keys of others
@@ -19,8 +19,8 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
 
-import resp  # noqa: E402
-from harness import Stack  # noqa: E402
+from support import resp  # noqa: E402
+from support.harness import Stack  # noqa: E402
 from permission_requests import FOREIGN, NUMBERS, OWN, WORDS, Requests, bare  # noqa: E402
 
 USERS = {"admin": ["*"], "team": ["a:*"], "numbers": ["[0-9]*"]}

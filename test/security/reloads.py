@@ -12,8 +12,8 @@ import threading
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
-from harness import StackTest, merge, running, wait_for  # noqa: E402 pylint: disable=wrong-import-position
-from resp import ReplyError  # noqa: E402 pylint: disable=wrong-import-position
+from support.harness import StackTest, merge, running, wait_for  # noqa: E402 pylint: disable=wrong-import-position
+from support.resp import ReplyError  # noqa: E402 pylint: disable=wrong-import-position
 
 HASH = hashlib.sha256(b"pw").hexdigest()
 ALL = {"commands": ["+@all"], "keys": ["*"], "channels": ["*"]}
@@ -161,6 +161,29 @@ class ReloadsTest(StackTest):
                 self.stack.flush()
                 self.check("engine", changes, ended)
             self.daemon.reload(self.stack.config)
+
+    def test_a_reader_that_is_just_looking_is_refused_as_well(self):
+        self.operator.call("XGROUP", "CREATE", "k:s", "g", "$", "MKSTREAM")
+        over = threading.Event()
+
+        def wake():  # every reader looks, and finds nothing
+            with contextlib.closing(self.stack.engine_logic.client()) as bus:
+                while not over.is_set():
+                    bus.pipeline(transaction=True).xadd("k:s", {"v": TOLD}).xtrim("k:s", maxlen=0, approximate=False).execute()
+
+        for words in (WAITING["XREAD"], WAITING["XREADGROUP"]):
+            with self.subTest(words=words), running(wake), contextlib.ExitStack() as until:
+                until.callback(over.set)
+                for _ in range(5):
+                    clients = [self.log_in("engine") for _ in range(20)]
+                    for client in clients:
+                        client.send(*words)
+                    wait_for(lambda: self.blocked() == len(clients), "all wait")
+                    self.daemon.reload(self.users("engine", less(words[0].lower())))
+                    for client in clients:
+                        self.assertRegex(client.read(), "^NOPERM this user has no permissions")
+                    self.daemon.reload(self.stack.config)
+            over.clear()
 
     def test_users_appear_where_there_were_none(self):
         self.daemon.reload(merge(self.stack.config, {"auth": None}))

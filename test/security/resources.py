@@ -19,10 +19,10 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
-import resp  # noqa: E402 pylint: disable=wrong-import-position
-from harness import Stack, make_config, merge, running  # noqa: E402 pylint: disable=wrong-import-position
-from resp import encode  # noqa: E402 pylint: disable=wrong-import-position
-from servers import Daemon, sanitized, wait_for  # noqa: E402 pylint: disable=wrong-import-position
+from support import resp  # noqa: E402 pylint: disable=wrong-import-position
+from support.harness import Stack, make_config, merge, running  # noqa: E402 pylint: disable=wrong-import-position
+from support.resp import encode  # noqa: E402 pylint: disable=wrong-import-position
+from support.servers import Daemon, sanitized, wait_for  # noqa: E402 pylint: disable=wrong-import-position
 
 KILOBYTE, MEGABYTE = 1 << 10, 1 << 20
 
@@ -116,13 +116,13 @@ class Suite:
                 assert answer == "OK" and client.call("PING") == "PONG", f"{name}: {answer}"
         assert daemon.fetch("/healthz")[0] == 200
 
-    def note(self, what, value, bound, unit):
-        self.rows.append((what, value, bound, unit))
-        assert bound is None or value <= bound, f"{what}: {value:.1f} {unit}, at most {bound}"
+    def note(self, name, value, bound, unit):
+        self.rows.append((name, value, bound, unit))
+        assert bound is None or value <= bound, f"{name}: {value:.1f} {unit}, at most {bound}"
 
     # --- one thing at a time
 
-    def measure(self, what, bound, prepare, count=200):
+    def measure(self, name, bound, prepare, count=200):
         """The memory that each of `count` strangers makes the daemon hold."""
         with self.daemon(login_delay="20s") as daemon, contextlib.ExitStack() as stack:
             self.check_served(daemon)
@@ -134,9 +134,9 @@ class Suite:
             each = (daemon.resident_bytes() - before) / count / KILOBYTE
             counted = (daemon.metrics().value("dualbus_memory_bytes") - held) / count / KILOBYTE
             self.check_served(daemon)
-            self.note(f"{what}: counted in limits.memory", counted, bound, "kB")
+            self.note(f"{name}: counted in limits.memory", counted, bound, "kB")
             if not self.sanitized:
-                self.note(what, each, bound, "kB")
+                self.note(name, each, bound, "kB")
 
     def holding(self):
         for what, (data, bound) in WAYS.items():

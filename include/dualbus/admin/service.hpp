@@ -1,5 +1,8 @@
 #pragma once
 
+#include <dualbus/admin/daemon_phase.hpp>
+#include <dualbus/admin/sentinel_watch.hpp>
+#include <dualbus/base/unique_fd.hpp>
 #include <dualbus/config/configuration.hpp>
 #include <dualbus/metrics/worker_metrics.hpp>
 
@@ -14,20 +17,22 @@ namespace dualbus::admin {
 /// The workers as the admin layer sees them.
 struct daemon_view {
   /// One snapshot per worker, within a bounded time. Called on the admin thread, for every request that needs
-  /// figures. A worker that does not answer in time is represented by its last snapshot: were it left out,
-  /// its counters would seem to fall and rise again, and Prometheus would count them twice.
+  /// figures. A worker that does not answer in time is represented by its last snapshot: without it, its
+  /// counters would seem to fall and rise again, and Prometheus would count them twice.
   std::function<std::vector<metrics::worker_snapshot>()> snapshots;
-  /// Told after each check which buses are drained so that nobody need watch them, by bit. Called on the
-  /// monitor's thread.
+  /// Called after each check with the buses (by bit) that are drained so that nobody need watch them. Called
+  /// on the monitor's thread.
   std::function<void(std::uint32_t)> rest = {};
-  /// Told after each INFO whether it looks as if that bus did not do its job. Called on threads of the
-  /// poller.
+  /// Called after each INFO: `doubtful` if the bus seems not to do its job. Called on threads of the poller.
   std::function<void(std::size_t bus, bool doubtful)> doubt = {};
+  /// Called on the admin thread, for every request that needs it. Without it the daemon serves.
+  std::function<daemon_phase()> phase = {};
+  /// Of the buses that have Sentinels. Called on the admin thread.
+  std::function<std::vector<sentinel_status>()> sentinels = {};
 };
 
-/// The HTTP listener with /, /drain, /metrics, /healthz and /readyz, and the INFO poller and the drain
-/// monitor behind it, all on threads of their own. With admin.port 0 in the configuration there is none of
-/// them.
+/// The HTTP listener with /, /drain, /metrics, /healthz and /readyz, and behind it the INFO poller and the
+/// drain monitor, all on threads of their own. If admin.port is 0 in the configuration, none of them runs.
 class service {
  public:
   service(std::shared_ptr<const config::configuration> configuration, daemon_view view);
@@ -35,15 +40,23 @@ class service {
   service(const service&) = delete;
   service& operator=(const service&) = delete;
 
-  /// Once. Throws std::system_error, whose text names the address, if it cannot listen there.
-  void start();
-  /// Within a second; any number of times. `view` is not called any more when it returns.
+  /// Call it once. Throws std::system_error, whose text names the address, if it cannot listen there. With a
+  /// `listener`, which another process has opened on that address, it listens there.
+  void start(base::unique_fd listener = {});
+  /// The listening socket, which stays the service's; -1 without one.
+  int listener() const;
+  /// While it does not accept, connections wait for whoever else has the listener. From any thread.
+  void set_accepting(bool value);
+  /// Stops within a second; may be called again. Afterwards `view` is not called any more.
   void stop();
 
   /// Counts a reload of the configuration. From any thread.
   void note_reload(bool success);
-  /// Sets what is shown from now on: names, states and latency targets of the buses; and how the monitor
-  /// judges. The listener's address and the poller's endpoints stay those of the start. From any thread.
+  /// Counts a hand-over to or from another process, by its end. From any thread.
+  enum class hand_over : std::uint8_t { taken, given, failed };
+  void note_hand_over(hand_over how);
+  /// Sets the buses that are asked and shown from now on, and the rules by which the monitor judges. The
+  /// listener's address stays that of the start. From any thread.
   void set_configuration(std::shared_ptr<const config::configuration> configuration);
 
   /// The port listened on; 0 without a listener.

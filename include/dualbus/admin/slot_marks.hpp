@@ -15,7 +15,7 @@ struct slot_findings {
   std::vector<std::string> warnings;  ///< buses that could be neither looked at nor marked, and why
 };
 
-/// Whether buses bear the slots that the configuration gives them.
+/// Checks whether buses bear the slots that the configuration gives them.
 class slot_check {
  public:
   /// Throws std::system_error if there is no descriptor left.
@@ -23,7 +23,7 @@ class slot_check {
   ~slot_check();
 
   /// Looks for the mark of each bus (see config::slot_mark_name()), and makes it where there is none. Waits
-  /// for the buses, for each no longer than backend.connect_timeout and some seconds. Does nothing if the
+  /// for each bus, but no longer than backend.connect_timeout and some seconds. Does nothing if the
   /// configuration wants no marks.
   slot_findings run(const config::configuration& configuration) const;
   /// Ends run(). From any thread.

@@ -3,43 +3,36 @@
 #include <dualbus/backend/bus_health.hpp>
 #include <dualbus/backend/dedicated_pool.hpp>
 #include <dualbus/backend/drain_queue.hpp>
+#include <dualbus/backend/durable_links.hpp>
 #include <dualbus/backend/link.hpp>
 #include <dualbus/backend/master_scout.hpp>
+#include <dualbus/backend/name_watch.hpp>
+#include <dualbus/backend/relocation.hpp>
 #include <dualbus/backend/renewal.hpp>
 
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 namespace dualbus::backend {
 
-/// Takes what would go to a bus, as long as it is diverted.
-class diversion {
- public:
-  /// `database` is the client's.
-  virtual pipeline& requests(int database) = 0;
-
- protected:
-  ~diversion() = default;
-};
-
 /// One worker's access to one bus: a shared link per protocol version, and dedicated ones. The shared RESP3
-/// link comes up when a client first asks for it; one for another database than 0 likewise, and goes when it
-/// has not been used for a while.
+/// link comes up when a client first asks for it. So does a link for a database other than 0, which closes
+/// when it has not been used for a while.
 class bus {
  public:
   explicit bus(link_environment environment);
 
   void start(base::time_point now);
   void stop(base::time_point now);
-  /// False while it may yet take requests that it lacks. Once stopped, it never gets the ones it lacks.
+  /// False while the bus may yet take requests that it lacks. Once stopped, it never gets those.
   bool delivered() const;
 
   /// `database` is the client's.
   pipeline& requests(resp::protocol version, int database, base::time_point now) {
-    if (diverted_ != nullptr) [[unlikely]]
-      return diverted_->requests(database);
     if (database != 0) [[unlikely]]
       return of_database(version, database, now);
     auto& l = shared_[version == resp::protocol::resp3 ? 1 : 0];
@@ -47,21 +40,30 @@ class bus {
       open(l, version, now);
     return l->requests;
   }
-  /// As long as it is not null, requests() asks it.
-  void divert(diversion* to) { diverted_ = to; }
   dedicated_pool& dedicated() { return dedicated_; }
-  /// The bus has another login: connections are exchanged for ones with it. No request fails of that.
-  void renew_login(base::time_point now);
-  /// Says once that its own connections have been exchanged, and why: others to it follow.
+  /// The bus is to be at another place, or at this one with other settings. With another login its
+  /// connections are exchanged, one by one, for ones that use it. For another place its links change over at
+  /// one moment (see relocation); in front of it `told` is called, and must drop everything that was learnt
+  /// from the old place. Requests that are not begun go to the new place; the dedicated links that are in use
+  /// stay with the old one until they are given back.
+  void set_place(const config::bus_settings& wanted, moving why, base::time_point now);
+  void on_change_of_place(std::function<void(bus&)> told) { told_of_place_ = std::move(told); }
+  /// For writes that are answered when replicas have them.
+  durable_links& durable() { return durable_; }
+  /// Tells once that the bus's own connections have been exchanged, and why; other connections to the bus
+  /// follow.
   enum class renewed : std::uint8_t { no, login, server };
   renewed take_renewed() { return std::exchange(renewed_, renewed::no); }
-  /// Ends what `sink` has in the pipelines: see pipeline::give_up(). Of what is ended so no byte reaches the
-  /// bus from now on.
+  /// Ends the requests of `sink` in the pipelines: see pipeline::give_up(). No further byte of them reaches
+  /// the bus.
   void give_up(reply_sink& sink, base::time_point now);
   /// See pipeline::drop_unannounced().
   void drop_unannounced();
-  /// Writes what all pipelines hold; once per turn.
+  /// Writes what all pipelines hold; once per turn. With bus_settings::coalesce a shared link waits for its
+  /// time, unless it holds much.
   void flush(base::time_point now);
+  /// The time at which flush() is due for a link that waits so; nothing if none does.
+  std::optional<base::time_point> next_write() const { return next_write_; }
   void tick(base::time_point now);
 
   const std::string& name() const { return environment_.name; }
@@ -69,28 +71,28 @@ class bus {
   bool up() const { return shared_[0]->socket.state() == metrics::connection_state::up; }
   /// False if it is down, or has owed an answer for so long that it cannot be counted on.
   bool responsive(base::time_point now) const;
-  /// Whether it does its job.
+  /// The state of the bus: up if it does its job.
   metrics::bus_state state(base::time_point now) const;
-  /// The answer of its Redis to that; `doubt()` makes it be asked again.
+  /// The bus's own answer to whether it does its job; doubt() asks it again.
   const bus_health& health() const { return health_; }
   void doubt() { health_.doubt(); }
-  /// An error that it has answered, to whatever request.
+  /// Takes note of an error that the bus has answered, to whatever request.
   void note_error(std::string_view reply) {
     const bus_error* const error = find_bus_error(reply);
     if (error != nullptr && error->state != metrics::bus_state::up) health_.doubt();
   }
-  /// Another number for every connection that most requests go over; 0 while there is none.
+  /// A number that changes with every connection that most requests go over; 0 while there is none.
   std::uint64_t connection_number() const { return known_connection_; }
-  /// When it last answered anything.
+  /// The time of the bus's last answer.
   base::time_point last_answer() const { return shared_[0]->socket.last_received(); }
   const link_environment& environment() const { return environment_; }
 
   /// True if it is connected and has more unsent bytes than it should have: then those who write to it wait
   /// in drained().
   bool holds_back() const;
-  /// The reply that comes now on the shared connections, and for whom.
+  /// The replies that are arriving on the shared connections, and the clients that they are for.
   std::vector<pipeline::incoming> receiving() const;
-  /// Drops what is there of large replies to clients that have gone.
+  /// Drops the received part of large replies to clients that have gone.
   void drop_large_unneeded();
   /// Told when the pipelines are no longer congested.
   drain_queue& drained() { return drained_; }
@@ -116,8 +118,13 @@ class bus {
   void on_probe(std::string_view reply);
   void watch_health(base::time_point now);
   void go_to_the_master(base::time_point now);
+  void renew_login(base::time_point now);
   void renew(renewed because_of, base::time_point now);
   void run_renewals(base::time_point now);
+  void move(const config::bus_settings& to, moving why, base::time_point now);
+  void watch_name(base::time_point now);
+  void run_relocation(base::time_point now);
+  std::vector<link*> links();
   void open(std::unique_ptr<link>& made, resp::protocol version, base::time_point now);
   pipeline& of_database(resp::protocol version, int database, base::time_point now);
   template <typename Visit>
@@ -126,16 +133,20 @@ class bus {
   const link_environment environment_;
   std::unique_ptr<link> shared_[2];       // RESP2, RESP3
   std::vector<database_link> databases_;  // others than 0
-  diversion* diverted_ = nullptr;
   std::vector<std::unique_ptr<renewal>> renewals_;
   renewed renewing_ = renewed::no, renewed_ = renewed::no;
+  std::unique_ptr<relocation> relocation_;
+  name_watch names_{environment_.io, environment_.target};
+  std::function<void(bus&)> told_of_place_;
   dedicated_pool dedicated_;
+  durable_links durable_;
   drain_queue drained_;
+  std::optional<base::time_point> next_write_;
   bus_health health_;
   prober prober_{*this};
   master_scout scout_{environment_};
   std::uint64_t known_connection_ = 0;  // the one that health_ speaks of
-  base::time_point next_renewal_{};     // because of what the scout finds
+  base::time_point next_renewal_{};     // for what the scout finds
   std::chrono::milliseconds renewal_delay_{};
 };
 

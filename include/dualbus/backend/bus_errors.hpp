@@ -11,8 +11,8 @@ namespace dualbus::backend {
 /// table is the one place that says what each of them means; Redis gives them in server.c, processCommand,
 /// and cluster.c, clusterRedirectClient.
 ///
-/// The bus counts as down for the `XREADGROUP >` that is answered with it, whatever else the row says: the
-/// other buses answer, and a reader that waits goes on waiting.
+/// The bus counts as down for the `XREADGROUP >` that is answered with such an error, whatever else the row
+/// says: the other buses answer, and a reader that waits goes on waiting.
 struct bus_error {
   std::string_view code;     ///< the first word, without '-'
   metrics::bus_state state;  ///< what the bus then is, to all clients; up: the error is about one request

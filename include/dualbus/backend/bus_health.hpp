@@ -8,8 +8,8 @@
 
 namespace dualbus::backend {
 
-/// Whether the Redis that one worker is connected to does its job, by its own words. It sees no socket and no
-/// clock.
+/// Knows, by the Redis's own words, whether the Redis that one worker is connected to does its job. It sees
+/// no socket and no clock.
 ///
 ///   doubt() ──> probe_due() ──> the owner sends `probe` ──> on_probe(): state()
 ///      ^                              └── once per probe_interval until it succeeds
@@ -31,11 +31,11 @@ class bus_health {
     return (doubted_ || state_ != metrics::bus_state::up) && !probing_ && now >= next_probe_;
   }
   void probe_sent(base::time_point now);
-  /// The answer. True if state() is another one now.
+  /// Takes the answer to the probe. True if state() has changed.
   bool on_probe(std::string_view reply);
-  /// There will be no answer.
+  /// There will be no answer to the probe.
   void on_probe_lost() { probing_ = false; }
-  /// The connection is lost: of the next one nothing is known.
+  /// The connection is lost: nothing is known of the next one.
   void forget();
 
   /// `up`, or one of the states that Redis tells.

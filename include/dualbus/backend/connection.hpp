@@ -13,11 +13,12 @@
 #include <string>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/address.hpp>
 #include <boost/asio/ip/tcp.hpp>
 
 namespace dualbus::backend {
 
-/// The events of a connection that the log tells: of one that comes and goes, only failures are news.
+/// The events of a connection that the log tells: for one that comes and goes, only failures are news.
 enum class log_of : std::uint8_t { everything, failures, nothing };
 
 /// Keeps one connection to a backend up, and moves a pipeline's bytes over it.
@@ -45,27 +46,28 @@ class connection final : public base::io_handler {
   void drop(const std::string& why, base::time_point now) {
     if (fd_) fail(why, now);
   }
-  /// Connects anew at once, with the settings of now, and says nothing about it; requests in flight are lost.
+  /// Connects anew at once, with the present settings, and logs nothing; requests in flight are lost.
   void reconnect(base::time_point now);
 
   // For an exchange of connections: see renewal.
   /// While `on` no request is begun; one that is written in part is completed.
   void hold(bool on) { held_ = on; }
+  bool holds() const { return held_; }
   /// Up, and no reply is owed and no request written in part.
   bool between_requests() const {
     return state_ == phase::up && requests_.in_flight() == 0 && requests_.unfinished_bytes() == 0;
   }
-  /// Goes on over the connection of `fresh`, which is up, owes nothing and is over with this. Only
-  /// between_requests().
+  /// Goes on over the connection of `fresh`, which is up and owes nothing, and which ends with this. Only
+  /// while between_requests().
   void take_over(connection& fresh, base::time_point now);
 
   void flush(base::time_point now);
   /// `marks`: sends an order_marker once per health_interval, which also tests a connection that has nothing
-  /// to answer. Without it the owner sees to both.
+  /// to answer. Without `marks` the owner does both.
   void tick(base::time_point now, bool marks = true);
 
-  /// Gives the connection up if the peer lacks bytes of a request whose time is over; true if so. tick()
-  /// does so; after pipeline::give_up() it is due at once.
+  /// Gives the connection up if the peer lacks bytes of a request whose time is over; true if it did. tick()
+  /// does so, and the caller of pipeline::give_up() must do so at once.
   bool end_undelivered(base::time_point now);
 
   metrics::connection_state state() const { return state_; }
@@ -78,7 +80,9 @@ class connection final : public base::io_handler {
   /// The role that HELLO named on the last connection: "master", "replica"; empty until a handshake
   /// succeeded.
   const std::string& role() const { return handshake_.greeting().role; }
-  /// When bytes were last received.
+  /// The address of the last attempt; unspecified for a Unix socket.
+  const boost::asio::ip::address& peer() const { return peer_; }
+  /// The time at which bytes were last received.
   base::time_point last_received() const { return last_received_; }
 
   void on_readable() override;
@@ -90,6 +94,7 @@ class connection final : public base::io_handler {
 
   void attempt(base::time_point now);
   void resolve();
+  void begin(const boost::asio::ip::tcp::endpoint& endpoint, base::time_point now);
   void begin(base::unique_fd fd, base::time_point now);
   void connected(base::time_point now);
   void read_handshake(base::time_point now);
@@ -100,7 +105,7 @@ class connection final : public base::io_handler {
   std::size_t writable_bytes() const {
     return held_ ? requests_.unfinished_bytes() : requests_.unsent_bytes();
   }
-  /// The fault of the connection; empty if nothing is.
+  /// The fault of the connection; empty if there is none.
   std::string unhealthy(base::time_point now) const;
   std::chrono::milliseconds patience() const;
 
@@ -118,6 +123,7 @@ class connection final : public base::io_handler {
   phase state_ = phase::disconnected;
   bool stopped_ = true, write_armed_ = false, read_armed_ = false, held_ = false;
   base::unique_fd fd_;
+  boost::asio::ip::address peer_;
   handshake handshake_;
   std::string unwritten_;  // of the handshake
   int failures_ = 0;       // since the last connection that lasted

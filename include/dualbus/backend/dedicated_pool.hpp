@@ -11,12 +11,13 @@
 
 namespace dualbus::backend {
 
-/// The purpose of borrowing a link. Each purpose has a limit of its own: whoever waits for ever, or watches
-/// keys for as long as its client likes, leaves links for those who need one for a moment.
+/// The purpose of borrowing a link. Each purpose has a limit of its own, so that those who wait for ever, or
+/// watch keys for as long as their clients like, leave links for those who need one for a moment.
 enum class purpose : std::uint8_t { wait, watch, moment };
 
-/// Connections that serve one client at a time, for requests whose answer may take long: on a shared one
-/// everybody else would wait behind it. Made when needed, up to a limit; kept for a while for the next one.
+/// Connections that serve one client at a time, for requests whose answer may take long: on a shared
+/// connection everybody else would wait behind them. They are made when needed, up to a limit, and kept for a
+/// while for the next client.
 ///
 ///   borrow() ──> in use ──release()──────────────────────────> free ──borrow()──> …
 ///                       ──release_after()──> undoing ──+OK──────^
@@ -28,7 +29,7 @@ class dedicated_pool {
   ~dedicated_pool();
 
   /// A link for one request in a client's `database`, or null if `limit` are in use for that purpose. Give it
-  /// back with one of the two below.
+  /// back with one of the two functions below.
   link* borrow(purpose what_for, resp::protocol version, int database, std::size_t limit,
                base::time_point now);
   /// `reusable` if the link's request has been answered and has left nothing behind; otherwise its connection
@@ -41,8 +42,9 @@ class dedicated_pool {
 
   void stop(base::time_point now);
   bool delivered() const;  ///< see bus
-  /// No connection made before serves another request: the bus has another login, or is another server.
-  void renew(base::time_point now);
+  /// No connection made before serves another request: the bus has another login, or is another server. With
+  /// `at_once` requests that wait on one end, as if the connection were lost.
+  void renew(base::time_point now, bool at_once = false);
   void drop_unannounced();
   void flush(base::time_point now);
   void tick(base::time_point now);

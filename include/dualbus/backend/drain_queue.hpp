@@ -9,7 +9,7 @@
 
 namespace dualbus::backend {
 
-/// Gets told when a bus that was congested takes requests again.
+/// Is told when a bus that was congested takes requests again.
 class drain_listener {
  public:
   /// False if it has nothing to send now: then it is the next one's turn.
@@ -19,14 +19,14 @@ class drain_listener {
   ~drain_listener() = default;
 };
 
-/// Clients that wait until a bus takes more. Those with large requests come in turn, one for each time that
-/// the bus has taken what it had, for each may congest it again. Those with small ones do not wait for them:
-/// all go on at once.
+/// Clients that wait until a bus takes more. Clients with large requests come in turn, one each time the bus
+/// has taken what it had, because each of them may congest it again. Clients with small requests do not wait
+/// for those: all of them go on at once.
 class drain_queue {
  public:
   enum class wants : std::uint8_t { little, much };
 
-  /// Calls `listener` once, from on_drained(), which it must not call from within.
+  /// Calls `listener` once, from on_drained(). The listener must not call on_drained() from within.
   void await(drain_listener& listener, wants how_much) {
     how_much == wants::much ? much_.push_back(&listener) : little_.push_back(&listener);
     ++size_;

@@ -24,9 +24,9 @@ class handshake {
  public:
   /// The bytes to be written. No SELECT for `database` 0.
   std::string start(resp::protocol version, const config::bus_settings& target, int database);
-  /// Takes the replies off `input`. The reason why the connection is of no use; empty if it may be.
+  /// Takes the replies off `input`. Returns why the connection is of no use; empty if it may be of use.
   std::string read(base::read_buffer& input);
-  /// Every reply is there.
+  /// True if every reply is there.
   bool done() const { return replies_ == 0; }
   const server_greeting& greeting() const { return greeting_; }
 

@@ -9,13 +9,14 @@
 namespace dualbus::backend {
 
 /// All that the connections of one worker to one bus have in common. All of it outlives the links; `settings`
-/// and `target` change with reloads.
+/// changes with reloads. `target` is where connections go from now on: only the bus changes its place, see
+/// bus::set_place().
 struct link_environment {
   boost::asio::io_context& io;
   base::poller& poller;
   base::chunk_pool& pool;
   const config::backend_settings& settings;
-  const config::bus_settings& target;
+  config::bus_settings& target;
   const pipeline_settings& requests;
   const std::string name;
   metrics::bus_metrics& metrics;
@@ -36,6 +37,7 @@ struct link {
   const int database;  ///< as clients count: 0 is the bus's
   pipeline requests;
   connection socket;
+  base::time_point next_write{};  ///< no sooner, if bus_settings::coalesce says so
 };
 
 }  // namespace dualbus::backend

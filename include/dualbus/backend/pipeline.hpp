@@ -18,7 +18,7 @@
 
 namespace dualbus::backend {
 
-/// Why a request has no reply; each is an error code that clients see.
+/// The reasons why a request has no reply; each is an error code that clients see.
 enum class failure : std::uint8_t {
   bus_down,    ///< not a byte was sent: safe to retry
   bus_lost,    ///< sent, connection lost: outcome unknown
@@ -29,6 +29,7 @@ struct reply_view {
   std::string_view bytes;   ///< the whole reply; valid during the call
   char type;                ///< its type byte, see reply_scanner
   base::duration bus_time;  ///< from having been sent to having been received
+  base::duration held{};    ///< besides, on a durable_link: before it was sent, and until it was confirmed
   bool is_error() const { return type == '-' || type == '!'; }
 };
 
@@ -38,9 +39,20 @@ class reply_sink {
  public:
   virtual void on_reply(std::uint32_t part, const reply_view& reply) = 0;
   virtual void on_failure(std::uint32_t part, failure why) = 0;
+  /// For requests over a durable_link: the bus has answered, or never will. Comes once, before one of the
+  /// other calls, which may follow only when the bus has confirmed the write.
+  virtual void on_answered(std::uint32_t part) { (void)part; }
+  /// The same, when it was not confirmed in time; `why` says by whom not, for an error. Takes the place of
+  /// on_reply().
+  virtual void on_unconfirmed(std::uint32_t part, const reply_view& reply, std::string_view why) {
+    (void)why;
+    on_reply(part, reply);
+  }
   /// True if nobody waits for the result any more.
   virtual bool abandoned() const = 0;
-  /// False from when on_reply() does not look at the reply any more: it may get a part of it only.
+  /// True if the sink passes on what `who` gets.
+  virtual bool stands_for(const reply_sink& who) const { return this == &who; }
+  /// False once on_reply() does not look at the reply any more: then it may get only a part of it.
   virtual bool needs_reply() const { return true; }
   /// The client for whom the reply is kept, as session::id() counts; 0 if there is none.
   virtual std::uint64_t client() const { return 0; }
@@ -49,8 +61,8 @@ class reply_sink {
   ~reply_sink() = default;
 };
 
-/// Wants to know about a pipeline's connection and about what arrives unasked. May append to the pipeline
-/// from within its callbacks.
+/// Is told about a pipeline's connection and about what arrives unasked. May append to the pipeline from
+/// within its callbacks.
 class pipeline_observer {
  public:
   virtual void on_connected() = 0;
@@ -69,8 +81,8 @@ class pipeline_observer {
 };
 
 struct pipeline_settings {
-  std::chrono::milliseconds reconnect_wait{1000};   ///< how long unsent requests outlast a missing connection
-  std::size_t reconnect_wait_bytes = 64U << 20;     ///< how many bytes of them, without a connection
+  std::chrono::milliseconds reconnect_wait{1000};   ///< the time for unsent requests without a connection
+  std::size_t reconnect_wait_bytes = 64U << 20;     ///< the most bytes of them
   std::chrono::milliseconds request_timeout{5000};  ///< from end() to the reply of a sent request; 0: none
   std::size_t congestion_bytes = 16U << 20;         ///< unsent bytes above which writers should pause
 };
@@ -93,19 +105,20 @@ class pipeline {
            pipeline_observer* observer = nullptr);
 
   // --- for requests
-  // -----------------------------------------------------------------------------------------
 
-  /// True if a request may be appended; otherwise it is to end as bus_down. With a connection any may, and
-  /// those who have much to send are to wait while holds_back().
+  /// True if a request may be appended; otherwise it is to end as bus_down. With a connection any request
+  /// may, and those who have much to send are to wait while holds_back().
   bool accepts() const { return connected_ || out_.size() < settings_.reconnect_wait_bytes; }
   /// The queue into which the one request that end() announces is to be encoded.
   base::chunk_queue& begin() { return out_; }
-  /// The same for large ones: `write(base::chunk_queue&)` encodes it. False if memory runs out: then nothing
-  /// of it is left.
+  /// The same where memory may run out: `write(base::chunk_queue&)` encodes a request, or a block of them.
+  /// False if there is too little: then nothing of it is left. After true, end() or end_block() needs no
+  /// more.
   template <typename Write>
   bool encode(Write&& write) {
     try {
       write(out_);
+      slots_.make_room();
       return true;
     } catch (const std::bad_alloc&) {
       drop_unannounced();
@@ -124,11 +137,10 @@ class pipeline {
   void give_up(reply_sink& sink);
   /// True if unsent bytes pile up.
   bool congested() const { return out_.size() > settings_.congestion_bytes; }
-  /// True if they do although there is a connection that takes them.
+  /// True if unsent bytes pile up although there is a connection that takes them.
   bool holds_back() const { return connected_ && congested(); }
 
   // --- for requests that are collected first: in a pipeline that never has a connection
-  // ----------------------------------------
 
   struct collected {
     reply_sink* sink;
@@ -138,15 +150,13 @@ class pipeline {
   void take(base::chunk_queue& bytes, std::vector<collected>& requests);
 
   // --- for requests that mean something on one connection only
-  // -------------------------------------------------------
 
   /// False: when the connection is lost, unsent requests end as bus_down instead of waiting for another one.
   void set_outlasting(bool value) { outlasting_ = value; }
-  /// Another number for every connection; 0 before the first.
+  /// A number that changes with every connection; 0 before the first.
   std::uint64_t connection_number() const { return connections_; }
 
   // --- for the connection
-  // -----------------------------------------------------------------------------------
 
   void on_connected();
   void on_disconnected(base::time_point now);
@@ -160,12 +170,12 @@ class pipeline {
 
   /// Takes the received bytes; then on_received().
   base::read_buffer& input() { return input_; }
-  /// The same before more is received: what is there of a large reply that nobody needs is dropped.
+  /// The same before more is received; drops the received part of a large reply that nobody needs.
   base::read_buffer& input_for_more() {
     drop_large_unneeded();
     return input_;
   }
-  /// Does that at once: somebody has gone.
+  /// Drops that at once, because a client has gone.
   void drop_large_unneeded() {
     if (input_.size() >= large_reply_bytes) [[unlikely]]
       drop_unneeded();
@@ -191,29 +201,28 @@ class pipeline {
   /// Ends everything that is left as bus_down, when there will be no other connection.
   void give_up();
 
-  /// Ends what has waited too long; call it every few ten milliseconds.
+  /// Ends what has waited too long; call it every few tens of milliseconds.
   void tick(base::time_point now);
 
-  /// How many bytes were written behind the last of the requests that tick() would end now as bus_timeout, or
-  /// give_up() has; below zero if that one is written in part only. Nothing if there are none.
+  /// The bytes that were written behind the last request that tick() would end now as bus_timeout, or that
+  /// give_up() has ended so; below zero if that request is written only in part. Nothing if there is no such
+  /// request.
   std::optional<std::int64_t> written_behind_expired(base::time_point now) const;
   /// The peer has got all bytes of what give_up() has ended.
   void note_expired_delivered() { given_up_end_ = 0; }
 
   // --- for observers
-  // ----------------------------------------------------------------------------------------
 
   std::size_t in_flight() const { return sent_; }
   std::size_t waiting() const { return slots_.size() - sent_; }
   std::size_t abandoned() const;
   bool idle() const { return slots_.empty(); }
-  /// Since when the connection has taken none of the bytes that are to be sent; nothing if there are none.
+  /// The time since which the connection has taken none of the bytes to be sent; nothing if there are none.
   std::optional<base::time_point> stalled_since() const {
     if (!connected_ || sent_ == slots_.size()) return std::nullopt;
     return std::max(slots_[sent_].queued, last_written_);
   }
-  /// The client that the reply is for which comes now, of which there are so many bytes; 0 if it is no
-  /// client's.
+  /// The client whose reply is arriving, 0 if it is no client's, and the memory of the bytes received so far.
   struct incoming {
     std::uint64_t client = 0;
     std::size_t bytes = 0;
@@ -222,7 +231,7 @@ class pipeline {
     if (sent_ == 0 || slots_[0].sink == nullptr) return {0, input_.capacity()};
     return {slots_[0].sink->client(), input_.capacity()};
   }
-  /// When the request was sent whose answer comes next; nothing if none is owed.
+  /// The time when the request was sent whose answer comes next; nothing if none is owed.
   std::optional<base::time_point> oldest_sent() const {
     if (sent_ == 0) return std::nullopt;
     return slots_[0].sent;

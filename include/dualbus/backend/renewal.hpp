@@ -4,11 +4,10 @@
 
 namespace dualbus::backend {
 
-/// Exchanges a link's connection for a new one, since its bus has another login, or is another server by now.
-/// The new one is made beside the
-/// old one, which goes on until Redis has accepted it; so a wrong password ends none. Then requests are
-/// held for the moment in which the old connection gets the replies that it is owed, and go on over the new
-/// one.
+/// Exchanges a link's connection for a new one, because its bus has another login, or is another server by
+/// now. The new one is made beside the old one, which goes on until Redis has accepted the new one; so a
+/// wrong password ends none. Then requests are held for the moment in which the old connection gets the
+/// replies that it is owed, and go on over the new one.
 class renewal {
  public:
   /// Both outlive this.

@@ -16,7 +16,7 @@ inline constexpr std::size_t subscription_kinds = 3;
 ///
 /// Redis answers subscriptions with pushes, too, and with a reply only to refuse them. So a numbered PING
 /// goes behind each turn's subscriptions: its answer says that everything before it has been carried out.
-/// When there are none it goes once per health_interval; numbers that do not follow one another end the
+/// Without subscriptions a PING goes once per health_interval; numbers that do not follow one another end the
 /// connection. Nothing is kept over a lost connection: the listener subscribes again when it is told that
 /// there is a new one.
 class subscriber final : private pipeline_observer, private reply_sink {
@@ -46,19 +46,21 @@ class subscriber final : private pipeline_observer, private reply_sink {
   /// Closes the connection; nothing is told.
   void stop(base::time_point now);
   bool started() const { return link_ != nullptr; }
-  /// The bus has another login, or `other_server`: connects anew. To the same server only if it is not
-  /// connected, since what is published meanwhile would be missed.
+  /// The bus has another login, or `other_server`: connects anew. A connection to the same server is kept if
+  /// it is up, because messages published meanwhile would be missed.
   void renew(bool other_server, base::time_point now) {
     if (link_ && (other_server || !up_)) link_->socket.reconnect(now);
   }
   bool up() const { return up_; }
 
-  /// Only while up().
+  /// Only while up(). When memory runs out they throw std::bad_alloc, and nothing is asked for.
   void subscribe(subscription kind, std::string_view name);
   void unsubscribe(subscription kind, std::string_view name);
+  /// The last of the two is not asked for after all; call it at once.
+  void take_back();
 
-  /// The number that confirmed() has reached when everything asked for until now has been carried out; while
-  /// it is not up, when everything that is subscribed to after connecting has been.
+  /// The number that confirmed() reaches when everything asked for until now has been carried out; while the
+  /// connection is not up, when everything subscribed to after connecting has been.
   std::uint64_t target() const { return open_ || !up_ ? pings_ + 1 : pings_; }
   std::uint64_t confirmed() const { return confirmed_; }
 
@@ -91,6 +93,7 @@ class subscriber final : private pipeline_observer, private reply_sink {
   std::uint64_t next_number_ = 1;            // of the next PING to be answered
   std::uint64_t errors_ = 0;                 // as many numbers may be missing
   base::time_point next_check_{};
+  std::size_t last_begin_ = 0;  // where the last request begins among the unsent bytes
   bool up_ = false, open_ = false, refused_ = false, disordered_ = false;
 };
 

@@ -32,9 +32,9 @@ class watcher final : private pipeline_observer, private reply_sink {
     virtual void on_changed(command::bus_index bus, std::string_view key) = 0;
     /// All keys were dropped (FLUSHDB, FLUSHALL).
     virtual void on_all_changed(command::bus_index bus) = 0;
-    /// Somebody changed groups or IDs, of whatever keys; or it cannot be told.
+    /// Somebody changed groups or IDs of some keys, or may have.
     virtual void on_groups_changed(command::bus_index bus) = 0;
-    /// Whatever the bus had announced when PING `number` reached it has been told by now.
+    /// Everything that the bus had announced when PING `number` reached it has been told by now.
     virtual void on_pong(command::bus_index bus, std::uint64_t number) = 0;
 
    protected:
@@ -55,16 +55,18 @@ class watcher final : private pipeline_observer, private reply_sink {
     if (link_) link_->socket.reconnect(now);
   }
   bool up() const { return up_; }
+  /// The CLIENT ID of its connection while it is up, else 0.
+  std::int64_t client_id() const { return up_ ? link_->socket.client_id() : 0; }
   /// True from when the bus left a PING unanswered until it accepts another connection.
   bool hung() const { return hung_; }
-  /// Since when, if it is.
+  /// The time of that PING, if hung().
   base::time_point hung_since() const { return ping_sent_; }
 
   /// Has the bus watch a key; on_armed() follows, unless the connection is lost. Only while up().
   void arm(std::string_view key, base::time_point now);
 
-  /// Has a PING sent behind everything that happened until now; its number. Calls of one turn share it, and
-  /// so do all that come while another is out. Only while up().
+  /// Sends a PING behind everything that happened until now, and returns its number. Calls of one turn share
+  /// a PING, and so do all calls that come while another one is out. Only while up().
   std::uint64_t confirm(base::time_point now);
 
   void flush(base::time_point now);
@@ -82,12 +84,12 @@ class watcher final : private pipeline_observer, private reply_sink {
   void on_failure(std::uint32_t part, failure why) override;
   bool abandoned() const override { return false; }
 
-  void send(part what, resp::arguments args, base::time_point now);
+  void send(part request, resp::arguments args, base::time_point now);
   void send_ping(base::time_point now);
   void ask_to_track(base::time_point now);
   void ask_for_stats(base::time_point now);
   void read_stats(const reply_view& reply);
-  bool fits(std::uint32_t what, const reply_view& reply) const;
+  bool fits(std::uint32_t request, const reply_view& reply) const;
 
   metrics::bus_metrics unseen_;  // its requests are none of the clients'
   link_environment environment_;
@@ -100,7 +102,7 @@ class watcher final : private pipeline_observer, private reply_sink {
   std::deque<std::string> arming_;  // in the order of their replies
   std::string last_stats_;
   base::time_point next_ping_{}, ping_sent_{}, next_stats_{};
-  std::optional<base::time_point> next_try_;  // of CLIENT TRACKING, which was refused
+  std::optional<base::time_point> next_try_;  // of CLIENT TRACKING after a refusal
   std::uint64_t pings_ = 0;                   // sent so far, over all connections
   bool up_ = false, pinging_ = false, again_ = false, refused_ = false, hung_ = false;
   std::string_view useless_;  // why the connection is to be given up

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstring>
+#include <string>
 #include <string_view>
 #include <sys/uio.h>
 
@@ -9,7 +10,7 @@ namespace dualbus::base {
 
 struct chunk;
 
-/// Free chunks of one size, for the queues of one thread. Must outlive its queues.
+/// Free chunks of one size, for the queues of one thread. The pool must outlive its queues.
 class chunk_pool {
  public:
   /// Keeps at most `max_free` chunks of `chunk_bytes` each for reuse; the rest goes back to the heap.
@@ -19,12 +20,12 @@ class chunk_pool {
   chunk_pool& operator=(const chunk_pool&) = delete;
 
   std::size_t chunk_bytes() const { return chunk_bytes_; }
-  /// Of all chunks that queues have now, full or not.
+  /// The bytes of all chunks that queues have now, full or not.
   std::size_t used_bytes() const { return used_bytes_; }
 
  private:
   friend class chunk_queue;
-  /// A small one, if it need not hold more than that and `small` says so.
+  /// A small chunk if `small` is set and `at_least` bytes fit into one.
   chunk* take(std::size_t at_least, bool small);
   void give(chunk* c);
 
@@ -43,7 +44,7 @@ class chunk_pool {
 /// An empty queue holds no chunk. Appending copies once; splice() moves chunks without copying.
 class chunk_queue {
  public:
-  /// `small`: begins with a small chunk, for queues that are many and mostly short.
+  /// `small`: the queue begins with a small chunk; for queues that are many and mostly short.
   explicit chunk_queue(chunk_pool& pool, bool small = false) : pool_(&pool), small_(small) {}
   ~chunk_queue() { clear(); }
   chunk_queue(chunk_queue&& other) noexcept;
@@ -54,7 +55,7 @@ class chunk_queue {
 
   /// When memory runs out it throws std::bad_alloc, and a part may have been appended.
   void append(std::string_view bytes);
-  /// `bytes` of contiguous room (at most 256) to be written at once; commit() says how many were.
+  /// Contiguous room for `bytes` (at most 256), to be written at once; commit() tells how many were written.
   char* reserve(std::size_t bytes);
   void commit(std::size_t bytes);
   /// Moves all of `other` to the end of this queue. Both use the same pool.
@@ -62,11 +63,13 @@ class chunk_queue {
 
   /// Fills up to `count` iovecs from the front; returns how many.
   int gather(iovec* vectors, int count) const;
-  /// Drops the first `bytes`, which are there.
+  /// Drops the first `bytes`, which must be there.
   void consume(std::size_t bytes);
-  /// Takes out `bytes` behind the first `from`; they are there. Moves bytes within chunks only.
+  /// Takes out `bytes` behind the first `from`, all of which must be there. Bytes move within chunks only.
   void erase(std::size_t from, std::size_t bytes);
   void clear();
+  /// Empties the queue, and returns what it held.
+  std::string take_all();
 
  private:
   void add_chunk(std::size_t at_least);

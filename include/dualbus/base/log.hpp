@@ -16,18 +16,18 @@
 //   warn_limited(bus, …) ──> throttle ── passed ────────┘         (bounded, never waits)
 //                               └─ held: counted, and said later: "(and 4812 more like it)"
 //
-// Logging never waits for standard error: lines that it does not take are counted, and the log says how many
-// once it takes lines again. A line whose cause is a client or a bus goes through a function that ends in
-// _limited; only what the operator causes, such as start and reload, uses spdlog directly. Names and other
-// people's words go through in_log(); the sink escapes control characters as well, so that nobody can forge a
-// line.
+// Logging never waits for standard error: lines that standard error does not take are counted, and the log
+// tells their number once it takes lines again. A line whose cause is a client or a bus goes through a
+// function that ends in _limited; only what the operator causes, such as start and reload, uses spdlog
+// directly. Names and words of peers go through in_log(); the sink escapes control characters as well, so
+// that nobody can forge a line.
 namespace dualbus::base {
 
 /// Sends the default spdlog logger to standard error. Levels: trace, debug, info, warning, error, off.
 void init_log(const std::string& level);
 void set_log_level(const std::string& level);
-/// Says what the limits still hold back, and waits until everything is written, but not longer than
-/// `longest`. Before the process ends.
+/// To be called before the process ends: writes what the limits still hold back, and waits until everything
+/// is written, but not longer than `longest`.
 void flush_log(duration longest);
 
 /// Lines of this process that are missing in the log.
@@ -39,12 +39,12 @@ log_losses lost_log_lines();
 /// Lines that standard error has yet to take.
 std::size_t waiting_log_lines();
 
-/// Somebody else's words as the log shows them between quotes: what is not printable, `\` and each `'` that
-/// is not between two letters are escaped, and what is longer than `longest` bytes is cut.
+/// A peer's words as the log shows them between quotes: unprintable characters, `\` and each `'` that is not
+/// between two letters are escaped, and the text is cut behind `longest` bytes.
 std::string in_log(std::string_view words, std::size_t longest = 100);
 
-/// The subject of a limit: lines of one call with one `text` are limited together. Few: the name of a bus,
-/// perhaps with the reason; never a client's words.
+/// The subject of a limit: lines of one call with one `text` are limited together. Texts must be few: the
+/// name of a bus, perhaps with the reason, but never a client's words.
 struct log_subject {
   log_subject(std::string_view t = {}, unsigned b = 5) : text(t), burst(b) {}  // NOLINT: strings are subjects
   log_subject(const std::string& t) : text(t) {}                               // NOLINT

@@ -3,9 +3,9 @@
 #include <atomic>
 #include <cstddef>
 
-// Memory that is kept for the moment when there is none left, so that what is under way can be finished and
-// something be given up afterwards. Only limits of address space and strict overcommitment make an allocation
-// fail; if control groups limit memory, the kernel ends the process instead.
+// A reserve of memory for the moment when there is none left: requests under way can be finished, and
+// something can be given up afterwards. Only limits of address space and strict overcommitment make an
+// allocation fail; if control groups limit memory, the kernel ends the process instead.
 namespace dualbus::base {
 
 /// From here on an allocation that fails frees the reserve and is tried again. Without a reserve left it
@@ -16,11 +16,11 @@ namespace detail {
 inline constinit std::atomic<bool> reserve_spent{false};
 }
 
-/// True from when the reserve was used until renew_memory_reserve() succeeds. From any thread.
+/// True from the use of the reserve until renew_memory_reserve() succeeds. May be called from any thread.
 inline bool memory_reserve_spent() {
   return detail::reserve_spent.load(std::memory_order_relaxed);
 }
-/// When memory has been given up. False if there is still too little.
+/// To be called when memory has been given up. False if there is still too little.
 bool renew_memory_reserve();
 
 }  // namespace dualbus::base

@@ -15,9 +15,9 @@ std::optional<std::int64_t> parse_int64(std::string_view text);
 /// The same for an unsigned 64-bit number (util.c, string2ull, without its fallbacks).
 std::optional<std::uint64_t> parse_uint64(std::string_view text);
 
-/// The same as C's strtoull() reads it, where Redis does so: blanks and a sign may stand in front of it, as
-/// may zeros, '-' counts down from 2^64, and what stands behind a zero byte does not matter. Nothing if there
-/// are no digits, if something stands behind them, or if they are too many.
+/// The same as C's strtoull() reads it, for arguments that Redis reads so: blanks, a sign and zeros may stand
+/// in front, '-' counts down from 2^64, and bytes behind a zero byte do not matter. Nothing if there are no
+/// digits, if something stands behind them, or if the number is too large.
 std::optional<std::uint64_t> parse_uint64_as_c(std::string_view text);
 
 /// The most characters that a 64-bit integer takes in decimal, sign included.

@@ -9,22 +9,22 @@
 
 namespace dualbus::base {
 
-/// Gets told that a descriptor is ready. The object must stay alive until it left the poller *and* the
-/// current dispatch() has returned: owners destroy handlers only between dispatches.
+/// Is told that a descriptor is ready. The object must stay alive until it left the poller *and* the current
+/// dispatch() has returned: owners destroy handlers only between dispatches.
 class io_handler {
  public:
   virtual ~io_handler() = default;
   virtual void on_readable() = 0;
   virtual void on_writable() = 0;
-  /// The peer has closed while reading was not asked for: its own direction only, or both.
+  /// The peer has closed while reading was not asked for: only its own direction, or both.
   virtual void on_hangup(bool both_directions) = 0;
 };
 
 /// The descriptors of one worker, level-triggered.
 ///
-/// Why not Asio's reactor: it costs a connection without pipelining a second system call per request, either
-/// a read that finds nothing (speculative) or an epoll_ctl to arm a wait. Here a turn is one epoll_wait, and
-/// reading a request is one recv.
+/// Asio's reactor is not used because it costs a connection without pipelining a second system call per
+/// request, either a read that finds nothing (speculative) or an epoll_ctl to arm a wait. Here a turn is one
+/// epoll_wait, and reading a request is one recv.
 class poller {
  public:
   poller();
@@ -32,13 +32,14 @@ class poller {
   /// Becomes readable when wait() would find something, for an owner that waits somewhere else.
   int fd() const { return epoll_.get(); }
 
-  /// The events that a descriptor is watched for. That both directions have closed is always told; that the
-  /// peer has closed its own, only if asked for, and not while reading, which finds it.
+  /// The events that a descriptor is watched for. The handler always learns that both directions have closed.
+  /// It learns that the peer has closed its own direction only with `half_close`, and not while reading,
+  /// which finds that out anyway.
   struct interest {
     bool read = false, write = false, half_close = true;
   };
-  void add(int fd, io_handler& handler, interest what);
-  void modify(int fd, io_handler& handler, interest what);
+  void add(int fd, io_handler& handler, interest wanted);
+  void modify(int fd, io_handler& handler, interest wanted);
   /// Forgets `fd`; events for its handler that are still to be dispatched are dropped.
   void remove(int fd, io_handler& handler);
   /// A listening descriptor that several pollers share: one of them is woken per connection.
@@ -54,7 +55,7 @@ class poller {
   static constexpr int batch = 256;
 
   unique_fd epoll_;
-  std::array<epoll_event, batch> events_;  // of the last wait; one whose handler was removed has none
+  std::array<epoll_event, batch> events_;  // of the last wait; an event whose handler was removed has none
   int ready_ = 0;
   bool precise_ = true;  // the kernel has epoll_pwait2
 };

@@ -11,7 +11,7 @@ namespace dualbus::base {
 std::size_t printable_sequence(std::string_view text);
 /// True if `text` consists of such characters.
 bool is_printable(std::string_view text);
-/// Appends `text` with everything else escaped: `\n`, `\r`, `\t`, `\x1b`; and a backslash before each of
+/// Appends `text` with all other characters escaped: `\n`, `\r`, `\t`, `\x1b`; and a backslash before each of
 /// `marks`.
 void append_printable(std::string& out, std::string_view text, std::string_view marks);
 

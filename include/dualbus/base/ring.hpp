@@ -20,8 +20,12 @@ class ring {
   T& front() { return (*this)[0]; }
 
   void push_back(T value) {
-    if (size_ == slots_.size()) grow();
+    make_room();
     (*this)[size_++] = std::move(value);
+  }
+  /// The next push_back() needs no memory.
+  void make_room() {
+    if (size_ == slots_.size()) grow();
   }
   void pop_front() {
     assert(size_ > 0);

@@ -11,7 +11,7 @@ std::string sha256_hex(std::string_view text);
 /// 64 hexadecimal digits in lower case, the only form that Redis's ACL takes.
 bool is_sha256_hex(std::string_view text);
 
-/// Takes the same time wherever the two differ; only lengths may be told from it.
+/// Takes the same time wherever the two differ; the time may only tell their lengths.
 bool equal_in_constant_time(std::string_view one, std::string_view other);
 
 /// `digits` hexadecimal digits from the system's random numbers.

@@ -32,16 +32,16 @@ void set_no_delay(int fd);
 /// Probes a silent peer after `idle`, then three times at a third of it; 0 turns it off.
 void set_keepalive(int fd, std::chrono::seconds idle);
 
-/// However the connection ends, with the process too, it is reset: bytes that the peer's kernel has not
-/// acknowledged by then never arrive there (SO_LINGER of 0). Without this the kernel goes on delivering them
-/// for minutes after close(). close_connection() makes the exception. On Unix sockets there is no such
-/// delivery: what was written is at the peer.
+/// Makes the connection end with a reset, however it ends, also if the process does: bytes that the peer's
+/// kernel has not acknowledged by then never arrive there (SO_LINGER of 0). Without this the kernel goes on
+/// delivering them for minutes after close(). close_connection() is the exception. Unix sockets have no such
+/// delivery: written bytes are at the peer.
 void reset_when_closed(int fd);
-/// Bytes that were written and have not been acknowledged by the peer's kernel; on a Unix socket not read by
-/// the peer.
+/// Bytes that were written and that the peer's kernel has not acknowledged; on a Unix socket, that the peer
+/// has not read.
 std::size_t unacknowledged_bytes(int fd);
-/// The kernel ends the connection when bytes stay unacknowledged for so long (TCP_USER_TIMEOUT); 0: after
-/// some 15 minutes, as by default.
+/// The kernel ends the connection when bytes stay unacknowledged for `limit` (TCP_USER_TIMEOUT); 0 means the
+/// default of some 15 minutes.
 void set_acknowledge_limit(int fd, std::chrono::milliseconds limit);
 /// Closes a socket for which reset_when_closed() was called: in order if everything that was written is
 /// acknowledged, with a reset otherwise.

@@ -49,9 +49,9 @@ struct promise_value<void> : promise_base {
 
 }  // namespace detail
 
-/// A coroutine that begins when it is awaited (or told to), for steps that wait for one another on one
+/// A coroutine that begins when it is awaited (or started), for steps that wait for one another on one
 /// thread. The task owns its frame: destroying a task that waits ends it there. An exception that leaves the
-/// coroutine goes on in the one that awaits it; of a task that nobody awaits, finish() throws it.
+/// coroutine goes on in the one that awaits it; if nobody does, finish() throws it.
 template <typename T = void>
 class [[nodiscard]] task {
  public:
@@ -72,7 +72,7 @@ class [[nodiscard]] task {
   /// Begins a task that nobody awaits; it runs until it first waits.
   void start() { frame_.resume(); }
   bool done() const { return frame_.done(); }
-  /// Throws what has left a task that is done, if anything has.
+  /// Throws the exception that ended the task, if one did; the task must be done.
   void finish() { frame_.promise().rethrow(); }
 
   bool await_ready() const noexcept { return false; }

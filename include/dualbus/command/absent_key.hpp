@@ -14,8 +14,8 @@ struct absent_key {
   std::string_view reply;  ///< encoded
 };
 
-/// Nothing unless the request (DEL, EXPIRE, TTL, TYPE …) does nothing without its one key, and is one that
-/// Redis finds no fault with.
+/// Nothing, unless the request (DEL, EXPIRE, TTL, TYPE …) does nothing without its one key, and Redis finds
+/// no fault with it.
 std::optional<absent_key> answer_without_key(resp::arguments request, resp::protocol version);
 
 }  // namespace dualbus::command

@@ -10,12 +10,12 @@
 
 namespace dualbus::command {
 
-/// Which commands a user may run, built up from rules as in Redis's ACL SETUSER: `+get`, `-config|set`,
+/// The commands that a user may run, built up from rules as in Redis's ACL SETUSER: `+get`, `-config|set`,
 /// `+@read`, `-@dangerous`, `+@all` (or `allcommands`), `-@all` (or `nocommands`). Rules apply one after the
-/// other, to nothing at first.
+/// other; at first nothing is allowed.
 class command_permissions {
  public:
-  /// Says what is wrong with the rule, or nothing and applies it.
+  /// Applies the rule and returns nothing; or says why the rule is wrong.
   std::string apply(std::string_view rule);
 
   /// `args` begin with the command, `command` is its index in command_table(). Commands with the flag
@@ -37,7 +37,7 @@ class command_permissions {
   bool everything_ = false;
 };
 
-/// As Redis's messages name it: "get", "config|set".
+/// The name that Redis's messages use: "get", "config|set".
 std::string full_command_name(std::size_t command, resp::arguments args);
 
 }  // namespace dualbus::command

@@ -7,10 +7,10 @@
 
 namespace dualbus::command {
 
-/// Says in a sentence what becomes of a command with that route; COMMAND DOCS says the same.
+/// A sentence that says how a command with that route is treated; COMMAND DOCS says the same.
 std::string_view what_becomes_of(route way);
 
-/// The same for one command, whose route's sentence may not be all there is to say.
+/// The same for one command, for which its route's sentence may not be the whole truth.
 std::string_view what_becomes_of(const command_spec& spec);
 
 /// docs/commands.md: every command of the table, by group.

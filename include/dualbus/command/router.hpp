@@ -16,10 +16,10 @@ namespace dualbus::command {
 struct plan {
   enum class action : std::uint8_t {
     local,    ///< the daemon answers
-    forward,  ///< as it is to `bus`, the reply as it is back
+    forward,  ///< the request goes to `bus` unchanged, and its reply comes back unchanged
     block,    ///< the same, but the reply may take long: needs a connection of its own
     park,     ///< a read with BLOCK of streams that `bus` has whole: the daemon waits, if it knows the syntax
-    broadcast,  ///< likewise to every bus
+    broadcast,  ///< unchanged to every bus, on connections of its own
     add,        ///< XADD of a logical stream: to `bus`, as `xadd` says
     spread,     ///< over several buses, as the command's route says; `keys` are the keys' positions
     refuse      ///< answer `error`
@@ -28,27 +28,33 @@ struct plan {
   bus_index bus = no_bus;
   command::rule rule = rule::default_bus;
   xadd_arguments xadd;
+  bool confirm = false;  ///< of an XADD: its bus confirms messages of its type
   std::vector<std::uint32_t> keys;
   std::string error;  ///< code and text, without '-'
 };
 
-/// How XREAD and XREADGROUP with BLOCK wait on keys of one bus.
+/// The place where XREAD and XREADGROUP with BLOCK wait for keys of one bus.
 enum class waiting_reads : std::uint8_t {
   park,  ///< in the daemon
   block  ///< in Redis, on a connection of their own
 };
 
-/// Turns requests into plans, by the command table and one routing table. Counts each XADD it plans (see
+/// Turns requests into plans, by the command table and one routing table. Counts each XADD that it plans (see
 /// classifier). One per worker and routing table; a plan object is reused, so that planning allocates
 /// nothing.
 class router {
  public:
   router(const routing_table& table, message_counters& counters, waiting_reads waiting = waiting_reads::park);
 
-  /// `args` has an arity that the command takes.
+  /// The command must take as many arguments as `args` has.
   void make_plan(const command_spec& spec, resp::arguments args, plan& out);
-  /// The same for a request that is not sent yet: counts nothing.
+  /// The same for a request that is not sent yet; counts nothing.
   void foresee(const command_spec& spec, resp::arguments args, plan& out);
+
+  /// True if the request, which goes to that one bus, is a write that is to be answered when the bus's
+  /// replicas or its AOF have it. `confirm`: plan::confirm, for an XADD. Reads that write (XREADGROUP, BLPOP
+  /// and their kin) and PUBLISH are none.
+  bool confirms(const command_spec& spec, resp::arguments args, bus_index bus, bool confirm) const;
 
   const routing_table& table() const { return table_; }
   classifier& types() { return classifier_; }
@@ -77,10 +83,10 @@ class router {
   const routing_table& table_;
   classifier classifier_;
   bool single_;       // one bus: nothing to split
-  bool transparent_;  // and its IDs are the clients'
+  bool transparent_;  // there is one bus, and its IDs are the clients'
   waiting_reads waiting_;
   bool counting_ = true;
-  bool passing_;  // commands about one server are that bus's
+  bool passing_;  // commands about one server go to the only bus
 };
 
 }  // namespace dualbus::command

@@ -17,24 +17,27 @@ struct bus_rules {
   std::string name;
   int id_slot = 0;        ///< 0 … 127, see stream/entry_id.hpp
   bool draining = false;  ///< reads include it, XADD never goes there
+  bool confirms = false;  ///< its writes are answered when its replicas or its AOF have them, and
+  std::vector<std::string> confirmed_types = {};  ///< only messages of these types: names or globs; none: all
 };
 
-/// An exact name or a glob, and the bus for what matches it.
+/// An exact name or a glob, and the bus for names that match it.
 struct match_rule {
   std::string match;
   bus_index bus = 0;
 };
 
-/// How an XADD is treated whose ID is given and without a slot, if the bus of the message has another.
+/// The treatment of an XADD whose ID is explicit and has no slot, if the bus of the message has a slot other
+/// than 0.
 enum class explicit_ids : std::uint8_t {
   match,  ///< it is refused
   remap   ///< the bus takes the ID, and clients see it with the bus's slot
 };
 
-/// How FLUSHDB and FLUSHALL are treated.
+/// The treatment of FLUSHDB and FLUSHALL.
 enum class flush_permission : std::uint8_t { refused, allowed };
 
-/// How commands that are about one server are treated.
+/// The treatment of commands that are about one server.
 enum class server_commands : std::uint8_t {
   refused,
   passed  ///< to the only bus
@@ -58,7 +61,7 @@ struct routing_rules {
   command::server_commands server_commands = command::server_commands::refused;
 };
 
-/// The same rules, but what no rule for keys matches belongs to the bus of keys that are no streams.
+/// The same rules, but keys that no rule matches belong to the bus of keys that are no streams.
 routing_rules with_every_key_pinned(routing_rules rules);
 
 /// Decides where keys and message types belong. Immutable: a reload builds another one.
@@ -66,7 +69,7 @@ class routing_table {
  public:
   explicit routing_table(routing_rules rules);
 
-  /// As given, but `default_key_bus` is always a bus.
+  /// As given, but `default_key_bus` always names a bus.
   const routing_rules& rules() const { return rules_; }
   std::size_t bus_count() const { return rules_.buses.size(); }
   const bus_rules& bus(bus_index index) const { return rules_.buses[index]; }
@@ -91,6 +94,17 @@ class routing_table {
   };
   /// The bus for a message type by exact name, else by the first matching glob, else no_bus.
   type_match match_type(std::string_view type) const;
+
+  /// The buses, by bit, on which messages of that type are answered when they are confirmed.
+  std::uint32_t confirming_buses(std::string_view type) const;
+  /// True if every write of the bus is answered when it is confirmed.
+  bool confirms_all(bus_index bus) const {
+    return rules_.buses[bus].confirms && rules_.buses[bus].confirmed_types.empty();
+  }
+  /// True if that is so for messages of some types.
+  bool confirms_types(bus_index bus) const {
+    return rules_.buses[bus].confirms && !rules_.buses[bus].confirmed_types.empty();
+  }
 
  private:
   struct key_pattern {

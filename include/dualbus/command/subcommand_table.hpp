@@ -9,16 +9,17 @@
 
 namespace dualbus::command {
 
-/// One subcommand: facts are Redis's own, as those in command_table() are.
+/// One subcommand: the facts are Redis's own, as those in command_table() are.
 struct subcommand_spec {
   std::string_view command, name;  ///< lower case
   std::int16_t arity;              ///< with both names; negative: at least that many
   std::string_view flags;          ///< one letter each, see command_flags()
+  fact facts = fact::none;         ///< besides those of the command, which has fact::by_subcommand then
 };
 
-/// By command: those of one command stand together.
+/// All subcommands; those of one command stand together.
 std::span<const subcommand_spec> subcommand_table();
-/// Those of one command; empty if it has none.
+/// The subcommands of one command; empty if it has none.
 std::span<const subcommand_spec> subcommands_of(const command_spec& command);
 
 /// True if argument 2 is a key.

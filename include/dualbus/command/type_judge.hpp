@@ -11,17 +11,17 @@ namespace dualbus::command {
 
 struct json_reader;
 
-/// Judges whether somebody who may send some message types only may send a message. Routing may guess; this
-/// must not: whoever consumes the message reads it with other programs, which take another field when they
-/// cannot read the first, or read what the daemon cannot. So every field that may name the type counts, and
-/// one that cannot be read with certainty is a reason to refuse:
+/// Judges whether a user that may send only some message types may send a message. Routing may guess;
+/// permissions must not: the message's consumer reads it with other programs, which take another field when
+/// they cannot read the first, or read texts that the daemon cannot. So every field that may name the type
+/// counts, and a field that cannot be read with certainty is a reason to refuse:
 ///
 ///     message_type          if there, it decides, and JSON does not matter; each, if there are several
 ///     payload, data, …      else each of the JSON fields: its type, or that it certainly has none
 ///
-/// Certain is a type that every reader finds there: in UTF-8, once, as a string, in a text that is whole and
-/// in which nothing but its values is unlike JSON (json_search::find_sole). A text that has neither a brace
-/// nor a backslash certainly has none.
+/// A type is certain if every reader finds it there: in UTF-8, once, as a string, in a text that is whole and
+/// unlike JSON in nothing but its values (json_search::find_sole). A text that has neither a brace nor a
+/// backslash certainly has none.
 class type_judge {
  public:
   /// Says whether a type may be sent; "" stands for a message that names none.
@@ -29,22 +29,22 @@ class type_judge {
 
   struct verdict {
     bool permitted = false;
-    std::string_view field;    ///< that cannot be read with certainty; empty: in a message that is one text
-    std::string_view unclear;  ///< what is the matter with it, "it holds …"; empty: a type is not permitted
+    std::string_view field;    ///< the uncertain one; empty: in a message that is one text
+    std::string_view unclear;  ///< why it is unclear, "it holds …"; empty: a type is not permitted
   };
 
-  /// Both outlive it.
+  /// Both arguments outlive it.
   type_judge(const routing_rules& rules, json_reader& reader);
 
-  /// Of an XADD, parsed as `where`. read_buffer::padding bytes behind each argument must be readable.
+  /// Judges an XADD, parsed as `where`. After each argument, read_buffer::padding bytes must be readable.
   verdict of_entry(resp::arguments args, const xadd_arguments& where, const test& permits) const;
-  /// Of a message that is one text (PUBLISH).
+  /// Judges a message that is one text (PUBLISH).
   verdict of_text(std::string_view text, const test& permits) const;
 
  private:
   struct finding {
     std::string_view type;     // a null pointer: none
-    std::string_view unclear;  // if not empty, nobody knows
+    std::string_view unclear;  // if not empty, nobody knows the type
   };
   finding look(std::string_view text) const;
   finding look_parsed() const;
@@ -52,7 +52,7 @@ class type_judge {
 
   const routing_rules& rules_;
   json_reader& reader_;
-  bool through_arrays_;  // the JSON pointer has an index, perhaps
+  bool through_arrays_;  // the JSON pointer may have an index
 };
 
 }  // namespace dualbus::command

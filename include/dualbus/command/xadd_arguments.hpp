@@ -8,7 +8,7 @@
 namespace dualbus::command {
 
 /// The places of an XADD's parts, found as Redis finds them (t_stream.c, streamParseAddOrTrimArgsOrReply).
-/// Whether numbers and IDs are well formed is left to whoever uses them.
+/// The user of numbers and IDs checks whether they are well formed.
 struct xadd_arguments {
   enum class verdict : std::uint8_t {
     ok,
@@ -18,13 +18,13 @@ struct xadd_arguments {
   };
   verdict result = verdict::malformed;
   std::uint32_t id = 0;      ///< index of the ID
-  std::uint32_t fields = 0;  ///< index of the first field name; values in between, up to the end
+  std::uint32_t fields = 0;  ///< index of the first field name; names and values in turn, up to the end
   std::uint32_t min_id = 0;  ///< index of MINID's threshold, 0 if there is none
   std::uint32_t option = 0;
   bool no_mkstream = false;
 };
 
-/// `args` has the arity that the command table asks for.
+/// `args` must have a number of arguments that XADD takes.
 xadd_arguments parse_xadd(resp::arguments args);
 
 /// The value of the first field called `name`, or a view with a null pointer.

@@ -10,7 +10,7 @@ struct user_settings {
   std::string name;
   bool enabled = true;
   bool no_password = false;                  ///< any password fits
-  std::vector<std::string> password_hashes;  ///< SHA-256 as 64 lower-case digits; those read from below, too
+  std::vector<std::string> password_hashes;  ///< SHA-256 as 64 lower-case digits; also those read from below
   std::string password_file, password_env;   ///< where a password came from, as written
   std::vector<std::string> commands;         ///< rules, in their order: see command::command_permissions
   std::vector<std::string> keys, channels;   ///< globs

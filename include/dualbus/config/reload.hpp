@@ -13,9 +13,9 @@ namespace dualbus::config {
 /// bus indexes mean the same in both.
 std::vector<std::string> restart_needed(const configuration& running, const configuration& loaded);
 
-/// The keys in which the two differ, of those that can change at run time and of two configurations with the
-/// same buses: `limits.max_clients`, `buses.marketdata.password_file`, also if only the password in that file
-/// is another one. Lists, and maps with free names, are named as a whole: `routing.keys`, `auth.users`.
+/// The keys that can change at run time and in which the two configurations differ, which have the same
+/// buses: `limits.max_clients`, `buses.marketdata.password_file`, also if only the password in that file is
+/// another one. Lists, and maps with free names, are named as a whole: `routing.keys`, `auth.users`.
 std::vector<std::string> changed_keys(const configuration& running, const configuration& loaded);
 
 /// Effects of a change of keys that its author may not have meant, as lines for the log.

@@ -6,7 +6,7 @@
 
 namespace dualbus::metrics {
 
-/// Whether a bus does its job, as one worker sees it. From `loading` on, its Redis says itself why not.
+/// Whether a bus does its job, as one worker sees it. From `loading` on, the reason is what its Redis says.
 enum class bus_state : std::uint8_t {
   up,            ///< it does
   disconnected,  ///< there is no connection
@@ -22,9 +22,9 @@ enum class bus_state : std::uint8_t {
 };
 inline constexpr std::size_t bus_state_count = 11;
 
-/// For metrics.
+/// The name in metrics.
 std::string_view bus_state_name(bus_state s);
-/// For people, to be put behind the name of the bus: "is a replica and refuses writes (READONLY)".
+/// A text for people that follows the name of the bus: "is a replica and refuses writes (READONLY)".
 std::string_view bus_state_text(bus_state s);
 
 }  // namespace dualbus::metrics

@@ -9,7 +9,8 @@
 
 namespace dualbus::metrics {
 
-/// The counts of one worker for one engine, over all its connections.
+/// The counts of one worker for one engine, over all its connections. Each field has its row in
+/// engine_rows.hpp.
 struct engine_counters {
   std::uint64_t connections = 0;  ///< gauge
   std::uint64_t commands = 0;
@@ -19,13 +20,14 @@ struct engine_counters {
   std::uint64_t polls_absorbed = 0;      ///< reads that the daemon answered in the place of a bus
   std::chrono::nanoseconds bus_time{};   ///< from sending to answer, over all requests to buses
 
+  /// Adds another worker's counts of the same engine.
   engine_counters& operator+=(const engine_counters& other);
   bool operator==(const engine_counters&) const = default;
 };
 
-/// One worker's engines, by name. Rows stay where they are, so that a connection can hold on to its engine's.
-/// Until something tells its engine, a connection counts as unknown, and those counts stay there: a counter
-/// must not fall.
+/// One worker's engines, by name. Rows stay where they are, so that a connection can keep a reference to its
+/// engine's row. A connection counts as unknown until something tells its engine, and its earlier counts stay
+/// there: a counter must not fall.
 class engine_table {
  public:
   static constexpr std::string_view unknown_name = "unknown";
@@ -48,13 +50,13 @@ class engine_table {
   engine_counters unknown_;
 };
 
-// An engine's consumers are called `<engine>-engine-<id>` by the legacy client, and an engine may call its
-// connections as its consumers. Each of these names must lead to one and the same row.
+// The legacy client calls an engine's consumers `<engine>-engine-<id>`, and an engine may give its
+// connections the names of its consumers. All these names must lead to the same row.
 
-/// The engine that a name given by a client means: what stands before `-engine-`, else all of it.
+/// The engine that a client's name means: the part before `-engine-`, else the whole name.
 std::string_view engine_of_name(std::string_view name);
-/// The engine that a consumer belongs to: as above; and where there is no `-engine-`, an ID at the end goes,
-/// with its dash: decimal digits, hexadecimal ones with a decimal among them, or a UUID.
+/// The engine that a consumer belongs to: as above; but without `-engine-`, an ID at the end is removed with
+/// its dash: decimal digits, hexadecimal ones with a decimal digit among them, or a UUID.
 std::string_view engine_of_consumer(std::string_view consumer);
 
 }  // namespace dualbus::metrics

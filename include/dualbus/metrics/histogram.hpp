@@ -26,7 +26,7 @@ class histogram {
   }
   void merge(const histogram& other);
 
-  /// How many fell into bucket `i` (not cumulative); bounds_ns.size() is the one without a bound.
+  /// The number of values in bucket `i` (not cumulative); bucket bounds_ns.size() has no bound.
   std::uint64_t count(std::size_t i) const { return counts_[i]; }
   std::uint64_t total() const;
   std::int64_t sum_ns() const { return sum_ns_; }

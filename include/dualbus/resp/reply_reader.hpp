@@ -12,7 +12,7 @@ struct reply_value {
   char type = 0;             ///< the type byte
   bool null = false;         ///< `$-1`, `*-1` or `_`
   std::int64_t number = 0;   ///< of an integer
-  std::size_t elements = 0;  ///< of an aggregate: how many values follow that belong to it (of a map: pairs)
+  std::size_t elements = 0;  ///< of an aggregate: the number of its values, which follow (of a map: pairs)
   std::string_view text;     ///< bulk or line
   bool is_aggregate() const { return type == '*' || type == '~' || type == '%' || type == '>'; }
   bool is_error() const { return type == '-' || type == '!'; }
@@ -26,12 +26,12 @@ class reply_reader {
   explicit reply_reader(std::string_view reply) : rest_(reply) {}
 
   bool done() const { return rest_.empty(); }
-  /// The next value; attributes are passed over. For an aggregate its elements follow.
+  /// The next value; attributes are passed over. The elements of an aggregate follow it.
   reply_value next();
   /// The bytes of the next value with everything in it, which are passed over.
   std::string_view skip();
   std::string_view rest() const { return rest_; }
-  /// The bytes of the next `count` values, which are passed over; nothing if there are others, more or fewer.
+  /// The bytes of the last `count` values, which are passed over; nothing if more or fewer values are left.
   std::optional<std::string_view> last(std::size_t count);
 
  private:

@@ -21,14 +21,13 @@ class reply_scanner {
  public:
   scan_status scan(std::string_view input);
   void reset() { *this = reply_scanner(); }
-  /// Within a reply that nobody needs: how many bytes of `input`, with which scan() came to `incomplete`, are
-  /// done with. They are to be dropped before the next scan(), and are no part of consumed() any more.
+  /// For a reply that nobody needs, after scan() found `input` incomplete: the number of its bytes that are
+  /// done with. The caller drops them before the next scan(), and consumed() does not count them any more.
   std::size_t pass_over(std::string_view input);
 
   std::size_t consumed() const { return position_; }
   /// The reply's type byte, behind any attributes: '+', '-', ':', '$', '*', '_', ',', '#', '!', '=', '(',
-  /// '%',
-  /// '~' or '>'. A '>' is a push: it answers no request.
+  /// '%', '~' or '>'. A '>' is a push: it answers no request.
   char type() const { return type_; }
   bool is_error() const { return type_ == '-' || type_ == '!'; }
 

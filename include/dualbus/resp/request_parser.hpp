@@ -17,7 +17,7 @@ struct parser_limits {
   std::size_t max_line = 64 * 1024;
   /// The largest whole request, in bytes; also the largest single argument, like Redis's proto-max-bulk-len.
   std::size_t max_request = 64 * 1024 * 1024;
-  /// Of a client that must log in and has not Redis takes ten words of 16 KiB (networking.c,
+  /// If false: Redis takes only ten words of 16 KiB from a client that must log in and has not (networking.c,
   /// processMultibulkBuffer).
   bool authenticated = true;
 };

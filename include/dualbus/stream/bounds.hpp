@@ -43,7 +43,7 @@ std::string to_string(const bound<bus_id>& value);
 
 /// The position to read on from so that exactly what comes after `id` is read (XREAD, XGROUP).
 bus_id after_on(int slot, client_id id);
-/// MINID's threshold: what is below `id` goes. Where nothing of the bus reaches `id`, that is everything.
+/// MINID's threshold on the bus: entries below `id` go. If no entry of the bus reaches `id`, all of them do.
 bus_id min_id_on(int slot, client_id id);
 
 }  // namespace dualbus::stream

@@ -22,8 +22,8 @@ struct claimed {
 };
 void write_claims(const std::vector<claimed>& claims, resp::encoder& out, base::chunk_queue& raw);
 
-/// Brings what several buses answered to one XCLAIM into the order of the request's IDs. The replies given to
-/// add() must stay where they are until the result is written.
+/// Brings the answers of several buses to one XCLAIM into the order of the request's IDs. The replies given
+/// to add() must stay where they are until the result is written.
 class claim_merge {
  public:
   void add(std::string_view reply, int slot);
@@ -60,7 +60,7 @@ class autoclaim_walk {
 
   /// The next question; nothing when the walk is over.
   std::optional<step> next();
-  /// The bus's answer. Returns how many entries were claimed, but have no client form and are left out.
+  /// Takes the bus's answer. Returns how many claimed entries are left out because they have no client form.
   std::size_t take(std::string reply);
   /// The bus has nothing, because it does not have the group.
   void skip() { ++at_; }

@@ -17,18 +17,19 @@ namespace dualbus::stream {
 /// Buses as bits, by index.
 using bus_set = std::uint32_t;
 
-/// Which group reads need not be asked, because a bus has just answered them with nothing or with NOGROUP and
-/// nothing has happened since. It sees no socket and no clock.
+/// Knows which group reads need not be asked, because a bus has just answered them with nothing or with
+/// NOGROUP and nothing has happened since. It sees no socket and no clock.
 ///
 /// A read of new entries that came to the end of the stream proves that the group has had everything; only a
 /// change of the key or of the group on that bus undoes that. Changes of the key show in the sightings, if
-/// the bus watched the key when the read was sent; what goes through this daemon shows in the key's changes;
-/// what others do to groups does not show at all, and bounds the time for which an answer counts.
+/// the bus watched the key when the read was sent; changes that go through this daemon show in the key's
+/// changes; changes that others make to groups do not show at all, and bound the time for which an answer
+/// counts.
 class empty_polls {
  public:
   struct limits {
-    base::duration nil{};       ///< how long a read that came to the end counts
-    base::duration no_group{};  ///< how long an answer NOGROUP counts
+    base::duration nil{};       ///< the time for which a read that came to the end counts
+    base::duration no_group{};  ///< the time for which an answer NOGROUP counts
   };
 
   /// All that was known of a key at one moment, before a read of it was sent.
@@ -43,20 +44,20 @@ class empty_polls {
     std::size_t size() const { return key.size() + group.size() + consumer.size(); }
   };
 
-  /// Names are made up by peers. What is longer, or one too many, is asked every time.
+  /// Peers make the names up. Reads with longer names, or with one consumer too many, are asked every time.
   static constexpr std::size_t max_name_bytes = 512;  ///< of key, group and consumer together
   static constexpr std::size_t max_consumers = 100'000;
 
   explicit empty_polls(std::size_t buses) : buses_(buses) {}
 
-  /// The buses of which `p` need not ask the entries: those that have none.
+  /// The buses that `p` need not ask, because they have no entries for it.
   bus_set empty(const poll& p, const view& now_seen, const limits& most, base::time_point now) const;
   /// True if there is no such group.
   bool no_group(const poll& p, const view& now_seen, const limits& most, base::time_point now) const;
 
   /// The poll was answered without any bus now.
   void absorbed(const poll& p, base::time_point now);
-  /// When it last was; long ago if it is not known.
+  /// The time of the last such answer; long ago if it is not known.
   base::time_point last_absorbed(const poll& p) const;
   /// True if this consumer has polled the key lately.
   bool polls(const poll& p) const;
@@ -68,7 +69,7 @@ class empty_polls {
   void reached_end(const poll& p, command::bus_index bus, const view& seen);
   /// Every bus that decides on it said that there is no such group: `buses`.
   void found_no_group(const poll& p, bus_set buses, const view& seen);
-  /// Frees what no limit lets count any more.
+  /// Frees the knowledge that no limit lets count any more.
   void clean_up(const limits& most, base::time_point now);
   std::size_t groups() const;
 
@@ -93,7 +94,7 @@ class empty_polls {
   template <typename Value>
   using by_name = std::unordered_map<std::string, Value, string_hash, std::equal_to<>>;
   struct group_state {
-    std::vector<end> ends;  // by bus; sent at no time: none
+    std::vector<end> ends;  // by bus; one without a time of sending is none
     std::optional<absence> absent;
     by_name<consumer_state> consumers;
   };
@@ -101,7 +102,7 @@ class empty_polls {
   const group_state* find(const poll& p) const;
   group_state* find(const poll& p) { return const_cast<group_state*>(std::as_const(*this).find(p)); }
   const consumer_state* find_consumer(const poll& p) const;
-  /// Made if there is room; else null.
+  /// The consumer's state, made if there is room; else null.
   consumer_state* know(const poll& p);
 
   std::size_t buses_;

@@ -31,7 +31,8 @@ inline constexpr int slot_count = 128;
 /// any ID in its place would be another entry's.
 std::optional<client_id> entry_to_client(bus_id id, int slot);
 /// The client's form of a position on a bus: a last ID, a cursor, an end of a range, but no entry that
-/// somebody might name. What has no form itself is shown as the largest ID of its millisecond that has one.
+/// somebody might name. An ID that has no form itself is shown as the largest ID of its millisecond that has
+/// one.
 client_id position_to_client(bus_id id, int slot);
 
 /// The slot that a client's ID names, configured or not, and the ID there.
@@ -56,9 +57,9 @@ inline constexpr std::size_t max_id_chars = 41;
 char* write_id(char* out, std::uint64_t ms, std::uint64_t seq);
 
 /// Writes the client's form of a bus's ID that Redis wrote, `ms-seq`, at `out`, which has room for
-/// max_id_chars; returns the end, or null if `id` is no such text or has no form for clients. The same as
-/// parsing, entry_to_client() and write_id(), but for all IDs that Redis makes no number is converted: the
-/// slot's digits are put in front of the padded sequence.
+/// max_id_chars; returns the end, or null if `id` is no such text or has no form for clients. It does the
+/// same as parsing, entry_to_client() and write_id(), but converts no number for the IDs that Redis makes: it
+/// puts the slot's digits in front of the padded sequence.
 char* write_client_id(char* out, std::string_view id, int slot);
 
 template <typename Id>

@@ -28,9 +28,9 @@ class entry_merge {
 
   /// Decides what the reply will hold: `count` entries at most (0: all), none above `last`. Returns how many.
   std::size_t cut(std::uint64_t count, std::optional<client_id> last = std::nullopt);
-  /// The largest ID of those; there is one.
+  /// The largest ID of the chosen entries; there must be one.
   client_id last_chosen() const { return last_chosen_; }
-  /// Appends the array of what cut() left, and empties this; once, after cut().
+  /// Appends the array of the entries that cut() left, and empties this object; call once, after cut().
   void write(base::chunk_queue& out);
 
  private:

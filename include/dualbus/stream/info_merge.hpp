@@ -41,31 +41,31 @@ enum class bus_role : std::uint8_t {
   other      ///< what it has need not exist; what it lacks will be created there, from the beginning
 };
 
-/// Merges what several buses answered to XINFO. Fields that it does not know are those of the bus that was
-/// added first, and so is their order: that should be the anchor. The replies given to the add functions must
-/// stay where they are until the last write. Each of these returns false if the reply is none that Redis
-/// gives, and takes nothing from it. Nobody needs to add anything; several replies of one bus may be of
-/// different moments, so that one tells of what another one lacks.
+/// Merges the answers of several buses to XINFO. Unknown fields are those of the bus that was added first,
+/// and so is the order of all fields: the first bus should be the anchor. The replies given to the add
+/// functions must stay where they are until the last write. An add function returns false if the reply is
+/// none that Redis gives, and takes nothing from it. Nothing has to be added; several replies of one bus may
+/// be of different moments, so that one tells of what another one lacks.
 class info_merge {
  public:
   /// Takes a bus's answer to XINFO STREAM, with FULL or without.
   bool add_stream(std::string_view reply, int slot, bus_role role);
-  /// Takes a bus's answer to XINFO GROUPS; for how many groups exist. Needed of buses that decide about them,
-  /// if these are several.
+  /// Takes a bus's answer to XINFO GROUPS, for the number of groups. It is needed of the buses that decide
+  /// about groups, if there are several.
   bool add_groups(std::string_view reply, int slot, bus_role role);
   /// Takes a bus's answer to XINFO CONSUMERS.
   bool add_consumers(std::string_view reply, int slot);
   /// No bus has described the stream: there is none, and nothing to write of it.
   bool no_stream() const { return streams_.empty(); }
 
-  /// XINFO STREAM without FULL, of what add_stream() was given without FULL. Groups are as many as
-  /// add_groups() was told of, and no fewer than one of the deciding buses says that it has.
+  /// Writes XINFO STREAM without FULL, from the answers without FULL that add_stream() was given. The number
+  /// of groups is that which add_groups() was told of, and no less than any deciding bus says that it has.
   void write_stream(resp::encoder& out, base::chunk_queue& raw) const;
-  /// XINFO STREAM FULL: `count` of the entries and of each list of pending ones, 0 for all.
+  /// Writes XINFO STREAM FULL: `count` of the entries and of each list of pending ones, 0 for all.
   void write_full(std::uint64_t count, resp::encoder& out, base::chunk_queue& raw) const;
-  /// XINFO GROUPS, of what add_stream() was given with FULL.
+  /// Writes XINFO GROUPS, from the answers with FULL that add_stream() was given.
   void write_groups(resp::encoder& out) const;
-  /// XINFO CONSUMERS.
+  /// Writes XINFO CONSUMERS.
   void write_consumers(resp::encoder& out, base::chunk_queue& raw) const;
 
  private:

@@ -18,15 +18,16 @@ namespace dualbus::stream {
 /// fewer. Any thread.
 class key_changes {
  public:
-  /// The state of a key's changes on one bus at one moment. Two equal quiet states: nothing that went through
-  /// this daemon has changed the key there in between.
+  /// The state of a key's changes on one bus at one moment. If `begun` is the same at two moments, and
+  /// nothing was unfinished at the first, nothing that went through this daemon has changed the key there in
+  /// between.
   struct state {
-    std::uint64_t begun = 0;  ///< requests, so far
-    bool quiet = false;       ///< none of them is still without an answer
+    std::uint64_t begun = 0;       ///< requests, so far
+    std::uint64_t unfinished = 0;  ///< those of them that are still without an answer
     bool operator==(const state&) const = default;
   };
   state of(std::string_view key, command::bus_index bus) const { return of_hash(hash_of(key), bus); }
-  /// The same for the first `buses` of them.
+  /// The same on each of the first `buses` buses.
   std::vector<state> on_each(std::string_view key, std::size_t buses) const;
 
  private:
@@ -58,8 +59,8 @@ class key_change {
   }
   ~key_change() { end(); }
 
-  /// `changes` outlives this object and is always the same. Too many keys count as all there are. `bus`: the
-  /// one that the request is sent to; no_bus: it may be any or several.
+  /// `changes` outlives this object and is always the same. Too many keys count as all there are. `bus` is
+  /// the one that the request is sent to, or no_bus if it may be any or several.
   void add(key_changes& changes, std::string_view key, command::bus_index bus);
   void add_all(key_changes& changes);
   void end();

@@ -1,11 +1,9 @@
 #pragma once
 
-#include <dualbus/base/clock.hpp>
-#include <dualbus/command/routing_table.hpp>
+#include <dualbus/stream/parking.hpp>
 
 #include <chrono>
 #include <cstdint>
-#include <list>
 #include <memory>
 #include <optional>
 #include <set>
@@ -16,9 +14,14 @@
 #include <vector>
 
 namespace dualbus::stream {
+namespace parking {
+struct key_state;
+struct queue;
+struct reader;
+}  // namespace parking
 
-/// The readers that wait for entries, and when which of them has to look again. It sees no socket and no
-/// clock: it is told what happens and when, and says what to do.
+/// The readers that wait for entries; decides which of them has to look again, and when. It sees no socket
+/// and no clock: it is told what happens and when, and says what to do.
 ///
 ///   TRY (the read itself, outside) ── nothing there ──> park() ──> PARKED ──sweep──> WAKE
 ///                                                         ^─────── swept(): nothing ──┘ └── leave(): served
@@ -28,102 +31,78 @@ namespace dualbus::stream {
 /// key (*armed*), and nothing has touched the key since: then nothing can be there, and nobody looks. A bus
 /// that watches announces the key's next change once; then it has to be armed again.
 ///
-/// A bus that refuses group reads is looked at by readers without a group only. When a watcher is lost, its
-/// bus may be about to be lost as well: nobody looks there before `settling` is over or the watcher is back,
-/// but for an entry that goes through this worker.
+/// Only readers without a group look at a bus that refuses group reads. When a watcher is lost, its bus may
+/// be about to be lost as well: nobody looks there before `settling` is over or the watcher is back, except
+/// for an entry that goes through this worker.
 class parked_reads {
  public:
-  /// A bus that cannot be watched, or is not for the moment, is asked again after so long.
+  /// The time after which a bus that cannot be watched, or is not for the moment, is asked again.
   static constexpr std::chrono::milliseconds unwatched_interval{5};
-  /// A bus whose answer was an error is asked again after so long, unless bus_up() or serves_groups() comes
-  /// first.
+  /// The time after which a bus whose answer was an error is asked again, unless bus_up() or serves_groups()
+  /// comes first.
   static constexpr std::chrono::milliseconds retry_interval{1000};
-  /// How long a bus is left alone whose watcher has been lost.
+  /// The time for which a bus is left alone after its watcher has been lost.
   static constexpr std::chrono::milliseconds settling{150};
-  /// How long a key that nobody waits for stays known, so that the next read need not arm it.
+  /// The time for which a key that nobody waits for stays known, so that the next read need not arm it.
   static constexpr std::chrono::seconds keep_key{60};
   /// The memory that known keys may take; beyond that, those that nobody waits for are forgotten at once.
   static constexpr std::size_t keep_bytes = std::size_t{64} << 20;
 
-  using reader_id = std::uint64_t;
-
-  struct source {
-    std::string_view key;
-    command::bus_index only = command::no_bus;  ///< the one bus of a pinned key; no_bus: all
-  };
-
-  /// All that was known of a key on every bus when a read was sent; an empty one knows nothing.
-  struct sighting {
-    bool armed = false;  ///< to be cleared if the bus did not answer that read properly
-    std::uint64_t mark = 0;
-  };
-  using sightings = std::vector<sighting>;
-
-  struct target {
-    std::uint32_t source;  ///< index in the reader's sources
-    command::bus_index bus;
-    /// In a sweep: an entry may be there. False if nothing was, and only groups may have changed since.
-    bool expected = true;
-  };
-
-  enum class cause : std::uint8_t {
-    none,     ///< an arming that was waited for, a recheck, a bus that came back
-    local,    ///< an entry that went through this worker
-    notified  ///< a notification of the bus
-  };
-
-  struct action {
-    enum class kind : std::uint8_t {
-      arm,     ///< have `bus` watch `key`, then call armed()
-      sweep,   ///< `reader` looks at `targets`, then leave() or swept() is called
-      expire,  ///< `reader` has waited long enough, and is not parked any more
-    };
-    kind what;
-    command::bus_index bus = command::no_bus;
-    std::string key;
-    reader_id reader = 0;
-    std::vector<target> targets;
-    cause because = cause::none;
-    base::time_point since{};  ///< when the cause was noticed
-  };
+  using reader_id = parking::reader_id;
+  using source = parking::source;
+  using sighting = parking::sighting;
+  using sightings = parking::sightings;
+  using target = parking::target;
+  using cause = parking::cause;
+  using action = parking::action;
 
   explicit parked_reads(std::size_t buses);
   ~parked_reads();
 
   // --- readers
-  // ----------------------------------------------------------------------------------------------
 
-  /// To be taken when a read of the key is sent, and handed to park() if that read found nothing.
-  sightings look(std::string_view key, base::time_point now);
-  /// Has the source's buses watch the key, for a read that does not wait. Returns look(), from before that.
-  sightings watch(const source& what, base::time_point now);
+  /// The knowledge about the key now. `armed`: for a read that is sent now, `in_order` as for send().
+  sightings look(std::string_view key, bool in_order, base::time_point now);
+  /// Has the source's buses watch the key, for a read that does not wait, unless the read does that itself.
+  /// Returns the result of a look() from before that.
+  sightings watch(const source& from, bool in_order, base::time_point now);
+
+  struct sending {
+    bool arm = false;       ///< an arming goes in front of the read; arming_answered() follows
+    std::uint32_t key = 0;  ///< for arming_answered()
+    sighting seen;          ///< for park() if the read finds nothing, for sent() if it is one of a sweep
+  };
+  /// To be called when a read of the key is sent. `in_order`: on the connection on which armings can go in
+  /// front.
+  sending send(std::string_view key, command::bus_index bus, bool in_order, base::time_point now);
+  /// The reader's sweep has sent this read.
+  void sent(reader_id reader, target where, const sighting& seen);
   /// True if somebody waits already: then a new reader of the group must not look before him.
   bool has_queue(std::string_view key, std::string_view group) const;
 
-  /// A reader that found nothing begins to wait; `seen` by source, from look(). Without `group` it stands in
-  /// no queue. Nothing for `deadline`: for ever; who has reached it does not look any more.
+  /// A reader that found nothing begins to wait; `seen` by source and bus, from send(). Without `group` it
+  /// stands in no queue. Without `deadline` it waits for ever; a reader that has reached its deadline does
+  /// not look any more. `in_order`: its sweeps call send() so, and then sent().
   reader_id park(const std::vector<source>& sources, std::optional<std::string_view> group,
-                 const std::vector<sightings>& seen, std::optional<base::time_point> deadline,
+                 const std::vector<sightings>& seen, std::optional<base::time_point> deadline, bool in_order,
                  base::time_point now);
   /// The reader's sweep found nothing. `failed`: targets that did not answer properly. `again`: look once
   /// more at that time, whatever happens, because something was there that could not be delivered yet.
   void swept(reader_id reader, const std::vector<target>& failed, std::optional<base::time_point> again,
              base::time_point now);
   /// The reader is not there any more: served, refused, disconnected. Its sources are armed for the next read
-  /// if it was served.
-  void leave(reader_id reader, bool served, base::time_point now);
+  /// if it was served. `ended`: where its sweep has come to the end of the stream.
+  void leave(reader_id reader, bool served, const std::vector<target>& ended, base::time_point now);
   /// The same as leave() unless the reader is looking: false then.
   bool unblock(reader_id reader, base::time_point now);
-  /// True from the moment at which it is decided that the reader looks, before its action is taken, until
-  /// swept() or leave().
+  /// True from the decision that the reader looks, even before its action is taken, until swept() or leave().
   bool looks(reader_id reader) const;
 
   // --- buses
-  // ------------------------------------------------------------------------------------------------
 
   void bus_up(command::bus_index bus, base::time_point now);
   void bus_down(command::bus_index bus);
-  /// Whether the bus, while it is up, answers readers of groups; at first it does.
+  /// `serves`: the bus, while it is up, answers readers of groups; at first it does.
   void serves_groups(command::bus_index bus, bool serves, base::time_point now);
   void watcher_up(command::bus_index bus, base::time_point now);
   void watcher_down(command::bus_index bus, base::time_point now);
@@ -133,7 +112,15 @@ class parked_reads {
   void changed(command::bus_index bus, std::string_view key, base::time_point now);
   /// An entry is being added through this worker, in front of any read that is sent from now on: looking
   /// need not wait until the bus announces it, which it will do as well. `key` is from waited_for().
-  void added(command::bus_index bus, std::uint32_t key, base::time_point now);
+  /// `in_order`: on the connection on which armings go in front; then added_answered() follows.
+  void added(command::bus_index bus, std::uint32_t key, bool in_order, base::time_point now);
+  /// `done`: the entry is there.
+  void added_answered(command::bus_index bus, std::uint32_t key, bool done, base::time_point now);
+  /// `does`: armings can go in front of reads; at first they cannot. Call it with false also when the
+  /// connection is another one; then armings may begin anew.
+  void arms_in_front(command::bus_index bus, bool does, base::time_point now);
+  /// `done`: the arming in front of a read was carried out.
+  void arming_answered(command::bus_index bus, std::uint32_t key, bool done, base::time_point now);
   /// The key's groups were changed through this worker, which no bus announces.
   void groups_changed(std::string_view key, base::time_point now);
   /// Groups may have been changed behind the worker's back: everybody looks once more.
@@ -143,7 +130,6 @@ class parked_reads {
   std::uint32_t waited_for(std::string_view key) const;
 
   // --- time and results
-  // -------------------------------------------------------------------------------------
 
   void advance(base::time_point now);
   std::optional<base::time_point> next_time() const;
@@ -157,22 +143,19 @@ class parked_reads {
   std::size_t keys() const { return keys_.size(); }
 
  private:
-  struct key_state;
-  struct queue;
-  struct reader;
+  using key_state = parking::key_state;
+  using queue = parking::queue;
+  using reader = parking::reader;
   struct bus_state {
-    bool up = true, watched = false, groups = true;
+    bool up = true, watched = false, groups = true, fronts = false;
     base::time_point settled{};  // when it is looked at again after its watcher was lost
-  };
-  struct string_hash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
   };
 
   key_state& know(std::string_view key, base::time_point now);
   key_state* find(std::string_view key) const;
   void touch(key_state& key, command::bus_index bus, cause why, base::time_point now);
   bool is_clean(const queue& q, command::bus_index bus) const;
+  bool fronts(command::bus_index bus) const { return buses_[bus].watched && buses_[bus].fronts; }
   void evaluate(reader& r, base::time_point now);
   void evaluate_heads(key_state& key, base::time_point now);
   void evaluate_all(base::time_point now);
@@ -187,7 +170,7 @@ class parked_reads {
   void wake_at(base::time_point when, reader& r);
 
   std::vector<bus_state> buses_;
-  std::unordered_map<std::string, std::unique_ptr<key_state>, string_hash, std::equal_to<>> keys_;
+  std::unordered_map<std::string, std::unique_ptr<key_state>, parking::string_hash, std::equal_to<>> keys_;
   std::unordered_map<std::uint32_t, key_state*> keys_by_number_;
   std::unordered_map<reader_id, std::unique_ptr<reader>> readers_;
   std::set<std::pair<base::time_point, reader_id>> deadlines_, wakes_;

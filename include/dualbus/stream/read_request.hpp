@@ -1,5 +1,6 @@
 #pragma once
 
+#include <dualbus/command/command_table.hpp>
 #include <dualbus/resp/request_parser.hpp>
 #include <dualbus/stream/entry_id.hpp>
 
@@ -35,7 +36,7 @@ struct read_request {
 
   /// Redis's error, if the request is malformed; then nothing else counts but `faulty_key`.
   std::string_view error;
-  /// The key whose ID is at fault. Redis looks at the keys up to it before it says so.
+  /// The key whose ID is at fault. Redis looks at the keys up to that one before it reports the error.
   std::optional<std::size_t> faulty_key;
   /// An option of later versions that has no meaning over several buses.
   std::string_view unsupported;
@@ -43,7 +44,7 @@ struct read_request {
 
 /// `args` with the command's name, XREAD or XREADGROUP, in front. Order and texts of errors are those of
 /// Redis 7.0 (t_stream.c, xreadCommand).
-read_request parse_read(resp::arguments args);
+read_request parse_read(const command::command_spec& spec, resp::arguments args);
 
 /// The entries of all keys in a reply to XREAD or XREADGROUP that is no error.
 std::uint64_t entries_in(std::string_view reply);

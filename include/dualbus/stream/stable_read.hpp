@@ -19,7 +19,7 @@ namespace dualbus::stream {
 /// whose clock stands, end it after hold_max: then the answer is what is there.
 class stable_read {
  public:
-  /// How long an answer may be held back: clocks of hosts with NTP differ by far less.
+  /// The longest time for which an answer is held back: clocks of hosts with NTP differ by far less.
   static constexpr std::chrono::milliseconds hold_max{100};
 
   struct decision {
@@ -29,8 +29,9 @@ class stable_read {
 
   explicit stable_read(base::time_point started) : started_(started) {}
 
-  /// One round's findings. `latest_ms` is that of the largest entry, nothing if there is none; `newest_ms`
-  /// the largest of the buses' times, which differ by much if a bus answers late. Nothing: they are the same.
+  /// Judges one round's findings. `latest_ms` is that of the largest entry, nothing if there is none.
+  /// `newest_ms` is the largest of the buses' times, which differs much from `horizon_ms` if a bus answers
+  /// late; nothing if both are the same.
   decision judge(std::uint64_t horizon_ms, std::optional<std::uint64_t> latest_ms, base::time_point now,
                  std::optional<std::uint64_t> newest_ms = std::nullopt);
 

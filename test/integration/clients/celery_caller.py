@@ -22,9 +22,9 @@ def until(condition):
     return value
 
 
-def asked(what):
+def asked(inquiry):
     """The worker's answer about itself; it is the only one to answer."""
-    return (getattr(jobs.app.control.inspect(limit=1, timeout=PATIENCE), what)() or {}).get("tester@here")
+    return (getattr(jobs.app.control.inspect(limit=1, timeout=PATIENCE), inquiry)() or {}).get("tester@here")
 
 
 seen = {"many": [answer.get(timeout=PATIENCE) for answer in [jobs.add.delay(number, 1) for number in range(30)]],

@@ -1,6 +1,7 @@
+#include "admin/metric_table.hpp"
 #include "processes.hpp"
 
-#include <dualbus/admin/metric_table.hpp>
+#include <dualbus/admin/metrics_reference.hpp>
 
 #include <set>
 #include <sstream>
@@ -52,9 +53,14 @@ std::set<std::string> documented_metrics() {
   return rows;
 }
 
+TEST(MetricsPageTest, TheDocumentedReferenceIsFresh) {
+  EXPECT_TRUE(source("docs/metrics.md") == metrics_reference_markdown())
+      << "docs/metrics.md is not what dualbusd --metrics-reference prints";
+}
+
 TEST(MetricsPageTest, ExplainsEveryMetricWithKindAndLabelsAndNoOther) {
   std::set<std::string> expected;
-  for (const metric_description& description : metric_table()) {
+  for (const metrics::metric_description& description : metric_table()) {
     expected.insert(std::string(description.name) + "|" + std::string(kind_name(description.kind)) + "|" +
                     std::string(description.labels));
   }
@@ -82,7 +88,7 @@ std::set<std::string> metrics_named_in(const std::string& text) {
 
 TEST(MetricsPageTest, ExamplesAndAlertsUseMetricsThatExist) {
   std::set<std::string> known;
-  for (const metric_description& description : metric_table()) known.emplace(description.name);
+  for (const metrics::metric_description& description : metric_table()) known.emplace(description.name);
   for (const char* path : {"docs/metrics.md", "deploy/alerts.yml"}) {
     const std::set<std::string> names = metrics_named_in(source(path));
     EXPECT_GT(names.size(), 5u) << path;

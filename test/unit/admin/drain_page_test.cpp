@@ -1,7 +1,7 @@
-#include "sample_state.hpp"
+#include "admin/drain_page.hpp"
 
-#include <dualbus/admin/drain_page.hpp>
-#include <dualbus/admin/status_page.hpp>
+#include "admin/status_page.hpp"
+#include "sample_state.hpp"
 
 #include <string>
 
@@ -127,7 +127,7 @@ TEST(DrainPageTest, IsTheWholeStateAsJson) {
 }
 
 TEST(DrainPageTest, InOtherDatabasesClientsSeeTheIdsThatTheBusStores) {
-  daemon_state state = test::sample_state();
+  daemon_snapshot state = test::sample_state();
   drain_report report(std::chrono::seconds(10));
   drain_stream stream;
   stream.key = "s";
@@ -143,24 +143,24 @@ TEST(DrainPageTest, InOtherDatabasesClientsSeeTheIdsThatTheBusStores) {
 }
 
 TEST(DrainPageTest, WithoutDrainingBusesItIsEmpty) {
-  daemon_state state = test::sample_state();
+  daemon_snapshot state = test::sample_state();
   state.draining.clear();
   EXPECT_EQ(render_drain_page(state), "{\n \"buses\": []\n}\n");
 }
 
 TEST(DrainPageTest, ABusThatDoesNotAnswerIsUnknownWhateverWasFoundBefore) {
-  daemon_state state = test::sample_state();
+  daemon_snapshot state = test::sample_state();
   drain_status& status = state.draining[0];
   status.report = std::make_shared<const drain_report>(std::chrono::seconds(0));
   EXPECT_THAT(render_drain_page(state), HasSubstr("\"state\": \"drained\",\n   \"drained\": true,"));
   status.errors[1] = "connect: \\ \"refused\"";
   EXPECT_THAT(render_drain_page(state), HasSubstr("\"state\": \"unknown\",\n   \"drained\": null,"));
   EXPECT_THAT(render_drain_page(state), HasSubstr(R"("error": "connect: \\ \"refused\"")"));
-  EXPECT_THAT(render_drain_page(state), HasSubstr("\"streams\"")) << "what was found stays, with its time";
+  EXPECT_THAT(render_drain_page(state), HasSubstr("\"streams\"")) << "the findings stay, with their time";
 }
 
 TEST(DrainPageTest, BeforeTheFirstCheckItSaysSo) {
-  daemon_state state = test::sample_state();
+  daemon_snapshot state = test::sample_state();
   state.draining[0] = {};
   state.draining[0].bus = 1;
   const std::string page = render_drain_page(state);
@@ -169,7 +169,7 @@ TEST(DrainPageTest, BeforeTheFirstCheckItSaysSo) {
 }
 
 TEST(StatusPageTest, SumsUpDrainingBuses) {
-  daemon_state state = test::sample_state();
+  daemon_snapshot state = test::sample_state();
   EXPECT_THAT(render_status_page(state),
               HasSubstr("<td>engine_logic</td><td>draining</td><td>1 of 2</td><td>1</td><td>3</td><td>1</td>"
                         "<td>1</td><td>1</td><td>10</td>"));

@@ -1,4 +1,4 @@
-#include <dualbus/admin/drain_verdict.hpp>
+#include "admin/drain_verdict.hpp"
 
 #include <chrono>
 #include <string>

@@ -1,8 +1,10 @@
+#include "admin/exporter.hpp"
+
+#include "admin/metric_table.hpp"
 #include "sample_state.hpp"
 
-#include <dualbus/admin/exporter.hpp>
-#include <dualbus/admin/metric_table.hpp>
 #include <dualbus/base/version.hpp>
+#include <dualbus/config/difference.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -58,9 +60,11 @@ std::string promtool_verdict(const families& exported) {
 }
 
 TEST(ExporterTest, AddsUpTheWorkers) {
-  const families exported = export_metrics(test::sample_state());
+  const daemon_snapshot state = test::sample_state();
+  const families exported = export_metrics(state);
   const labels md = {{"bus", "marketdata"}};
   EXPECT_EQ(value(exported, "dualbus_build_info", {{"version", base::version}}), 1);
+  EXPECT_EQ(value(exported, "dualbus_config_info", {{"hash", config::rules_hash(*state.configuration)}}), 1);
   EXPECT_EQ(value(exported, "dualbus_workers"), 2);
   EXPECT_EQ(value(exported, "dualbus_clients"), 42);
   EXPECT_EQ(value(exported, "dualbus_clients_accepted_total"), 44);
@@ -95,7 +99,7 @@ TEST(ExporterTest, AddsUpTheWorkers) {
 }
 
 TEST(ExporterTest, AddsUpRefusedLoginsAndRequests) {
-  daemon_state state = test::sample_state();
+  daemon_snapshot state = test::sample_state();
   EXPECT_EQ(value(export_metrics(state), "dualbus_authentication_failures_total"), 0);
   EXPECT_EQ(value(export_metrics(state), "dualbus_permission_denials_total"), 0);
   metrics::worker_snapshot one = test::sample_worker(1, ""), other = test::sample_worker(2, "");
@@ -116,7 +120,7 @@ TEST(ExporterTest, AddsUpRefusedLoginsAndRequests) {
 }
 
 TEST(ExporterTest, AddsUpPubSubOfAllWorkersAndKeepsBusesAndRulesApart) {
-  daemon_state state = test::sample_state();
+  daemon_snapshot state = test::sample_state();
   metrics::worker_snapshot one = test::sample_worker(1, ""), other = test::sample_worker(2, "");
   one.metrics.pubsub_clients = 1;
   one.metrics.pubsub_channels = 2;
@@ -152,7 +156,7 @@ TEST(ExporterTest, AddsUpPubSubOfAllWorkersAndKeepsBusesAndRulesApart) {
 }
 
 TEST(ExporterTest, ShowsWhatIsKnownOfDrainingBuses) {
-  daemon_state state = test::sample_state();
+  daemon_snapshot state = test::sample_state();
   const labels bus = {{"bus", "engine_logic"}};
   const std::vector<std::pair<std::string, double>> gauges = {{"dualbus_bus_drained", 0},
                                                               {"dualbus_drain_streams", 2},
@@ -179,7 +183,7 @@ TEST(ExporterTest, ShowsWhatIsKnownOfDrainingBuses) {
 }
 
 TEST(ExporterTest, AVerdictThatIsNotKnownIsAbsent) {
-  daemon_state state = test::sample_state();
+  daemon_snapshot state = test::sample_state();
   const labels bus = {{"bus", "engine_logic"}};
   drain_report report{std::chrono::seconds(0)};
   drain_stream stream;
@@ -207,7 +211,7 @@ TEST(ExporterTest, OfCommandsThatCameAllOutcomesAreThereAndOfTheOthersNone) {
 
 // increase() of a series that begins with its first event does not see that event.
 TEST(ExporterTest, WhatAnAlertMayWaitForIsThereBeforeItHappens) {
-  daemon_state state = test::sample_state();
+  daemon_snapshot state = test::sample_state();
   state.totals = {};
   auto configuration = test::sample_configuration();
   configuration->routing.types = {{"price_update", 0}, {"order_request", 1}, {"risk_*", 1}};
@@ -238,7 +242,7 @@ TEST(ExporterTest, OutcomesOfAllCommandsAreAddedUp) {
 }
 
 TEST(ExporterTest, ARedisThatCountsNoErrorsAnyMoreHasNoZeros) {
-  daemon_state state = test::sample_state();
+  daemon_snapshot state = test::sample_state();
   state.buses[0].info->errors = {{"ERRORSTATS_DISABLED", 1}};
   const families exported = export_metrics(state);
   EXPECT_FALSE(value(exported, "redis_errors_total", {{"bus", "marketdata"}, {"err", "OOM"}}));
@@ -292,7 +296,7 @@ TEST(ExporterTest, ShowsRedisUnderTheNamesOfItsExporter) {
 }
 
 TEST(ExporterTest, HidesTheOldFiguresOfARedisThatIsDown) {
-  daemon_state state = test::sample_state();
+  daemon_snapshot state = test::sample_state();
   state.buses[0].up = false;
   const families exported = export_metrics(state);
   EXPECT_EQ(value(exported, "redis_up", {{"bus", "marketdata"}}), 0);
@@ -304,7 +308,7 @@ TEST(ExporterTest, HidesTheOldFiguresOfARedisThatIsDown) {
 }
 
 TEST(ExporterTest, HasNoLatencyTargetWhereNoneIsSet) {
-  daemon_state state = test::sample_state();
+  daemon_snapshot state = test::sample_state();
   auto configuration = test::sample_configuration();
   configuration->buses[0].latency_target = {};
   state.configuration = configuration;
@@ -312,7 +316,7 @@ TEST(ExporterTest, HasNoLatencyTargetWhereNoneIsSet) {
 }
 
 TEST(ExporterTest, CountsMessagesByBusRuleAndType) {
-  daemon_state state = test::sample_state();
+  daemon_snapshot state = test::sample_state();
   state.totals =
       add_up({test::sample_worker(1, ""), test::sample_worker(2, "none"), test::sample_worker(4, "other")});
   const families exported = export_metrics(state);
@@ -326,7 +330,7 @@ TEST(ExporterTest, CountsMessagesByBusRuleAndType) {
 
 // Types are any bytes that clients send. Prometheus refuses a whole page for one bad label or a series twice.
 TEST(ExporterTest, MessageTypesOfAnyBytesKeepThePageValid) {
-  daemon_state state = test::sample_state();
+  daemon_snapshot state = test::sample_state();
   std::vector<metrics::worker_snapshot> workers;
   for (const std::string& type :
        {std::string("a\0b", 3), std::string("a\\x00b"), std::string("\xff\xfe"), std::string("\"} 1\n#"),
@@ -355,9 +359,9 @@ TEST(ExporterTest, AddsUpEnginesAndLeavesOutThoseOfWhichThereIsNothingToTell) {
   EXPECT_FALSE(value(exported, "dualbus_engine_connections", {{"engine", "other"}}));
 }
 
-// So do engines' names; two that look alike on the page are one row.
+// Engines' names are such bytes, too; two names that look alike on the page are one row.
 TEST(ExporterTest, EngineNamesOfAnyBytesKeepThePageValid) {
-  daemon_state state = test::sample_state();
+  daemon_snapshot state = test::sample_state();
   metrics::worker_snapshot worker = test::sample_worker(1, "price_update");
   for (const std::string& name : {std::string("a\0b", 3), std::string("a\\x00b"), std::string("\xff\xfe"),
                                   std::string("\"} 1\n#"), std::string("back\\slash"), std::string("価格")}) {
@@ -371,7 +375,7 @@ TEST(ExporterTest, EngineNamesOfAnyBytesKeepThePageValid) {
 }
 
 TEST(ExporterTest, SurvivesWorkersThatKnowOtherBusesThanTheConfiguration) {
-  daemon_state state = test::sample_state();
+  daemon_snapshot state = test::sample_state();
   metrics::worker_snapshot more = test::sample_worker(1, "price_update"), fewer;
   more.metrics.buses.resize(5);
   more.messages["price_update"].resize(5);
@@ -389,14 +393,14 @@ TEST(ExporterTest, PromtoolHasNothingToSay) {
 }
 
 TEST(ExporterTest, PromtoolHasNothingToSayWithoutWorkersAndRedis) {
-  daemon_state state;
+  daemon_snapshot state;
   state.configuration = test::sample_configuration();
   EXPECT_EQ(promtool_verdict(export_metrics(state)), "");
 }
 
 TEST(ExporterTest, ShowsEveryMetricOfTheTableAndNoOther) {
   std::set<std::string> described, exported;
-  for (const metric_description& description : metric_table()) described.emplace(description.name);
+  for (const metrics::metric_description& description : metric_table()) described.emplace(description.name);
   for (const prometheus::MetricFamily& family : export_metrics(test::sample_state())) {
     EXPECT_FALSE(family.help.empty()) << family.name;
     exported.insert(family.name);

@@ -1,6 +1,7 @@
+#include "admin/http_server.hpp"
+
 #include "processes.hpp"
 
-#include <dualbus/admin/http_server.hpp>
 #include <dualbus/base/clock.hpp>
 #include <dualbus/base/unique_fd.hpp>
 
@@ -59,6 +60,11 @@ class HttpServerTest : public testing::Test {
            std::this_thread::sleep_for(100ms);
            return http_reply{200, "text/plain", "slow\n"};
          }},
+        {"/asked",
+         {},
+         [](std::string_view query) {
+           return http_reply{200, "text/plain", "asked '" + std::string(query) + "'\n"};
+         }},
         {"/broken", []() -> http_reply { throw std::runtime_error("no figures"); }},
     };
     server_ = std::make_unique<http_server>("127.0.0.1", 0, std::move(pages), limits,
@@ -87,6 +93,18 @@ TEST_F(HttpServerTest, ServesAPage) {
 TEST_F(HttpServerTest, IgnoresTheQuery) {
   start();
   EXPECT_THAT(http_get(server_->port(), "/hello?a=b"), EndsWith("hello\n"));
+}
+
+TEST_F(HttpServerTest, GivesTheQueryToAPageThatWantsIt) {
+  start();
+  const std::string both = exchange(
+      "GET /asked?a=b HTTP/1.1\r\nHost: x\r\n\r\n"
+      "GET /asked?c HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  EXPECT_THAT(both, HasSubstr("asked 'a=b'\n"));
+  EXPECT_THAT(both, EndsWith("asked 'c'\n"));
+  for (const char* path : {"/asked", "/asked?"}) {
+    EXPECT_THAT(http_get(server_->port(), path), EndsWith("asked ''\n"));
+  }
 }
 
 TEST_F(HttpServerTest, AnswersHeadWithoutBody) {
@@ -175,12 +193,12 @@ TEST_F(HttpServerTest, ARequestWithABodyIsRefusedAndItsConnectionEnds) {
     const std::string answer = exchange(begin + rest);
     EXPECT_THAT(answer, StartsWith("HTTP/1.1 413 "));
     EXPECT_THAT(answer, HasSubstr("Connection: close\r\n"));
-    EXPECT_THAT(answer, Not(HasSubstr("hello\n"))) << "what follows is part of the body";
+    EXPECT_THAT(answer, Not(HasSubstr("hello\n"))) << "the bytes that follow are part of the body";
   }
   EXPECT_THAT(exchange(begin + "Content-Length: 0\r\nConnection: close\r\n\r\n"), EndsWith("hello\n"));
 }
 
-// Without an end to what it takes, a connection would take all of it: the sender is stopped early instead.
+// A connection without a limit would take all of it; with one, the sender is stopped early.
 TEST_F(HttpServerTest, AnEndlessChunkExtensionOrTrailerIsNotTaken) {
   start();
   for (const std::string head : {"1;a=", "0\r\n"}) {

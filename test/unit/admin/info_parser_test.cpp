@@ -1,6 +1,6 @@
-#include "processes.hpp"
+#include "admin/info_parser.hpp"
 
-#include <dualbus/admin/info_parser.hpp>
+#include "processes.hpp"
 
 #include <random>
 #include <string>

@@ -1,6 +1,7 @@
+#include "admin/info_poller.hpp"
+
 #include "processes.hpp"
 
-#include <dualbus/admin/info_poller.hpp>
 #include <dualbus/base/clock.hpp>
 #include <dualbus/base/log.hpp>
 #include <dualbus/base/socket.hpp>
@@ -225,6 +226,43 @@ TEST(InfoPollerTest, AHangingRedisDelaysNeitherTheOtherNorTheEnd) {
   EXPECT_FALSE(subject.of(0).up);
   EXPECT_TRUE(subject.of(0).info) << "the last answer stays";
   EXPECT_LT(time_to_stop(subject.poller), 1s);
+}
+
+TEST(InfoPollerTest, AHungRedisIsJudgedSilentLongBeforeItsConnectionIsGivenUpAndStaysSo) {
+  const redis_process redis;
+  info_poller::settings timing = fast();
+  timing.patience = 100ms;
+  timing.reply_timeout = 3000ms;
+  const started_poller subject({tcp_bus(redis.port())}, timing);
+  ASSERT_TRUE(subject.becomes_up());
+  EXPECT_EQ(subject.of(0).verdict.state, metrics::bus_state::up);
+  const base::time_point stopped = base::clock::now();
+  redis.signal(SIGSTOP);
+  ASSERT_TRUE(subject.becomes_down());
+  EXPECT_EQ(subject.of(0).failures, 0u);
+  const info_verdict first = subject.of(0).verdict;
+  EXPECT_EQ(first.state, metrics::bus_state::silent);
+  EXPECT_GE(first.since, stopped - 100ms);
+  // Its port takes connections; nothing but an answer shows that it goes on.
+  ASSERT_TRUE(eventually([&] { return subject.of(0).failures >= 3; }));
+  EXPECT_EQ(subject.of(0).verdict.state, metrics::bus_state::silent);
+  EXPECT_EQ(subject.of(0).verdict.since, first.since);
+  redis.signal(SIGCONT);
+  ASSERT_TRUE(subject.becomes_up());
+  EXPECT_EQ(subject.of(0).verdict.state, metrics::bus_state::up);
+}
+
+TEST(InfoPollerTest, JudgesAReplicaAndNotOneThatItCannotReach) {
+  redis_process redis;
+  const started_poller subject({tcp_bus(redis.port())});
+  const auto judged = [&](metrics::bus_state as) {
+    return eventually([&] { return subject.of(0).verdict.state == as; });
+  };
+  ASSERT_TRUE(subject.becomes_up());
+  redis.command("REPLICAOF 127.0.0.1 1");
+  EXPECT_TRUE(judged(metrics::bus_state::replica));
+  redis.kill();
+  EXPECT_TRUE(judged(metrics::bus_state::up)) << "the workers know whether it can be reached";
 }
 
 TEST(InfoPollerTest, EndsAtOnceInTheMiddleOfAWaitForAReply) {

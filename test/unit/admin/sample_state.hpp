@@ -1,8 +1,8 @@
 #pragma once
 
+#include "admin/daemon_snapshot.hpp"
 #include "processes.hpp"
 
-#include <dualbus/admin/daemon_state.hpp>
 #include <dualbus/command/command_table.hpp>
 
 #include <chrono>
@@ -42,6 +42,7 @@ inline metrics::worker_snapshot sample_worker(std::uint64_t n, const std::string
   xadd[static_cast<std::size_t>(metrics::outcome::ok)] = n;
   xadd[static_cast<std::size_t>(metrics::outcome::bus_lost)] = 1;
   all.buses.resize(2);
+  all.buses[1].down_since = base::clock::now();
   metrics::bus_metrics& bus = all.buses[0];
   bus.requests = n;
   bus.sent_bytes = 10 * n;
@@ -109,8 +110,8 @@ inline admin::drain_status sample_drain_status() {
 }
 
 /// Two workers, two buses that answer INFO (the captured one), one of them draining, one reload.
-inline admin::daemon_state sample_state() {
-  admin::daemon_state state;
+inline admin::daemon_snapshot sample_state() {
+  admin::daemon_snapshot state;
   state.configuration = sample_configuration();
   state.totals = admin::add_up({sample_worker(10, "price_update"), sample_worker(32, "price_update")});
   admin::bus_status status;
@@ -119,6 +120,11 @@ inline admin::daemon_state sample_state() {
   status.cpu_ratio = 0.25;
   state.buses = {status, status};
   state.draining = {sample_drain_status()};
+  state.sentinels.resize(1);
+  state.sentinels[0].master = config::server_address{"10.0.0.7", 6379, "", "10.0.0.7:6379"};
+  state.sentinels[0].failovers = 2;
+  state.sentinels[0].failures = 5;
+  state.sentinels[0].refused_masters = 1;
   state.reloads = {1, 2, false, 1700000000};
   return state;
 }

@@ -1,8 +1,8 @@
+#include "admin/status_page.hpp"
 #include "processes.hpp"
 #include "sample_state.hpp"
 
 #include <dualbus/admin/service.hpp>
-#include <dualbus/admin/status_page.hpp>
 
 #include <atomic>
 #include <memory>
@@ -51,6 +51,7 @@ metrics::worker_snapshot worker_with(bool first_up, bool second_up) {
   for (std::size_t bus = 0; bus < 2; ++bus) {
     const bool bus_up = bus == 0 ? first_up : second_up;
     worker.metrics.buses[bus].states = {};
+    worker.metrics.buses[bus].down_since = {};
     set_state(worker, bus, bus_up ? metrics::bus_state::up : metrics::bus_state::disconnected);
   }
   return worker;
@@ -78,13 +79,14 @@ TEST(ServiceTest, IsReadyWhenEveryActiveBusDoesItsJob) {
                     return std::vector{worker_with(false, false), worker_with(first_up, second_up)};
                   }});
   subject.start();
-  const auto page = [&] { return http_get(subject.port(), "/readyz"); };
+  const auto page = [&] { return http_get(subject.port(), "/readyz?all"); };
   EXPECT_THAT(page(), StartsWith("HTTP/1.1 503 "));
-  EXPECT_THAT(
-      page(),
-      EndsWith("\nnot ready\nbus marketdata has no connection\nbus engine_logic has no connection\n"));
+  EXPECT_THAT(page(), EndsWith("\nnot ready\nbus marketdata (127.0.0.1:6380): has no connection\n"
+                               "bus engine_logic (127.0.0.1:6381): has no connection\n"));
   first_up = true;
-  EXPECT_THAT(page(), EndsWith("\nnot ready\nbus engine_logic has no connection\n"));
+  EXPECT_THAT(page(), EndsWith("\nnot ready\nbus marketdata (127.0.0.1:6380): does its job\n"
+                               "bus engine_logic (127.0.0.1:6381): has no connection\n"));
+  EXPECT_THAT(http_get(subject.port(), "/readyz"), StartsWith("HTTP/1.1 200 "));
   second_up = true;
   EXPECT_THAT(page(), StartsWith("HTTP/1.1 200 "));
 
@@ -123,7 +125,7 @@ TEST(ServiceTest, IsNotReadyWhenAnyWorkerHasHeardABusRefuse) {
                     return workers;
                   }});
   subject.start();
-  const auto page = [&] { return http_get(subject.port(), "/readyz"); };
+  const auto page = [&] { return http_get(subject.port(), "/readyz?all"); };
   EXPECT_THAT(page(), StartsWith("HTTP/1.1 200 "));
   // A fault of a connection is one worker's own trouble.
   for (const bus_state own : {bus_state::disconnected, bus_state::silent}) {
@@ -131,21 +133,41 @@ TEST(ServiceTest, IsNotReadyWhenAnyWorkerHasHeardABusRefuse) {
     EXPECT_THAT(page(), StartsWith("HTTP/1.1 200 "));
   }
   first = bus_state::disconnected;
-  EXPECT_THAT(page(), EndsWith("\nbus marketdata does not answer\n"));
+  EXPECT_THAT(page(), HasSubstr("\nbus marketdata (127.0.0.1:6380): does not answer\n"));
   first = bus_state::up;
   second = bus_state::replica;
   EXPECT_THAT(page(), StartsWith("HTTP/1.1 503 "));
-  EXPECT_THAT(page(), EndsWith("\nbus marketdata is a replica and refuses writes (READONLY)\n"));
+  EXPECT_THAT(page(), HasSubstr("): is a replica and refuses writes (READONLY)\n"));
   const std::string metrics = http_get(subject.port(), "/metrics");
   EXPECT_THAT(metrics, HasSubstr("\ndualbus_bus_state{bus=\"marketdata\",state=\"replica\"} 1\n"));
   EXPECT_THAT(metrics, HasSubstr("\ndualbus_bus_state{bus=\"marketdata\",state=\"up\"} 0\n"));
+}
+
+TEST(ServiceTest, SaysThatItDrainsAndIsHealthyMeanwhile) {
+  std::atomic<daemon_phase> phase = daemon_phase::serving;
+  service subject(configuration_for(1, 1), {.snapshots = [] { return std::vector{worker_with(true, true)}; },
+                                            .phase = [&phase] { return phase.load(); }});
+  subject.start();
+  const auto page = [&](const std::string& path) { return http_get(subject.port(), path); };
+  EXPECT_THAT(page("/readyz"), StartsWith("HTTP/1.1 200 "));
+  EXPECT_THAT(page("/metrics"), HasSubstr("\ndualbus_draining 0\n"));
+  phase = daemon_phase::draining;
+  for (const char* path : {"/readyz", "/readyz?all", "/readyz?bus=marketdata"}) {
+    EXPECT_THAT(page(path), StartsWith("HTTP/1.1 503 "));
+    EXPECT_THAT(page(path), HasSubstr("\ndraining"));
+  }
+  EXPECT_THAT(page("/metrics"), HasSubstr("\ndualbus_draining 1\n"));
+  EXPECT_THAT(page("/"), HasSubstr("<b class=bad>no</b><br>draining"));
+  EXPECT_THAT(page("/healthz"), StartsWith("HTTP/1.1 200 "));
+  phase = daemon_phase::stopping;
+  EXPECT_THAT(page("/readyz"), HasSubstr("\nstopping\n"));
 }
 
 TEST(ServiceTest, IsHealthyButNotReadyWithoutWorkers) {
   service subject(configuration_for(1, 1), {[] { return std::vector<metrics::worker_snapshot>(); }});
   subject.start();
   EXPECT_THAT(http_get(subject.port(), "/healthz"), StartsWith("HTTP/1.1 200 "));
-  EXPECT_THAT(http_get(subject.port(), "/readyz"), StartsWith("HTTP/1.1 503 "));
+  EXPECT_THAT(http_get(subject.port(), "/readyz?all"), StartsWith("HTTP/1.1 503 "));
 }
 
 TEST(ServiceTest, CountsReloadsAndShowsNewLatencyTargets) {
@@ -267,7 +289,7 @@ TEST(StatusPageTest, ShowsBusesMessagesAndDaemon) {
 }
 
 TEST(StatusPageTest, EscapesWhatClientsSent) {
-  daemon_state state = test::sample_state();
+  daemon_snapshot state = test::sample_state();
   state.totals = add_up({test::sample_worker(1, "<script>alert('x')</script>&\"")});
   state.buses[0].up = false;
   state.buses[0].error = "<img src=x>";
@@ -278,7 +300,7 @@ TEST(StatusPageTest, EscapesWhatClientsSent) {
 }
 
 TEST(StatusPageTest, ShowsTheMostFrequentTypesOnly) {
-  daemon_state state = test::sample_state();
+  daemon_snapshot state = test::sample_state();
   std::vector<metrics::worker_snapshot> workers;
   for (std::uint64_t i = 1; i <= 25; ++i)
     workers.push_back(test::sample_worker(i, "type_" + std::to_string(i) + "_"));
@@ -292,7 +314,7 @@ TEST(StatusPageTest, ShowsTheMostFrequentTypesOnly) {
 }
 
 TEST(StatusPageTest, ShowsWhichEnginesAreHereAndTheNoisyOnesFirst) {
-  daemon_state state = test::sample_state();
+  daemon_snapshot state = test::sample_state();
   metrics::worker_snapshot worker;
   worker.engines["quiet"] = {2, 5, 0, 4, 1, 0, std::chrono::milliseconds(100)};
   worker.engines["<b>noisy"] = {1, 900000, 800000, 6, 7, 8, std::chrono::milliseconds(1500)};
@@ -307,7 +329,7 @@ TEST(StatusPageTest, ShowsWhichEnginesAreHereAndTheNoisyOnesFirst) {
 }
 
 TEST(StatusPageTest, SaysThatNoEngineHasComeYet) {
-  daemon_state state = test::sample_state();
+  daemon_snapshot state = test::sample_state();
   state.totals.engines.clear();
   EXPECT_THAT(render_status_page(state), HasSubstr("No client so far"));
 }

@@ -1,4 +1,4 @@
-#include <dualbus/admin/shared_redis.hpp>
+#include "admin/shared_redis.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

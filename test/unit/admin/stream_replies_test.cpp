@@ -1,6 +1,7 @@
+#include "admin/stream_replies.hpp"
+
 #include "../base/real_redis.hpp"
 
-#include <dualbus/admin/stream_replies.hpp>
 #include <dualbus/resp/reply_scanner.hpp>
 
 #include <chrono>

@@ -1,4 +1,4 @@
-#include <dualbus/app/mailbox.hpp>
+#include "app/mailbox.hpp"
 
 #include <thread>
 #include <vector>

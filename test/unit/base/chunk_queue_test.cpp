@@ -176,6 +176,20 @@ TEST(ChunkQueueTest, AMovedQueueTakesItsBytesAlong) {
   EXPECT_TRUE(first.empty());  // NOLINT(bugprone-use-after-move): the class promises it
 }
 
+TEST(ChunkQueueTest, AllOfItIsTakenOutAtOnce) {
+  chunk_pool pool(512, 4);
+  chunk_queue queue(pool, true);
+  EXPECT_EQ(queue.take_all(), "");
+  const std::string text(5000, 'x');
+  queue.append("ab");
+  queue.append(text);
+  queue.append("end");
+  queue.consume(1);
+  EXPECT_EQ(queue.take_all(), "b" + text + "end");
+  EXPECT_TRUE(queue.empty());
+  EXPECT_EQ(pool.used_bytes(), 0U);
+}
+
 TEST(ChunkQueueTest, ReusesItsChunks) {
   chunk_pool pool(512, 1);
   chunk_queue queue(pool);

@@ -76,7 +76,7 @@ TEST(GlobTest, CoveringHoldsForRandomPatternsAndTexts) {
 }
 
 TEST(GlobTest, AStarMatchesTheEmptyText) {
-  // Redis does not in stringmatchlen, but handles the pattern "*" before it gets there.
+  // Redis's stringmatchlen does not match this, but Redis handles the pattern "*" before it gets there.
   EXPECT_TRUE(glob_match("*", ""));
   EXPECT_TRUE(glob_match("", ""));
   EXPECT_FALSE(glob_match("", "a"));
@@ -127,7 +127,7 @@ TEST(GlobTest, PathologicalPatternsTakeTimeProportionalToPatternTimesText) {
   for (int i = 0; i < 500; ++i) pattern += "a*[a-z]*";
   const std::string text(5000, 'a');
   // Exponential matchers would not end; 4,000 times 5,000 steps do within a moment, even under sanitizers.
-  // It measures this thread's own time, whatever else the machine does.
+  // The test measures this thread's own time, whatever else the machine does.
   const auto own_seconds = [] {
     timespec now{};
     ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);

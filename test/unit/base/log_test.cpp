@@ -1,5 +1,6 @@
+#include "base/log_writer.hpp"
+
 #include <dualbus/base/log.hpp>
-#include <dualbus/base/log_writer.hpp>
 
 #include <algorithm>
 #include <csignal>

@@ -1,4 +1,4 @@
-#include <dualbus/base/log_throttle.hpp>
+#include "base/log_throttle.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

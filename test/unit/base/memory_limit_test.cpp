@@ -51,7 +51,7 @@ TEST_F(MemoryLimitTest, VersionOneIsKnown) {
   write("/proc/self/cgroup", "3:cpu,cpuacct:/docker/1\n2:memory:/docker/1\n");
   write("/sys/fs/cgroup/memory/docker/1/memory.limit_in_bytes", "20000000");
   EXPECT_EQ(process_memory_limit(root), 20'000'000U);
-  // Not limited is a very large number there.
+  // A very large number means there that nothing is limited.
   write("/sys/fs/cgroup/memory/docker/1/memory.limit_in_bytes", "9223372036854771712");
   EXPECT_GT(process_memory_limit(root), 20'000'000U);
 }

@@ -76,7 +76,7 @@ TEST(ReadBufferTest, StaysInPlaceWhileThereIsRoomBehindTheData) {
   buffer.consume(800);
   buffer.append(std::string(100, 'y'));
   EXPECT_EQ(buffer.data().data(), start + 800);
-  buffer.append("z");  // no room behind: moves to the front, and grows not
+  buffer.append("z");  // no room behind: the data moves to the front
   EXPECT_EQ(buffer.data().data(), start);
   EXPECT_EQ(buffer.data(), std::string(100, 'x') + std::string(100, 'y') + "z");
 }

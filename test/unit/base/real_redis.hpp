@@ -38,7 +38,7 @@ class real_redis {
     directory_ = pattern;
     process_ = ::fork();
     if (process_ == 0) run_server();
-    // Redis says nothing that could be waited for once it listens, so ask until it does.
+    // Redis does not tell when it listens, so it is asked until it answers.
     for (int attempt = 0; attempt < 12000; ++attempt) {
       if (connect()) {
         hiredis_.reset(redisConnectUnix(socket_path().c_str()));

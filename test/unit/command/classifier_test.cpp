@@ -136,7 +136,7 @@ TEST_F(ClassifierTest, WhatIsNoJsonIsNoMatchAndNoError) {
                            "{\"message_type\":market_data}", "{\"message_type\" \"market_data\"}"}) {
     expect_json(json, 1, rule::default_bus);
   }
-  // And the parser is as good as new behind each.
+  // The parser is as good as new behind each.
   expect_json(R"({"message_type":"market_data"})", 0, rule::json);
 }
 

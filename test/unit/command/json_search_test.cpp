@@ -1,11 +1,12 @@
-// Against the parser that the classifier uses: on valid texts the search finds what that finds. The part that
-// makes a text invalid is put in where the parser was given something harmless of the same place and kind, so
-// that it still is the judge.
+// Compares the search with the parser that the classifier uses: on valid texts both find the same. For an
+// invalid text the parser gets something harmless in the place of the invalid part, so that it still is the
+// judge.
+
+#include "command/json_search.hpp"
 
 #include "arguments.hpp"
 
 #include <dualbus/command/classifier.hpp>
-#include <dualbus/command/json_search.hpp>
 
 #include <map>
 #include <memory>
@@ -204,7 +205,7 @@ TEST(JsonSearchTest, TheSoleStringIsThatOfAWholeTextWithoutAnotherOne) {
       const std::string open = json.valid.substr(0, json.valid.find_last_of('}'));
       ASSERT_EQ(search(pointer, open, true), std::nullopt) << open;
       if (!expected || pointer != "/a") continue;
-      // One more of the name, anywhere behind.
+      // The name comes once more, anywhere behind.
       const std::string twice = open + ",\"a\":\"z\"}";
       ASSERT_EQ(search(pointer, twice, true), std::nullopt) << twice;
     }

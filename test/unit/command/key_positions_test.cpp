@@ -177,7 +177,7 @@ TEST(KeyPositionsTest, AgreesWithCommandGetkeys) {
   int compared = 0, with_keys = 0;
   for (const command_spec& spec : command_table()) {
     if (spec.since > "7.0.9") continue;
-    // Without keys, or with channels in their place, which Redis does not count as keys.
+    // These have no keys, or channels in their place, which Redis does not count as keys.
     if (spec.route == route::refused || spec.group == group::pubsub ||
         (spec.key_step == 0 && spec.keys == key_form::range))
       continue;
@@ -241,8 +241,8 @@ TEST(KeyPositionsTest, AgreesWithCommandGetkeys) {
         ++with_keys;
       } else if (ours.has_value() && !ours->empty()) {
         // Redis's own walk over XREAD's options gives up at what it does not know, where a later Redis has
-        // options. And it wants sources of PFMERGE, which works without; and later versions take more of
-        // ZRANK.
+        // options. It also wants sources for PFMERGE, which works without; and later versions take more
+        // arguments of ZRANK.
         const bool later = spec.name == "zrank" || spec.name == "zrevrank";
         ASSERT_TRUE(spec.keys == key_form::streams || spec.name == "pfmerge" || later)
             << shown << " " << test::text_of(*answer);

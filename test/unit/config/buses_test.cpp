@@ -47,10 +47,14 @@ TEST(BusesTest, AreRequired) {
 }
 
 TEST(BusesTest, NeedASlotAndAnEndpoint) {
-  EXPECT_THAT(mistakes_in("buses:\n  a: {}\n"), ElementsAre("f.yaml:2:3: buses.a.id_slot: is required",
-                                                            "f.yaml:2:3: buses.a.endpoint: is required"));
-  EXPECT_THAT(mistakes_in("buses:\n  a:\n"), ElementsAre("f.yaml:2:3: buses.a.id_slot: is required",
-                                                         "f.yaml:2:3: buses.a.endpoint: is required"));
+  EXPECT_THAT(mistakes_in("buses:\n  a: {}\n"),
+              ElementsAre("f.yaml:2:3: buses.a.id_slot: is required",
+                          "f.yaml:2:3: buses.a.endpoint: is required, unless sentinel "
+                          "stands in its place"));
+  EXPECT_THAT(mistakes_in("buses:\n  a:\n"),
+              ElementsAre("f.yaml:2:3: buses.a.id_slot: is required",
+                          "f.yaml:2:3: buses.a.endpoint: is required, unless sentinel "
+                          "stands in its place"));
 }
 
 TEST(BusesTest, ShareNoSlot) {

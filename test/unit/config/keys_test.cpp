@@ -110,6 +110,8 @@ const amount_key amount_keys[] = {
      READ(us(c.limits.client_keepalive)), "0 and 32767s"},
     {"limits", "shutdown_timeout", "10s", "0", "1h", "", "61m", 10 * s, 0, hour,
      READ(us(c.limits.shutdown_timeout)), "0 and 1h"},
+    {"control", "handover_timeout", "10s", "0", "1h", "", "61m", 10 * s, 0, hour,
+     READ(us(c.control.handover_timeout)), "0 and 1h"},
     {"draining", "interval", "5s", "100ms", "1h", "99ms", "61m", 5 * s, 100 * ms, hour,
      READ(us(c.draining.interval)), "100ms and 1h"},
     {"draining", "quiet", "10s", "100ms", "24h", "99ms", "25h", 10 * s, 100 * ms, 24 * hour,

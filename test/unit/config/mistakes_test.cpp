@@ -268,7 +268,8 @@ TEST(ReportTest, AllMistakesComeAtOnceInTheOrderOfTheFile) {
           "f.yaml:7:40: buses.engine_logic.endpoint: must be host:port, [v6]:port, unix:/path or "
           "/path, not 'nowhere'",
           "f.yaml:7:49: buses.engine_logic.latency: unknown key 'latency'; known here: id_slot, "
-          "endpoint, state, username, password_file, password_env, database, latency_target",
+          "endpoint, sentinel, state, username, password_file, password_env, database, latency_target, "
+          "coalesce, acknowledge",
           "f.yaml:8:1: lisen: unknown key 'lisen', did you mean 'listen'?"));
 }
 
@@ -299,6 +300,15 @@ TEST(ReportTest, ControlCharactersAndLongTextsDoNotReachTheTerminal) {
               ElementsAre("f.yaml:3:10: workers: must be an integer, not '\\x1b[31m\\n'"));
   EXPECT_THAT(mistakes_in(one_bus + "workers: " + std::string(1000, 'x') + "\n"),
               ElementsAre("f.yaml:3:10: workers: must be an integer, not '" + std::string(80, 'x') + "…'"));
+}
+
+TEST(ReportTest, ControlCharactersInTheNameOfABusDoNotReachTheTerminalThroughAHint) {
+  const std::string file =
+      "buses:\n  \"engine\\r\": {id_slot: 1, endpoint: \"h:1\"}\nrouting: {default_bus: ";
+  for (const std::string name : {"engin", "nothing_like_it"}) {
+    for (const std::string& line : mistakes_in(file + name + "}\n"))
+      EXPECT_EQ(line.find('\r'), std::string::npos) << line;
+  }
 }
 
 }  // namespace

@@ -36,7 +36,7 @@ TEST(RestartNeededTest, NothingChangedNeedsNothing) {
   EXPECT_THAT(restart_needed(configuration{}, configuration{}), ElementsAre());
 }
 
-TEST(RestartNeededTest, ListenersWorkersAndAnchorNeedIt) {
+TEST(RestartNeededTest, ListenersAndWorkersNeedIt) {
   EXPECT_THAT(after("address: 127.0.0.1", "address: 127.0.0.2"), ElementsAre("listen.address"));
   EXPECT_THAT(after("port: 7000", "port: 7002"), ElementsAre("listen.port"));
   EXPECT_THAT(after("backlog: 100", "backlog: 101"), ElementsAre("listen.backlog"));
@@ -45,15 +45,15 @@ TEST(RestartNeededTest, ListenersWorkersAndAnchorNeedIt) {
   EXPECT_THAT(after("{port: 7001", "{address: \"::1\", port: 7003"),
               ElementsAre("admin.address", "admin.port"));
   EXPECT_THAT(after("workers: 2", "workers: 3"), ElementsAre("workers"));
-  EXPECT_THAT(after("anchor: a", "anchor: b"), ElementsAre("anchor"));
 }
 
-TEST(RestartNeededTest, ABusNeedsItForWhereAndWhatItIs) {
+TEST(RestartNeededTest, ABusNeedsItForItsSlotOnly) {
   EXPECT_THAT(after("id_slot: 2", "id_slot: 3"), ElementsAre("buses.b.id_slot"));
-  EXPECT_THAT(after("\"h:2\"", "\"h:3\""), ElementsAre("buses.b.endpoint"));
-  EXPECT_THAT(after("\"h:2\"", "\"h:2\", state: draining"), ElementsAre("buses.b.state"));
-  EXPECT_THAT(after("\"h:2\"", "\"h:2\", database: 1"), ElementsAre("buses.b.database"));
+  EXPECT_THAT(after("\"h:2\"", "\"h:3\""), ElementsAre());
+  EXPECT_THAT(after("\"h:2\"", "\"h:2\", state: draining"), ElementsAre());
+  EXPECT_THAT(after("\"h:2\"", "\"h:2\", database: 1"), ElementsAre());
   EXPECT_THAT(after("latency_target: 1ms", "latency_target: 2ms"), ElementsAre());
+  EXPECT_THAT(after("anchor: a", "anchor: b"), ElementsAre());
 }
 
 TEST(RestartNeededTest, AChangedLoginDoesNotNeedIt) {
@@ -89,12 +89,14 @@ TEST(RestartNeededTest, AnotherOrderOfTheBusesNeedsIt) {
               ElementsAre("buses"));
 }
 
-TEST(RestartNeededTest, AnAnchorThatFollowsTheDefaultBusMovesWithIt) {
+TEST(ChangedKeysTest, AnAnchorThatFollowsTheDefaultBusMovesWithIt) {
   std::string text = base_text;
   text.erase(text.find("anchor: a\n"), 10);
   std::string moved = text;
   moved.replace(moved.find("default_bus: a"), 14, "default_bus: b");
-  EXPECT_THAT(restart_needed(good(text), good(moved)), ElementsAre("anchor"));
+  EXPECT_THAT(restart_needed(good(text), good(moved)), ElementsAre());
+  EXPECT_THAT(changed_keys(good(text), good(moved)),
+              UnorderedElementsAre("anchor", "routing.default_bus", "routing.default_key_bus"));
 }
 
 TEST(RestartNeededTest, RoutingLimitsTimingsAndLoggingDoNotNeedIt) {

@@ -76,7 +76,8 @@ TEST(SecretsTest, WhatStandsWhereAPasswordMayStandIsNotRepeated) {
 TEST(SecretsTest, PlacesOfPasswordsAreKnown) {
   for (const char* const path :
        {"", "auth", "auth.users", "auth.users.*", "auth.users.*.password_hashes", "auth.users.*.nopass",
-        "buses", "buses.*", "buses.*.username", "buses.*.password_file", "buses.*.password_env"}) {
+        "buses", "buses.*", "buses.*.username", "buses.*.password_file", "buses.*.password_env",
+        "buses.*.sentinel.username", "buses.*.sentinel.password_file"}) {
     EXPECT_TRUE(may_be_secret(path)) << path;
   }
   for (const char* const path : {"workers", "buses.*.id_slot", "listen.address"})

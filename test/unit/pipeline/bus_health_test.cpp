@@ -50,7 +50,7 @@ TEST(BusErrorsTest, NoCodeStandsThereTwiceAndEveryStateHasAName) {
 }
 
 struct BusHealthTest : testing::Test {
-  /// Sends the probe, if one is due, and answers it. Whether it was due.
+  /// Sends the probe, if one is due, and answers it. True if it was due.
   bool probe(std::string_view answer) {
     if (!health_.probe_due(now_)) return false;
     health_.probe_sent(now_);

@@ -39,7 +39,7 @@ class OrderMarkerTest : public testing::Test {
     requests.begin().append("x");
     requests.end(sink, part, now);
   }
-  /// Sends a marker and all that waits; the reply that the marker is to get.
+  /// Sends a marker and all that waits; returns the reply that the marker is to get.
   std::string mark() {
     write();
     requests.mark(now);

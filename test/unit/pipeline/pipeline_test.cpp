@@ -108,7 +108,7 @@ struct recording_observer final : pipeline_observer {
   std::vector<std::string> seen;
 };
 
-// So arrive messages of RESP2, between the replies to PING.
+// Messages of RESP2 arrive so, between the replies to PING.
 TEST_F(PipelineTest, AnObserverMayTakeRepliesThatNobodyAskedFor) {
   recording_observer observer;
   pipeline watched{pool, settings, metrics, &observer};
@@ -497,8 +497,7 @@ TEST_F(PipelineTest, I7_NothingIsSentTwiceAndEveryRequestEndsOnce) {
   EXPECT_EQ(std::adjacent_find(sent_once.begin(), sent_once.end()), sent_once.end());
 }
 
-// ------------------------------------------------------------------------------------------ blocks of
-// requests
+// ------------------------------------------------------------------------------------- blocks of requests
 
 TEST_F(PipelineTest, ABlockGetsAsManyRepliesAsItSays) {
   requests.on_connected();

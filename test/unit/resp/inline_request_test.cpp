@@ -78,7 +78,7 @@ TEST(InlineRequestTest, SplitsGeneratedLinesAsRedisDoes) {
 TEST(InlineRequestTest, ANulByteKeepsRedisFromSeeingTheEndOfTheLine) {
   const test::real_redis redis;
   const std::string line = std::string("PING\0PONG", 9) + "\r\n";
-  // Redis answers nothing until the line is too long, so neither must a daemon in its place run anything.
+  // Redis answers nothing until the line is too long, so the daemon must not run anything either.
   EXPECT_EQ(redis.converse(line), "");
   EXPECT_TRUE(parse_whole(line).requests.empty());
   const std::string flood = line + std::string(64 * 1024, 'x') + "\r\n";

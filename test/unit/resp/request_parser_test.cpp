@@ -123,7 +123,8 @@ TEST(RequestParserTest, MalformedLengthsGetRedissError) {
   }
 }
 
-// With the argument there, so that no shortcut for complete ones takes a neighbour of the digits for one.
+// The argument is complete, so that the shortcut for complete ones is tried: it must not take a neighbour of
+// the digits for a digit.
 TEST(RequestParserTest, NothingButADigitIsOneInAnyPlaceOfALength) {
   const std::string body(4000, 'x');
   for (int c = 1; c < 256; ++c) {
@@ -172,7 +173,7 @@ TEST(RequestParserTest, RequestsBeyondTheLimitAreErrorsBeforeTheirBytesCome) {
   const std::string half = "$500\r\n" + std::string(500, 'x') + "\r\n";
   EXPECT_EQ(error_of("*2\r\n" + half + "$500\r\n", limits),
             "Protocol error: request larger than max_request (1000 bytes)");
-  // Nor do they pass if all their bytes are there already.
+  // They do not pass either if all their bytes are there already.
   EXPECT_EQ(error_of(encode({std::string(500, 'x'), std::string(500, 'y')}), limits),
             "Protocol error: request larger than max_request (1000 bytes)");
   EXPECT_EQ(error_of("*167\r\n", limits), "Protocol error: invalid multibulk length");

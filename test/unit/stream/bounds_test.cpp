@@ -85,7 +85,7 @@ TEST(BoundsTest, I1_MinIdKeepsExactlyWhatIsNotBelowIt) {
     for (const client_id x : interesting_bounds()) {
       const bus_id least = min_id_on(slot, x);
       for (const bus_id raw : raw_ids()) {
-        // Nothing can be larger than MAX-MAX, so that nothing being left is the same as all below it going.
+        // No ID is above MAX-MAX, so "nothing is left" and "everything below it goes" are the same.
         ASSERT_EQ(least <= raw, x <= position_to_client(raw, slot))
             << to_string(raw) << " from " << to_string(x) << " on " << slot;
       }

@@ -36,7 +36,6 @@ std::string written(const autoclaim_walk& walk) {
 }
 
 // --- XCLAIM
-// -----------------------------------------------------------------------------------------------------------
 
 TEST(ClaimMergeTest, FollowsTheOrderOfTheRequestAndKeepsDuplicates) {
   const client_id a = shown(5, 0, 1), b = shown(5, 0, 2), c = shown(9, 0, 1);
@@ -64,7 +63,6 @@ TEST(ClaimMergeTest, PassesOverWhatWasNotClaimed) {
 }
 
 // --- XAUTOCLAIM
-// -------------------------------------------------------------------------------------------------------
 
 std::string answer(const std::string& cursor, const std::vector<std::string>& claims,
                    const std::vector<std::string>& deleted = {}) {
@@ -265,8 +263,8 @@ TEST(AutoclaimWalkTest, I10_AFullWalkClaimsEachEntryOnceAndReportsEachDeletedIdO
   }
 }
 
-// Redis alone would not promise it: with as many young entries in front it always gives up before the old
-// ones. So the young ones are fewer than it scans.
+// Redis alone does not promise this: behind enough young entries it never comes to the old ones. So there
+// are fewer young entries than it scans.
 TEST(AutoclaimWalkTest, I10_RepeatedCallsFromTheBeginningReachTheOldEntriesOfEveryBus) {
   for (std::uint64_t seed = 1; seed <= 500; ++seed) {
     SCOPED_TRACE(seed);

@@ -17,7 +17,7 @@ class EmptyPollsTest : public testing::Test {
 
   EmptyPollsTest() {
     seen_.buses = {{true, 10}, {true, 20}};
-    seen_.changes = {{5, true}, {7, true}};
+    seen_.changes = {{5, 0}, {7, 0}};
     seen_.at = now_;
   }
 
@@ -70,17 +70,17 @@ TEST_F(EmptyPollsTest, ATouchOfTheKeyMakesItUnknownOnThatBus) {
 }
 
 TEST_F(EmptyPollsTest, ARequestThatWasChangingTheKeyWhenTheReadWasSentMayComeBehindIt) {
-  seen_.changes[0].quiet = false;
+  seen_.changes[0].unfinished = 1;
   nothing_on(both, poll_);
-  seen_.changes[0].quiet = true;
+  seen_.changes[0].unfinished = 0;
   EXPECT_EQ(empty(), second);
 }
 
 TEST_F(EmptyPollsTest, ARequestThatHasBegunToChangeTheKeySinceMakesItUnknown) {
   nothing_on(both, poll_);
-  seen_.changes[1] = {8, false};
+  seen_.changes[1] = {8, 1};
   EXPECT_EQ(empty(), first);
-  seen_.changes[1] = {8, true};
+  seen_.changes[1] = {8, 0};
   EXPECT_EQ(empty(), first);
 }
 
@@ -99,7 +99,7 @@ TEST_F(EmptyPollsTest, EveryConsumerIsSeenByRedisNowAndThen) {
   EXPECT_EQ(polls_.empty(other, seen_, limits_, now_), none);
   polls_.asked(other, 1, now_);
   EXPECT_EQ(polls_.empty(other, seen_, limits_, now_), second);
-  // The other one's reads keep the knowledge fresh, but not the first one in Redis's memory.
+  // The other consumer's reads keep the knowledge fresh, but not the first consumer in Redis's memory.
   now_ += 700ms;
   seen_.at = now_;
   nothing_on(both, other);
@@ -133,24 +133,24 @@ TEST_F(EmptyPollsTest, AMissingGroupIsMissingForEveryConsumerAndNoOtherGroup) {
 
 TEST_F(EmptyPollsTest, AGroupThatIsBeingMadeThroughTheDaemonIsNotMissing) {
   polls_.found_no_group(poll_, both, seen_);
-  seen_.changes = {{6, false}, {8, false}};
+  seen_.changes = {{6, 1}, {8, 1}};
   EXPECT_FALSE(no_group());
 }
 
 TEST_F(EmptyPollsTest, AGroupThatWasBeingMadeWhenItWasAskedForMayExist) {
-  seen_.changes[1].quiet = false;
+  seen_.changes[1].unfinished = 1;
   polls_.found_no_group(poll_, both, seen_);
-  seen_.changes[1].quiet = true;
+  seen_.changes[1].unfinished = 0;
   EXPECT_FALSE(no_group());
 }
 
 TEST_F(EmptyPollsTest, OnlyChangesOnABusThatDecidesMakeAMissingGroupUnknown) {
-  seen_.changes[0].quiet = false;
+  seen_.changes[0].unfinished = 1;
   polls_.found_no_group(poll_, second, seen_);
   EXPECT_TRUE(no_group());
-  seen_.changes[0] = {6, true};
+  seen_.changes[0] = {6, 0};
   EXPECT_TRUE(no_group());
-  seen_.changes[1] = {8, true};
+  seen_.changes[1] = {8, 0};
   EXPECT_FALSE(no_group());
 }
 

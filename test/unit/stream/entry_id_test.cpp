@@ -68,7 +68,6 @@ TEST(EntryIdTest, ParsesWhatRedisWritesAndNothingElse) {
   }
 }
 
-// The quick path against the one that converts numbers.
 // Redis reads IDs as C strings (t_stream.c, streamGenericParseIDOrReply).
 TEST(EntryIdTest, WhatStandsBehindAZeroByteDoesNotCount) {
   using namespace std::string_view_literals;
@@ -78,6 +77,7 @@ TEST(EntryIdTest, WhatStandsBehindAZeroByteDoesNotCount) {
   EXPECT_FALSE(parse_id("5-\0003"sv, 0));
 }
 
+// The quick path and the one that converts numbers write the same.
 TEST(EntryIdTest, WritingFromTextEqualsConvertingNumbers) {
   std::mt19937_64 random(77);
   for (int i = 0; i < 200'000; ++i) {

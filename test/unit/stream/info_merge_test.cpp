@@ -117,7 +117,6 @@ TEST(InfoMergeTest, PositionsWithoutClientFormAreTheLastOfTheirMillisecondAndEnt
 }
 
 // --- groups
-// -----------------------------------------------------------------------------------------------------------
 
 const std::string null = "$-1\r\n";
 

@@ -70,7 +70,6 @@ std::string entry(const std::string& id) {
 }
 
 // --- XINFO STREAM
-// -----------------------------------------------------------------------------------------------------
 
 constexpr bus_role roles[] = {bus_role::anchor, bus_role::draining, bus_role::other};
 
@@ -133,7 +132,6 @@ TEST(MergeCombinationsTest, StreamsAndTheirGroupsOfDifferentMoments) {
 }
 
 // --- XINFO GROUPS, XINFO STREAM FULL
-// -------------------------------------------------------------------------------------
 
 struct group_part {
   long long length, added;  // of the stream; without a length there is none
@@ -240,7 +238,6 @@ TEST(MergeCombinationsTest, AGroupThatIsMissingOnSomeBuses) {
 }
 
 // --- the others
-// ----------------------------------------------------------------------------------------------------------
 
 // Reads what `add` made of each combination of `good` and of nonsense on two buses.
 template <typename Merge>

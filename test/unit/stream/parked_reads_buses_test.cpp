@@ -1,4 +1,4 @@
-// How readers end, and what buses, watchers, errors and time have to do with it.
+// The ends of readers, and the part that buses, watchers, errors and time have in them.
 
 #include "parked_reads_fixture.hpp"
 
@@ -46,7 +46,7 @@ TEST_F(ParkedReadsTest, WhatALookFindsAfterTheDeadlineIsTheReaders) {
   added(0, "a");
   told();
   pass(milliseconds(20));
-  reads_.leave(1, true, now_);
+  reads_.leave(1, true, {}, now_);
   pass(milliseconds(20));
   EXPECT_THAT(told(), IsEmpty());
   EXPECT_EQ(reads_.readers(), 0U);
@@ -90,7 +90,7 @@ TEST_F(ParkedReadsTest, TheEarliestDeadlineIsTheNextTime) {
   park_settled("a", "h", milliseconds(10));
   park_settled("a", "i");
   EXPECT_EQ(reads_.next_time(), now_ + milliseconds(10));
-  reads_.leave(2, false, now_);
+  reads_.leave(2, false, {}, now_);
   EXPECT_EQ(reads_.next_time(), now_ + milliseconds(30));
 }
 
@@ -134,11 +134,11 @@ TEST_F(ParkedReadsTest, WhoStandsBehindAnotherCanLeave) {
   park_settled("a", "g");
   park({{"a"}}, "g", milliseconds(10));
   park({{"a"}}, "g");
-  reads_.leave(2, false, now_);
+  reads_.leave(2, false, {}, now_);
   EXPECT_FALSE(reads_.next_time());
   added(0, "a");
   told();
-  reads_.leave(1, true, now_);
+  reads_.leave(1, true, {}, now_);
   EXPECT_THAT(told(), ElementsAre("3 looks at a/0"));
 }
 
@@ -147,7 +147,7 @@ TEST_F(ParkedReadsTest, WhoLeavesWhileItLooksLeavesTheLookToTheNext) {
   park({{"a"}}, "g");
   added(0, "a");
   told();
-  reads_.leave(1, false, now_);
+  reads_.leave(1, false, {}, now_);
   EXPECT_THAT(told(), ElementsAre("2 looks at a/0"));
   // The answer to the first comes all the same, and says nothing about the second.
   nothing(1);
@@ -159,7 +159,7 @@ TEST_F(ParkedReadsTest, WhoLeavesWhileTheKeyIsBeingArmedLeavesThatToTheNext) {
   park({{"a"}}, "g");
   park({{"a"}}, "g");
   told();
-  reads_.leave(1, false, now_);
+  reads_.leave(1, false, {}, now_);
   armed(0, "a");
   EXPECT_THAT(told(), ElementsAre("2 looks at a/0"));
 }
@@ -171,7 +171,7 @@ TEST_F(ParkedReadsTest, WhoLeavesWhileItWaitsForARetryLeavesThatToTheNext) {
   told();
   reads_.swept(1, {{0, 0}}, {}, now_);
   const auto retry = reads_.next_time();
-  reads_.leave(1, false, now_);
+  reads_.leave(1, false, {}, now_);
   EXPECT_EQ(reads_.next_time(), retry);
   pass(parked_reads::retry_interval);
   EXPECT_THAT(told(), ElementsAre("2 looks at a/0"));
@@ -179,8 +179,8 @@ TEST_F(ParkedReadsTest, WhoLeavesWhileItWaitsForARetryLeavesThatToTheNext) {
 
 TEST_F(ParkedReadsTest, LeavingTwiceIsLeavingOnce) {
   park_settled("a", "g");
-  reads_.leave(1, false, now_);
-  reads_.leave(1, true, now_);
+  reads_.leave(1, false, {}, now_);
+  reads_.leave(1, true, {}, now_);
   nothing(1);
   EXPECT_THAT(told(), IsEmpty());
   EXPECT_EQ(reads_.readers(), 0U);
@@ -192,14 +192,14 @@ TEST_F(ParkedReadsTest, AServedReaderLeavesItsKeysArmedForItsNextRead) {
   told();
   armed(0, "a");
   changed(0, "a");
-  reads_.leave(1, true, now_);
+  reads_.leave(1, true, {}, now_);
   EXPECT_THAT(told(), ElementsAre("arm a/0"));
   park_settled("b", "g");
   changed(0, "b");
   told();
   armed(0, "b");
   changed(0, "b");
-  reads_.leave(2, false, now_);
+  reads_.leave(2, false, {}, now_);
   EXPECT_THAT(told(), IsEmpty());
 }
 
@@ -323,16 +323,16 @@ TEST_F(ParkedReadsTest, AWatcherThatIsBackDuringALookDoesNotMakeItCount) {
 }
 
 TEST_F(ParkedReadsTest, KeysOfNobodyAreNotArmedWhenAWatcherIsBack) {
-  reads_.leave(park_settled("a", "g"), false, now_);
+  reads_.leave(park_settled("a", "g"), false, {}, now_);
   reads_.watcher_down(0, now_);
   reads_.watcher_up(0, now_);
   EXPECT_THAT(told(), IsEmpty());
-  EXPECT_FALSE(reads_.look("a", now_)[0].armed);
+  EXPECT_FALSE(reads_.look("a", true, now_)[0].armed);
 }
 
 TEST_F(ParkedReadsTest, AReaderThatParksBeforeItsBusesAreWatchedLooksAtOnce) {
   parked_reads reads(1);
-  reads.park({{"a"}}, "g", {}, {}, now_);
+  reads.park({{"a"}}, "g", {}, {}, false, now_);
   const auto actions = reads.take_actions();
   ASSERT_EQ(actions.size(), 1U);
   EXPECT_EQ(actions[0].what, parked_reads::action::kind::sweep);
@@ -372,24 +372,24 @@ TEST_F(ParkedReadsTest, WhatIsToBeDoneIsToldOnce) {
 // --------------------------------------------------------------------------------------------------- keys
 
 TEST_F(ParkedReadsTest, AKeyThatNobodyUsesIsForgotten) {
-  reads_.leave(park_settled("a", "g"), true, now_);
+  reads_.leave(park_settled("a", "g"), true, {}, now_);
   park_settled("b", "g");
   pass(parked_reads::keep_key / 2);
   EXPECT_EQ(reads_.keys(), 2U);
-  EXPECT_TRUE(reads_.look("a", now_)[0].armed);
+  EXPECT_TRUE(reads_.look("a", true, now_)[0].armed);
   pass(parked_reads::keep_key - milliseconds(1));
   EXPECT_EQ(reads_.keys(), 2U);
   pass(parked_reads::keep_key / 4);
   EXPECT_EQ(reads_.keys(), 1U);
-  EXPECT_FALSE(reads_.look("a", now_)[0].armed);
+  EXPECT_FALSE(reads_.look("a", true, now_)[0].armed);
   // A reader that waits is not forgotten.
   added(0, "b");
   EXPECT_THAT(told(), ElementsAre("2 looks at b/0"));
 }
 
 TEST_F(ParkedReadsTest, WhatWasKnownOfAForgottenKeyDoesNotHoldForANewOne) {
-  reads_.leave(park_settled("a", "g"), true, now_);
-  const auto seen = reads_.look("a", now_);
+  reads_.leave(park_settled("a", "g"), true, {}, now_);
+  const auto seen = reads_.look("a", true, now_);
   pass(2 * parked_reads::keep_key);
   ASSERT_EQ(reads_.keys(), 0U);
   park({{"a"}}, "g", {}, {seen});
@@ -400,14 +400,14 @@ TEST_F(ParkedReadsTest, WhatWasKnownOfAForgottenKeyDoesNotHoldForANewOne) {
 TEST_F(ParkedReadsTest, KeysThatNobodyWaitsForTakeABoundedAmountOfMemory) {
   park({{"waited", all}}, "g");
   const std::string long_name(1 << 20, 'x');
-  for (int i = 0; i < 500; ++i) reads_.look(long_name + std::to_string(i), now_);
+  for (int i = 0; i < 500; ++i) reads_.look(long_name + std::to_string(i), true, now_);
   EXPECT_LE(reads_.keys() << 20, parked_reads::keep_bytes);
   EXPECT_TRUE(reads_.has_queue("waited", "g"));
   // A sighting of a key from before it was forgotten says nothing about it any more.
   reads_.take_actions();
-  const auto seen = reads_.look("k", now_);
-  for (int i = 0; i < 500; ++i) reads_.look(long_name + std::to_string(i), now_);
-  const auto again = reads_.look("k", now_);
+  const auto seen = reads_.look("k", true, now_);
+  for (int i = 0; i < 500; ++i) reads_.look(long_name + std::to_string(i), true, now_);
+  const auto again = reads_.look("k", true, now_);
   EXPECT_NE(seen[0].mark, again[0].mark);
 }
 

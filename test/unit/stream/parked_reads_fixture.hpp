@@ -55,7 +55,7 @@ class ParkedReadsTest : public testing::Test {
                  const std::vector<parked_reads::sightings>& seen = {}) {
     std::optional<base::time_point> deadline;
     if (block) deadline = now_ + *block;
-    const reader_id id = reads_.park(sources, group, seen, deadline, now_);
+    const reader_id id = reads_.park(sources, group, seen, deadline, false, now_);
     for (const source& s : sources) keys_[id].emplace_back(s.key);
     return id;
   }
@@ -78,7 +78,7 @@ class ParkedReadsTest : public testing::Test {
   void changed(command::bus_index bus, std::string_view key) { reads_.changed(bus, key, now_); }
   void armed(command::bus_index bus, std::string_view key) { reads_.armed(bus, key, now_); }
   void added(command::bus_index bus, std::string_view key) {
-    reads_.added(bus, reads_.waited_for(key), now_);
+    reads_.added(bus, reads_.waited_for(key), false, now_);
   }
   void pass(base::duration time) {
     now_ += time;

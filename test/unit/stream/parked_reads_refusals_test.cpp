@@ -66,7 +66,7 @@ TEST_F(ParkedReadsTest, ARefusingBusIsAskedOnceASecond) {
 
 TEST_F(ParkedReadsTest, KeysAreNotArmedOnABusThatIsDown) {
   reads_.bus_down(1);
-  reads_.watch({"a"}, now_);
+  reads_.watch({"a"}, false, now_);
   EXPECT_THAT(told(), ElementsAre("arm a/0"));
 }
 
@@ -118,7 +118,7 @@ TEST_F(ParkedReadsTest, ALookKnowsWhetherAnEntryMayBeThere) {
   EXPECT_THAT(expectations(reads_), ElementsAre(true));
   nothing(1);
   armed(0, "a");
-  EXPECT_THAT(expectations(reads_), ElementsAre(true)) << "what came in between was not announced";
+  EXPECT_THAT(expectations(reads_), ElementsAre(true)) << "an entry that came in between was not announced";
   nothing(1);
   reads_.groups_changed("a", now_);
   EXPECT_THAT(expectations(reads_), ElementsAre(true, true));

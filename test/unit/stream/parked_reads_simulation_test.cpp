@@ -28,6 +28,7 @@ class simulation {
                .slowest = pick_slowest(),
                .deceit = deceit} {
     book_.tracing = tracing;
+    world_.arms_in_front = deceit >= lie::hides_refused_entries || chance_.chance(60);
     buses_.resize(2 + chance_.below(2));
     pace_ = microseconds(chance_.chance(50) ? 200 : 2000);
     keys_.resize(1 + chance_.below(3));
@@ -39,7 +40,7 @@ class simulation {
     for (std::size_t i = 0; i < workers; ++i) workers_.emplace_back(world_, i);
     for (std::size_t b = 0; b < buses_.size(); ++b) {
       buses_[b].announce = [this, b](std::size_t worker, const std::string& name) {
-        workers_[worker].links().announce(static_cast<bus_index>(b), name);
+        workers_[worker % of_reads].links().announce(static_cast<bus_index>(b), name, worker >= of_reads);
       };
     }
   }
@@ -210,6 +211,7 @@ class simulation {
       for (auto& bus : buses_) c->places.back().after.push_back(chance_.chance(80) ? bus.last(k.name) : 0);
     }
     if (chance_.chance(75)) c->group = chance_.chance(70) ? "engines" : "others";
+    c->in_order = world_.arms_in_front && c->group && chance_.chance(70);
     c->count = chance_.chance(50) ? 1 + chance_.below(3) : 0;
     if (chance_.chance(30)) c->deadline = events_.now() + chance_.up_to(milliseconds(200));
     w.arrive(c);
@@ -264,8 +266,8 @@ class simulation {
     w.links().regain_bus(bus);
     w.links().regain_watcher(bus);
   }
-  void note(const std::string& what, bus_index bus) {
-    if (book_.tracing) world_.note(what + " on bus " + std::to_string(bus));
+  void note(const std::string& text, bus_index bus) {
+    if (book_.tracing) world_.note(text + " on bus " + std::to_string(bus));
   }
 
   event_queue events_;
@@ -347,7 +349,11 @@ INSTANTIATE_TEST_SUITE_P(EveryRuleLeftOut, ParkedReadsLieTest,
                                          std::pair{"HidesForeignGroupChanges",
                                                    lie::hides_foreign_group_changes},
                                          std::pair{"KeepsTheDeparted", lie::keeps_the_departed},
-                                         std::pair{"StopsTheClock", lie::stops_the_clock}),
+                                         std::pair{"StopsTheClock", lie::stops_the_clock},
+                                         std::pair{"HidesRefusedEntries", lie::hides_refused_entries},
+                                         std::pair{"HidesFailedArmings", lie::hides_failed_armings},
+                                         std::pair{"ArmsOutOfOrder", lie::arms_out_of_order},
+                                         std::pair{"HidesLostArmings", lie::hides_lost_armings}),
                          [](const auto& tried) { return std::string(tried.param.first); });
 
 }  // namespace

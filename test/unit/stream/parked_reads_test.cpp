@@ -1,4 +1,4 @@
-// When readers look, and in which order. Buses, watchers and time are in parked_reads_buses_test.cpp.
+// The looks of readers, and their order. Buses, watchers and time are in parked_reads_buses_test.cpp.
 
 #include "parked_reads_fixture.hpp"
 
@@ -6,6 +6,15 @@ namespace dualbus::stream {
 namespace {
 
 // ------------------------------------------------------------------------------------ watching and looking
+
+TEST_F(ParkedReadsTest, AnEntryUnderWayIsInFrontOfReadsOnItsOwnConnectionOnly) {
+  park_settled("a", "g");
+  reads_.added(0, reads_.waited_for("a"), true, now_);
+  EXPECT_EQ(reads_.send("a", 0, true, now_).seen.entries, 1u);
+  EXPECT_EQ(reads_.send("a", 0, false, now_).seen.entries, 0u);
+  EXPECT_EQ(reads_.look("a", true, now_)[0].entries, 1u);
+  EXPECT_EQ(reads_.look("a", false, now_)[0].entries, 0u);
+}
 
 TEST_F(ParkedReadsTest, AReaderThatKnowsNothingLooksWhenTheBusWatchesTheKey) {
   park({{"a"}}, "g");
@@ -98,12 +107,12 @@ TEST_F(ParkedReadsTest, WhatConcernsAnUnknownKeyIsIgnored) {
 }
 
 TEST_F(ParkedReadsTest, AChangeThatNobodyWaitsForIsRemembered) {
-  reads_.leave(park_settled("a", "g"), false, now_);
-  EXPECT_TRUE(reads_.look("a", now_)[0].armed);
+  reads_.leave(park_settled("a", "g"), false, {}, now_);
+  EXPECT_TRUE(reads_.look("a", true, now_)[0].armed);
   changed(0, "a");
   EXPECT_THAT(told(), IsEmpty());
-  EXPECT_FALSE(reads_.look("a", now_)[0].armed);
-  EXPECT_TRUE(reads_.look("a", now_)[1].armed);
+  EXPECT_FALSE(reads_.look("a", true, now_)[0].armed);
+  EXPECT_TRUE(reads_.look("a", true, now_)[1].armed);
 }
 
 // ------------------------------------------------------------------------------------------- local entries
@@ -124,7 +133,7 @@ TEST_F(ParkedReadsTest, AnEntryThatIsAddedHereIsLookedForAtOnce) {
 
 TEST_F(ParkedReadsTest, AKeyIsWaitedForWhileSomebodyIsParked) {
   EXPECT_EQ(reads_.waited_for("a"), 0U);
-  reads_.look("a", now_);
+  reads_.look("a", true, now_);
   EXPECT_EQ(reads_.waited_for("a"), 0U);
   const reader_id first = park({{"a"}, {"b"}}, "g"), second = park({{"a"}}, {});
   const std::uint32_t a = reads_.waited_for("a");
@@ -132,20 +141,20 @@ TEST_F(ParkedReadsTest, AKeyIsWaitedForWhileSomebodyIsParked) {
   EXPECT_NE(reads_.waited_for("b"), 0U);
   EXPECT_NE(reads_.waited_for("b"), a);
   EXPECT_EQ(reads_.waited_for("c"), 0U);
-  reads_.leave(first, false, now_);
+  reads_.leave(first, false, {}, now_);
   EXPECT_EQ(reads_.waited_for("a"), a);
   EXPECT_EQ(reads_.waited_for("b"), 0U);
-  reads_.leave(second, false, now_);
+  reads_.leave(second, false, {}, now_);
   EXPECT_EQ(reads_.waited_for("a"), 0U);
 }
 
 TEST_F(ParkedReadsTest, AnEntryWhoseReadersHaveLeftMeanwhileConcernsNobody) {
   const reader_id reader = park_settled("a", "g");
   const std::uint32_t key = reads_.waited_for("a");
-  reads_.leave(reader, false, now_);
-  reads_.added(0, key, now_);
+  reads_.leave(reader, false, {}, now_);
+  reads_.added(0, key, false, now_);
   pass(2 * parked_reads::keep_key);
-  reads_.added(0, key, now_);
+  reads_.added(0, key, false, now_);
   EXPECT_THAT(told(), IsEmpty());
 }
 
@@ -196,9 +205,9 @@ TEST_F(ParkedReadsTest, AServedReaderIsFollowedByTheNextInTheOrderOfArrival) {
   park({{"a"}}, "g");
   added(0, "a");
   told();
-  reads_.leave(1, true, now_);
+  reads_.leave(1, true, {}, now_);
   EXPECT_THAT(told(), ElementsAre("2 looks at a/0"));
-  reads_.leave(2, true, now_);
+  reads_.leave(2, true, {}, now_);
   EXPECT_THAT(told(), ElementsAre("3 looks at a/0"));
   nothing(3);
   EXPECT_THAT(told(), IsEmpty());
@@ -207,7 +216,7 @@ TEST_F(ParkedReadsTest, AServedReaderIsFollowedByTheNextInTheOrderOfArrival) {
 TEST_F(ParkedReadsTest, WhatTheFirstHasFoundOutHoldsForTheNext) {
   park_settled("a", "g");
   park({{"a"}}, "g");
-  reads_.leave(1, false, now_);
+  reads_.leave(1, false, {}, now_);
   EXPECT_THAT(told(), IsEmpty());
   added(1, "a");
   EXPECT_THAT(told(), ElementsAre("2 looks at a/1"));
@@ -231,7 +240,7 @@ TEST_F(ParkedReadsTest, ReadersWithoutAGroupLookEachForThemselves) {
   park_settled("a", {});
   changed(0, "a");
   EXPECT_THAT(told(), ElementsAre("arm a/0", "1 looks at a/0", "2 looks at a/0"));
-  reads_.leave(1, true, now_);
+  reads_.leave(1, true, {}, now_);
   nothing(2);
   armed(0, "a");
   EXPECT_THAT(told(), ElementsAre("2 looks at a/0"));
@@ -245,23 +254,23 @@ TEST_F(ParkedReadsTest, AQueueExistsWhileSomebodyStandsInIt) {
   EXPECT_TRUE(reads_.has_queue("a", "g"));
   EXPECT_FALSE(reads_.has_queue("a", "h"));
   EXPECT_FALSE(reads_.has_queue("b", "g"));
-  reads_.leave(1, false, now_);
+  reads_.leave(1, false, {}, now_);
   EXPECT_TRUE(reads_.has_queue("a", "g"));
-  reads_.leave(2, false, now_);
+  reads_.leave(2, false, {}, now_);
   EXPECT_FALSE(reads_.has_queue("a", "g"));
 }
 
 // --------------------------------------------------------------------------------------------- sightings
 
 TEST_F(ParkedReadsTest, AFirstReadWhileTheKeyWasWatchedNeedNotBeRepeated) {
-  reads_.leave(park_settled("a", "g"), true, now_);
-  const auto seen = reads_.look("a", now_);
+  reads_.leave(park_settled("a", "g"), true, {}, now_);
+  const auto seen = reads_.look("a", true, now_);
   park({{"a"}}, "g", {}, {seen});
   EXPECT_THAT(told(), IsEmpty());
 }
 
 TEST_F(ParkedReadsTest, AFirstReadBeforeTheKeyWasWatchedIsRepeatedWhenItIs) {
-  const auto seen = reads_.look("a", now_);
+  const auto seen = reads_.look("a", true, now_);
   EXPECT_FALSE(seen[0].armed);
   park({{"a"}}, "g", {}, {seen});
   EXPECT_THAT(told(), ElementsAre("arm a/0", "arm a/1"));
@@ -270,8 +279,8 @@ TEST_F(ParkedReadsTest, AFirstReadBeforeTheKeyWasWatchedIsRepeatedWhenItIs) {
 }
 
 TEST_F(ParkedReadsTest, AChangeBetweenTheFirstReadAndTheParkingIsLookedInto) {
-  reads_.leave(park_settled("a", "g"), true, now_);
-  const auto seen = reads_.look("a", now_);
+  reads_.leave(park_settled("a", "g"), true, {}, now_);
+  const auto seen = reads_.look("a", true, now_);
   changed(0, "a");
   park({{"a"}}, "g", {}, {seen});
   EXPECT_THAT(told(), ElementsAre("arm a/0", "2 looks at a/0"));
@@ -279,7 +288,7 @@ TEST_F(ParkedReadsTest, AChangeBetweenTheFirstReadAndTheParkingIsLookedInto) {
 
 TEST_F(ParkedReadsTest, AnEntryAddedHereBetweenTheFirstReadAndTheParkingIsLookedFor) {
   park_settled("a", "h");
-  const auto seen = reads_.look("a", now_);
+  const auto seen = reads_.look("a", true, now_);
   added(0, "a");
   told();
   park({{"a"}}, "g", {}, {seen});
@@ -287,8 +296,8 @@ TEST_F(ParkedReadsTest, AnEntryAddedHereBetweenTheFirstReadAndTheParkingIsLooked
 }
 
 TEST_F(ParkedReadsTest, AWatcherLostBetweenTheFirstReadAndTheParkingIsNoticed) {
-  reads_.leave(park_settled("a", "g"), true, now_);
-  const auto seen = reads_.look("a", now_);
+  reads_.leave(park_settled("a", "g"), true, {}, now_);
+  const auto seen = reads_.look("a", true, now_);
   reads_.watcher_down(0, now_);
   reads_.watcher_up(0, now_);
   park({{"a"}}, "g", {}, {seen});
@@ -296,8 +305,8 @@ TEST_F(ParkedReadsTest, AWatcherLostBetweenTheFirstReadAndTheParkingIsNoticed) {
 }
 
 TEST_F(ParkedReadsTest, ABusThatDidNotAnswerTheFirstReadIsLookedAt) {
-  reads_.leave(park_settled("a", "g"), true, now_);
-  auto seen = reads_.look("a", now_);
+  reads_.leave(park_settled("a", "g"), true, {}, now_);
+  auto seen = reads_.look("a", true, now_);
   seen[1].armed = false;
   park({{"a"}}, "g", {}, {seen});
   EXPECT_THAT(told(), ElementsAre("2 looks at a/1"));
@@ -309,7 +318,7 @@ TEST_F(ParkedReadsTest, WhoStandsInAQueueAlreadyKnowsBetterThanWhoJoinsIt) {
   armed(0, "a");
   armed(1, "a");
   told();
-  const auto seen = reads_.look("a", now_);
+  const auto seen = reads_.look("a", true, now_);
   park({{"a"}}, "g", {}, {seen});
   nothing(1);
   EXPECT_THAT(told(), ElementsAre("1 looks at a/1"));
@@ -327,7 +336,7 @@ TEST_F(ParkedReadsTest, AReaderOfSeveralKeysLooksWhereItIsTheFirst) {
   added(0, "a");
   EXPECT_THAT(told(), ElementsAre("1 looks at a/0"));
   // Now it is the first here, too, but it looks already.
-  reads_.leave(1, true, now_);
+  reads_.leave(1, true, {}, now_);
   EXPECT_THAT(told(), IsEmpty());
   nothing(2);
   EXPECT_THAT(told(), ElementsAre("2 looks at a/0"));
@@ -355,7 +364,7 @@ TEST_F(ParkedReadsTest, AServedReaderLeavesAllItsQueues) {
   added(0, "a");
   added(1, "b");
   told();
-  reads_.leave(1, true, now_);
+  reads_.leave(1, true, {}, now_);
   EXPECT_THAT(told(), ElementsAre("2 looks at a/0", "3 looks at b/1"));
   EXPECT_EQ(reads_.readers(), 2U);
 }
@@ -367,9 +376,9 @@ TEST_F(ParkedReadsTest, AKeyThatIsNamedTwiceIsLookedAtForBothNames) {
   settle(1, "a");
   added(0, "a");
   EXPECT_THAT(told(), ElementsAre("1 looks at a/0 a/0"));
-  reads_.leave(1, true, now_);
+  reads_.leave(1, true, {}, now_);
   EXPECT_THAT(told(), ElementsAre("2 looks at a/0"));
-  reads_.leave(2, true, now_);
+  reads_.leave(2, true, {}, now_);
   EXPECT_FALSE(reads_.has_queue("a", "g"));
 }
 
@@ -379,7 +388,7 @@ TEST_F(ParkedReadsTest, AKeyThatIsNamedTwiceWithoutAGroupIsLookedAtForBothNames)
   settle(1, "a");
   added(0, "a");
   EXPECT_THAT(told(), ElementsAre("1 looks at a/0 a/0"));
-  reads_.leave(1, true, now_);
+  reads_.leave(1, true, {}, now_);
   EXPECT_EQ(reads_.waited_for("a"), 0U);
 }
 

@@ -35,8 +35,8 @@ class event_queue {
  public:
   base::time_point now() const { return now_; }
   bool empty() const { return events_.empty(); }
-  void at(base::time_point when, std::function<void()> what) {
-    events_.emplace(std::max(when, now_), std::move(what));
+  void at(base::time_point when, std::function<void()> event) {
+    events_.emplace(std::max(when, now_), std::move(event));
   }
   /// Lets the next thing happen. False: nothing happens until `limit`, and now it is `limit`.
   bool step(base::time_point limit) {
@@ -97,7 +97,7 @@ struct reading {
 /// One Redis: streams, groups, and whom it tells once when a key changes.
 class simulated_bus {
  public:
-  /// How old an entry is before a reader without a group may have it.
+  /// The age from which a reader without a group may have an entry.
   static constexpr base::duration hold = std::chrono::milliseconds(1);
 
   /// Called for each worker that watches a key that changes; an empty key: all keys are gone.
@@ -201,8 +201,8 @@ struct ledger {
   bool tracing = false;
   std::vector<std::string> trace;
 
-  void fail(const std::string& what) {
-    if (wrong.empty()) wrong = what;
+  void fail(const std::string& fault) {
+    if (wrong.empty()) wrong = fault;
   }
 };
 

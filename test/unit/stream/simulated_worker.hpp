@@ -18,13 +18,14 @@ struct client {
   std::vector<place> places;
   std::optional<std::string> group;
   std::size_t count = 0;  // 0: as many as there are
+  bool in_order = false;  // its reads are sent on the connection of the armings
   std::optional<base::time_point> deadline;
 
   state is = state::trying;
   parked_reads::reader_id reader = 0;
   std::vector<parked_reads::sightings> seen;
 
-  std::vector<parked_reads::target> targets, failed;  // of the read in flight
+  std::vector<parked_reads::target> targets, failed, ended;  // of the read in flight
   std::size_t next = 0, awaited = 0, found = 0;
   std::vector<std::size_t> remaining;
   bool held = false;
@@ -59,7 +60,7 @@ class simulated_worker {
     c->is = client::state::gone;
     drop(c);
     if (!parked || w_.deceit == lie::keeps_the_departed) return;
-    reads_.leave(c->reader, false, now());
+    reads_.leave(c->reader, false, {}, now());
     carry_out();
   }
   void unblock(std::shared_ptr<client> c) {
@@ -76,20 +77,26 @@ class simulated_worker {
     const bool waits =
         std::any_of(parked_.begin(), parked_.end(), [&](const auto& r) { return names(*r.second, key); });
     if (waits != (waited_for != 0)) w_.book.fail("a key is waited for, or not");
+    const bool in_order = w_.arms_in_front && w_.chance.chance(70);
     links_.request(
-        bus,
+        bus, in_order,
         [this, key, bus] {
           w_.buses[bus].add(key, ++w_.entries, now());
           return reading{};
         },
-        [](const reading*) {});
-    // Reads that are sent from now on arrive behind it.
-    if (waited_for != 0) reads_.added(bus, waited_for, now());
+        [this, bus, waited_for, in_order](const reading* answer) {
+          if (waited_for == 0 || !in_order) return;
+          const bool done = answer != nullptr || w_.deceit == lie::hides_refused_entries;
+          reads_.added_answered(bus, waited_for, done, now());
+          carry_out();
+        });
+    // Reads that are sent from now on arrive behind it, if they are in order.
+    if (waited_for != 0) reads_.added(bus, waited_for, in_order, now());
     carry_out();
   }
   void set_back(const std::string& key, const std::string& group, bus_index bus) {
     links_.request(
-        bus,
+        bus, true,
         [this, key, group, bus] {
           w_.buses[bus].set_back(key, group);
           return reading{};
@@ -150,7 +157,7 @@ class simulated_worker {
         if (waits == queues_[{p.key, *c->group}].empty()) w_.book.fail("a queue is not known, or not empty");
         if (waits) continue;
       }
-      c->seen[i] = reads_.look(p.key, now());
+      c->seen[i] = reads_.look(p.key, c->in_order, now());
       if (w_.deceit == lie::sights_without_arming) {
         for (auto& sighting : c->seen[i]) sighting.armed = true;
       }
@@ -164,6 +171,7 @@ class simulated_worker {
   void begin(const std::shared_ptr<client>& c, std::vector<parked_reads::target> targets) {
     c->targets = std::move(targets);
     c->failed.clear();
+    c->ended.clear();
     c->next = c->awaited = c->found = 0;
     c->held = false;
     c->remaining.assign(c->places.size(), c->count == 0 ? SIZE_MAX : c->count);
@@ -173,8 +181,18 @@ class simulated_worker {
   void send_next(const std::shared_ptr<client>& c) {
     const parked_reads::target where = c->targets[c->next++];
     ++c->awaited;
+    const std::string& key = c->places[where.source].key;
+    const auto sending = reads_.send(key, where.bus, c->in_order, now());
+    if (sending.arm) links_.arm_in_front(where.bus, key, sending.key);
+    if (c->is == client::state::looking) {
+      reads_.sent(c->reader, where, sending.seen);
+    } else {
+      c->seen[where.source][where.bus] = sending.seen;
+      if (w_.deceit == lie::sights_without_arming) c->seen[where.source][where.bus].armed = true;
+    }
+    const std::size_t asked = c->remaining[where.source];
     links_.request(
-        where.bus,
+        where.bus, c->in_order,
         [this, c, where] {
           const auto& p = c->places[where.source];
           simulated_bus& bus = w_.buses[where.bus];
@@ -184,7 +202,10 @@ class simulated_worker {
           w_.book.handed += result.entries.size();
           return result;
         },
-        [this, c, where](const reading* answer) { take(c, where, answer); });
+        [this, c, where, asked](const reading* answer) {
+          if (answer != nullptr && answer->entries.size() < asked && !answer->held) c->ended.push_back(where);
+          take(c, where, answer);
+        });
   }
   void take(const std::shared_ptr<client>& c, parked_reads::target where, const reading* answer) {
     --c->awaited;
@@ -222,7 +243,7 @@ class simulated_worker {
       note("is served", *c);
       c->is = client::state::gone;
       drop(c);
-      if (was_parked) reads_.leave(c->reader, true, now());
+      if (was_parked) reads_.leave(c->reader, true, c->ended, now());
     } else if (was_parked) {
       c->is = client::state::parked;
       std::optional<base::time_point> again;
@@ -237,7 +258,8 @@ class simulated_worker {
       return;
     } else {
       for (std::size_t i = 0; i < c->places.size(); ++i) {
-        if (w_.deceit == lie::sights_when_parking) c->seen[i] = reads_.look(c->places[i].key, now());
+        if (w_.deceit == lie::sights_when_parking)
+          c->seen[i] = reads_.look(c->places[i].key, c->in_order, now());
       }
       for (const auto& where : c->failed) {
         if (w_.deceit != lie::sights_failed_reads) c->seen[where.source][where.bus].armed = false;
@@ -252,7 +274,7 @@ class simulated_worker {
     std::optional<std::string_view> group;
     if (c->group) group = *c->group;
     c->is = client::state::parked;
-    c->reader = reads_.park(sources, group, c->seen, c->deadline, now());
+    c->reader = reads_.park(sources, group, c->seen, c->deadline, c->in_order, now());
     note("parks", *c);
     parked_[c->reader] = c;
     for (const queue_name& q : queues_of(*c)) queues_[q].push_back(c.get());
@@ -352,9 +374,9 @@ class simulated_worker {
     });
   }
 
-  void note(const std::string& what, const client& c) const {
+  void note(const std::string& text, const client& c) const {
     if (!w_.book.tracing) return;
-    w_.note("worker " + std::to_string(number_) + " client " + std::to_string(c.reader) + " " + what);
+    w_.note("worker " + std::to_string(number_) + " client " + std::to_string(c.reader) + " " + text);
   }
 
   world& w_;

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <dualbus/config/configuration.hpp>
+
+#include <string>
+#include <vector>
+
+namespace dualbus::config {
+
+/// Everything that a reload changes, one line for each key or rule, for the log: `limits.max_clients: 10000
+/// -> 5000`, `routing.keys: added 'md:*' -> 'marketdata'`. Passwords and their hashes are never shown. Both
+/// have the same buses in the same order.
+std::vector<std::string> differences(const configuration& running, const configuration& loaded);
+
+/// A short name for the rules by which messages and keys find their buses: daemons that serve the same buses
+/// must have the same. It does not depend on addresses, limits and other things that may differ between
+/// daemons, nor on the way in which the file is written.
+std::string rules_hash(const configuration& of);
+
+}  // namespace dualbus::config

@@ -1,0 +1,37 @@
+#include <dualbus/client/session.hpp>
+
+#include <memory>
+#include <utility>
+
+// The running requests of a session, and the transaction that its client has begun.
+namespace dualbus::client {
+
+running_request::running_request(session& owner, const request& request)
+    : owed_reply(owner.environment_.chunks, owner.replies_.mutes()),
+      owner_(&owner),
+      arrived_(owner.environment_.turn.now),
+      command_(request.command) {
+  if (owner.environment_.slow_log.keeps_arguments() && !request.args.empty()) {
+    arguments_ = std::make_unique<std::vector<std::string>>(cut_arguments(request.args));
+  }
+}
+
+base::chunk_queue& running_request::reply() {
+  return owner_->replies().target(*this);
+}
+
+void running_request::finish(metrics::outcome outcome) {
+  owner_->finish(*this, outcome);
+}
+
+void session::begin_transaction() {
+  in_transaction_ = true;
+  replies_.begin_acknowledging();
+}
+
+open_transaction::pointer session::take_transaction() {
+  in_transaction_ = false;
+  return std::move(transaction_);
+}
+
+}  // namespace dualbus::client

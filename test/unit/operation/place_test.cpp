@@ -1,0 +1,190 @@
+// A bus that goes to another place while its clients send. The other place is the one of bus b.
+
+#include "support/worker_bench.hpp"
+
+#include <dualbus/backend/relocation.hpp>
+
+namespace dualbus::operation::test {
+namespace {
+
+using namespace std::chrono_literals;
+using backend::moving;
+using testing::ElementsAre;
+
+class PlaceTest : public WorkerTest {
+ protected:
+  backend::bus& bus() { return bench_.buses.bus(0); }
+  void move(moving why) {
+    there_ = bench_.buses.bus(1).environment().target;
+    bench_.turn.begin();
+    bus().set_place(there_, why, bench_.turn.now);
+    bench_.run();
+  }
+  bool moved() { return config::same_place(bus().environment().target, there_); }
+  /// True if a new request goes to the other place.
+  bool goes_there() {
+    client_.says("GET a:new");
+    if (b_.asked() != "GET a:new") return false;
+    b_.answers("$-1\r\n");
+    EXPECT_EQ(client_.got(), "$-1\r\n");
+    return true;
+  }
+
+  config::bus_settings there_;
+};
+
+TEST_F(PlaceTest, WithNothingOwedTheBusMovesAtOnceAndItsOldConnectionsClose) {
+  EXPECT_GT(a_.connections(), 0U);
+  move(moving::planned);
+  EXPECT_TRUE(moved());
+  EXPECT_TRUE(goes_there());
+  EXPECT_EQ(a_.connections(), 0U);
+  EXPECT_EQ(bench_.figures(0).connections_lost, 0U);
+}
+
+TEST_F(PlaceTest, TheOldPlaceGivesItsAnswersFirstAndLaterRequestsWaitForTheNewOne) {
+  client_.says("GET a:old");
+  EXPECT_EQ(a_.asked(), "GET a:old");
+  move(moving::planned);
+  EXPECT_FALSE(moved());
+  client_.says("GET a:new");
+  EXPECT_EQ(a_.asked(), "(nothing)");
+  EXPECT_EQ(b_.asked(), "(nothing)");
+  a_.answers("$1\r\no\r\n");
+  EXPECT_EQ(b_.asked(), "GET a:new");
+  b_.answers("$1\r\nn\r\n");
+  EXPECT_EQ(client_.got(), "$1\r\no\r\n$1\r\nn\r\n");
+  EXPECT_TRUE(moved());
+}
+
+TEST_F(PlaceTest, LinksOfAllProtocolsAndDatabasesChangeOverTogether) {
+  bench_client& other = bench_.connect();
+  other.session().set_protocol(resp::protocol::resp3);
+  other.says("GET a:k3");
+  EXPECT_EQ(a_.asked(), "GET a:k3");
+  move(moving::planned);
+  // One link owes nothing, and waits for the other one.
+  client_.says("GET a:k2");
+  EXPECT_EQ(a_.asked(), "(nothing)");
+  EXPECT_EQ(b_.asked(), "(nothing)");
+  a_.answers("_\r\n");
+  EXPECT_EQ(b_.asked(), "GET a:k2");
+  b_.answers("$-1\r\n");
+  other.says("GET a:k3");
+  EXPECT_EQ(b_.asked(), "GET a:k3");
+  b_.answers("_\r\n");
+  EXPECT_EQ(other.got(), "_\r\n_\r\n");
+}
+
+TEST_F(PlaceTest, NobodyWaitsBehindAnAnswerThatTakesLong) {
+  client_.says("GET a:slow");
+  EXPECT_EQ(a_.asked(), "GET a:slow");
+  const fake_bus::request slow = a_.last();
+  move(moving::planned);
+  client_.says("GET a:next");
+  EXPECT_EQ(a_.asked(), "(nothing)");
+  bench_.pass(backend::relocation::longest_hold + 50ms);
+  EXPECT_EQ(a_.asked(), "GET a:next");
+  EXPECT_FALSE(moved());
+  const fake_bus::request next = a_.last();
+  a_.answer(slow, "$-1\r\n");
+  a_.answer(next, "$-1\r\n");
+  EXPECT_EQ(client_.got(), "$-1\r\n$-1\r\n");
+  EXPECT_FALSE(moved());
+  bench_.pass(backend::relocation::between_holds);
+  EXPECT_TRUE(moved());
+  EXPECT_TRUE(goes_there());
+}
+
+TEST_F(PlaceTest, APlaceThatIsNoMasterIsWaitedFor) {
+  b_.is("replica");
+  move(moving::planned);
+  bench_.pass(1s);
+  EXPECT_FALSE(moved());
+  client_.says("GET a:k");
+  EXPECT_EQ(a_.asked(), "GET a:k");
+  a_.answers("$-1\r\n");
+  b_.is("master");
+  bench_.pass(5s);
+  EXPECT_TRUE(moved());
+}
+
+TEST_F(PlaceTest, AMoveThatIsTakenBackChangesNothing) {
+  const config::bus_settings here = bus().environment().target;
+  b_.listens(false);
+  move(moving::planned);
+  bench_.pass(200ms);
+  bench_.turn.begin();
+  bus().set_place(here, moving::planned, bench_.turn.now);
+  b_.listens(true);
+  bench_.pass(5s);
+  EXPECT_FALSE(moved());
+  client_.says("GET a:k");
+  EXPECT_EQ(a_.asked(), "GET a:k");
+}
+
+TEST_F(PlaceTest, ABusThatIsDownGoesToTheNewPlaceWithWhatWaitsForIt) {
+  a_.goes_away();
+  bench_.run();
+  client_.says("SET a:k v");
+  bench_.run();
+  move(moving::planned);
+  EXPECT_TRUE(moved());
+  EXPECT_EQ(b_.asked(), "SET a:k v");
+}
+
+// --- T1, T3: a failover
+
+TEST_F(PlaceTest, InAFailoverNothingMoreGoesToTheOldPlace) {
+  b_.listens(false);  // the new master is not there yet
+  move(moving::failover);
+  client_.says("GET a:k");
+  EXPECT_EQ(a_.asked(), "(nothing)");
+  b_.listens(true);
+  bench_.pass(3s);
+  EXPECT_EQ(a_.asked(), "(nothing)");
+  EXPECT_EQ(b_.asked(), "GET a:k");
+}
+
+TEST_F(PlaceTest, InAFailoverAnAnswerThatComesInTimeCounts) {
+  client_.says("SET a:k v");
+  EXPECT_EQ(a_.asked(), "SET a:k v");
+  move(moving::failover);
+  bench_.pass(backend::relocation::longest_wait / 2);
+  a_.answers("+OK\r\n");
+  EXPECT_EQ(client_.got(), "+OK\r\n");
+  bench_.run();
+  EXPECT_TRUE(moved());
+}
+
+TEST_F(PlaceTest, InAFailoverARequestThatMayHaveRunIsNotSentAgain) {
+  client_.says("SET a:k v");
+  EXPECT_EQ(a_.asked(), "SET a:k v");
+  move(moving::failover);
+  bench_.pass(backend::relocation::longest_wait + 50ms);
+  EXPECT_TRUE(moved());
+  EXPECT_EQ(client_.got(),
+            "-BUSLOST bus 'a': connection lost after the command was sent, outcome unknown\r\n");
+  EXPECT_EQ(b_.asked(), "(nothing)");
+  EXPECT_TRUE(goes_there());
+}
+
+TEST_F(PlaceTest, WhoeverKeepsWhatWasLearntIsToldBeforeTheFirstRequestGoesThere) {
+  std::vector<std::string> seen;
+  bus().on_change_of_place([&](backend::bus& which) {
+    seen.push_back(which.environment().target.endpoint);
+    EXPECT_EQ(b_.times("GET a:k"), 0U);
+  });
+  client_.says("GET a:old");
+  a_.asked();
+  move(moving::planned);
+  client_.says("GET a:k");
+  bench_.run();
+  EXPECT_THAT(seen, ElementsAre());
+  a_.answers("$-1\r\n");
+  EXPECT_EQ(b_.asked(), "GET a:k");
+  EXPECT_THAT(seen, ElementsAre(there_.endpoint));
+}
+
+}  // namespace
+}  // namespace dualbus::operation::test
