@@ -4,12 +4,20 @@
 #include <dualbus/client/session.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <string_view>
 #include <sys/socket.h>
 #include <utility>
 
 namespace dualbus::client {
+namespace {
+
+// A client that logs in does so at once. Workers do not see how old the strangers of the others are, so one
+// that has come just now is spared while there may be older ones.
+constexpr std::chrono::milliseconds time_to_speak{250};
+
+}  // namespace
 
 std::uint64_t door::most_clients() const {
   return std::min<std::uint64_t>(environment_.limits.max_clients, environment_.places.most_clients);
@@ -45,10 +53,17 @@ void door::take_over(base::unique_fd fd, const session_state& state) {
 bool door::make_room() {
   const access_control& access = environment_.access;
   if (!access.restricts() || access.initial() != nullptr) return false;
-  if (environment_.strangers.size() == 0)
-    return environment_.places.clients.load() <= most_clients() + environment_.places.most_in_excess();
+  if (!has_silent_stranger() &&
+      environment_.places.clients.load() <= most_clients() + environment_.places.most_in_excess())
+    return true;
+  if (environment_.strangers.size() == 0) return false;
   displace_stranger();
   return true;
+}
+
+bool door::has_silent_stranger() const {
+  const auto oldest = environment_.strangers.oldest();
+  return oldest && environment_.turn.now - oldest->since >= time_to_speak;
 }
 
 void door::displace_stranger() {
@@ -62,7 +77,7 @@ void door::displace_stranger() {
 
 void door::check_strangers() {
   const stranger_list& strangers = environment_.strangers;
-  while (strangers.size() > 0 && environment_.places.clients.load() > most_clients()) displace_stranger();
+  while (environment_.places.clients.load() > most_clients() && has_silent_stranger()) displace_stranger();
   const auto limit = environment_.limits.login_timeout;
   if (limit.count() == 0) return;
   while (strangers.size() > 0 && environment_.turn.now - strangers.oldest()->since > limit) {

@@ -48,8 +48,8 @@ class client_places {
   /// The clients for which the process may have descriptors, whatever limits.max_clients says.
   std::uint64_t most_clients = ~std::uint64_t{0};
 
-  /// A worker that has no stranger itself may take so many clients beyond the limit: the other workers see
-  /// the excess, and close as many strangers within a tick.
+  /// A worker none of whose strangers has had the time to log in may take so many clients beyond the limit:
+  /// the workers see the excess, and close as many strangers as soon as these have had it.
   std::uint64_t most_in_excess() const {
     return std::min(most_excess, strangers_.load(std::memory_order_relaxed));
   }

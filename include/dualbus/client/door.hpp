@@ -29,6 +29,8 @@ class door {
 
  private:
   bool make_room();
+  /// Whether a client of this worker has had the time to log in and has not.
+  bool has_silent_stranger() const;
   void displace_stranger();
 
   session_environment& environment_;

@@ -20,6 +20,11 @@ class DoorTest : public test::SessionTest {
  protected:
   DoorTest() { limits.max_clients = 2; }
   void set_one_user() { set_users({user_called("bob")}); }
+  /// What is accepted until then is silent.
+  void let_silence_pass() {
+    pass(std::chrono::seconds(1));
+    run_turn();
+  }
   void log_in(const remote& one) { at(one).set_user(*access.find("bob")); }
 };
 
@@ -52,8 +57,7 @@ TEST_F(DoorTest, LetsNoMoreInThanTheProcessHasDescriptorsFor) {
 TEST_F(DoorTest, TheOldestStrangerMakesRoomForANewOne) {
   set_one_user();
   remote oldest = connect();
-  pass(std::chrono::seconds(1));
-  run_turn();
+  let_silence_pass();
   remote next = connect(), newest = connect();
   EXPECT_EQ(find(oldest), nullptr);
   EXPECT_NE(find(next), nullptr);
@@ -61,6 +65,34 @@ TEST_F(DoorTest, TheOldestStrangerMakesRoomForANewOne) {
   EXPECT_TRUE(oldest.at_end());
   EXPECT_EQ(closed_for(close_reason::displaced), 1U);
   EXPECT_EQ(places.clients, 2U);
+}
+
+TEST_F(DoorTest, AStrangerThatHasComeJustNowMakesNoRoom) {
+  set_one_user();
+  remote one = connect(), two = connect(), three = connect();
+  EXPECT_EQ(clients.size(), 3U) << "each may be an engine that is about to log in";
+  log_in(three);
+  log_in(two);
+  entrance.check_strangers();
+  EXPECT_NE(find(one), nullptr);
+  let_silence_pass();
+  entrance.check_strangers();
+  EXPECT_EQ(find(one), nullptr);
+  EXPECT_EQ(closed_for(close_reason::displaced), 1U);
+  EXPECT_EQ(places.clients, 2U);
+}
+
+TEST_F(DoorTest, StrangersThatComeFasterThanTheyCanSpeakMakeRoomAtOnce) {
+  set_one_user();
+  limits.max_clients = 100;
+  std::vector<remote> crowd;
+  for (int i = 0; i < 400; ++i) crowd.push_back(connect());
+  EXPECT_LE(clients.size(), 165U) << "a few more than may be, for a quarter of a second";
+  EXPECT_EQ(find(crowd.front()), nullptr);
+  EXPECT_NE(find(crowd.back()), nullptr);
+  let_silence_pass();
+  entrance.check_strangers();
+  EXPECT_EQ(clients.size(), 100U);
 }
 
 TEST_F(DoorTest, NobodyWhoHasLoggedInMakesRoom) {
@@ -105,6 +137,7 @@ TEST_F(DoorTest, AWorkerWithoutStrangersReliesOnThoseOfOthers) {
 TEST_F(DoorTest, StrangersGoWhoseWorkerHasMadeTooMuchRoom) {
   set_one_user();
   remote one = connect(), two = connect();
+  let_silence_pass();
   places.clients += 1;  // another worker has taken one more
   entrance.check_strangers();
   EXPECT_EQ(clients.size(), 1U);
