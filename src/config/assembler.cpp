@@ -6,7 +6,9 @@
 #include <dualbus/base/glob.hpp>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -85,7 +87,19 @@ void assembler::check_bus_name(const std::string& name) {
   }
 }
 
+void assembler::check_retired_slots() {
+  for (std::size_t i = 0; i < config_.retired_slots.size(); ++i) {
+    const std::string& text = config_.retired_slots[i];
+    int slot = -1;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), slot);
+    if (error == std::errc() && text == std::to_string(slot) && slot >= 0 && slot <= max_slot) continue;
+    mistake("retired_slots[" + std::to_string(i) + "]",
+            "must be a number between 0 and " + std::to_string(max_slot) + ", not " + quoted(text));
+  }
+}
+
 void assembler::check_buses() {
+  check_retired_slots();
   const auto& rules = config_.routing.buses;
   if (rules.empty()) {
     if (!at_.refused("buses")) mistake("buses", at_.accepted("buses") ? "names no bus" : "is required");
@@ -105,6 +119,12 @@ void assembler::check_buses() {
       if (!is_new) {
         mistake(bus_path(i, "id_slot"), std::to_string(rules[i].id_slot) + " is the slot of " +
                                             quoted(rules[first->second].name) + " already");
+      }
+      if (config_.is_retired(rules[i].id_slot)) {
+        mistake(
+            bus_path(i, "id_slot"),
+            std::to_string(rules[i].id_slot) +
+                " is a slot in 'retired_slots': clients may hold IDs of the bus that had it; take another");
       }
     }
     check_form(i);

@@ -14,6 +14,7 @@
 namespace dualbus::config {
 
 inline constexpr std::size_t max_buses = 16;
+inline constexpr int max_slot = 127;
 inline constexpr std::size_t max_bus_name = 32;
 inline constexpr std::size_t max_password_bytes = 4096;
 inline constexpr std::size_t max_user_name = 128;
@@ -31,6 +32,7 @@ class assembler {
  private:
   void check_listeners();
   void check_buses();
+  void check_retired_slots();
   void check_bus_name(const std::string& name);
   void check_own_address(std::size_t bus);
   void check_acknowledge(std::size_t bus);

@@ -189,6 +189,16 @@ constexpr key_row rows[] = {
          "that "
          "write (`XREADGROUP`, `BLPOP` and its kin), and scripts with `server_commands: passed`.",
      .bind = of_bus_rules<&bus_rules::confirmed_types>()},
+    {.path = "retired_slots",
+     .type = text_list,
+     .reload = true,
+     .range = {1, 3},
+     .fallback_note = "`[]`",
+     .meaning =
+         "The `id_slot`s of buses that have been removed, such as `[0]`. Clients may still hold IDs of their "
+         "entries, so no other bus may have such a slot. A reload that removes a bus is refused unless its "
+         "slot stands here.",
+     .bind = top<&configuration::retired_slots>()},
     {.path = "slot_marks",
      .type = choice,
      .choices = "none|function",

@@ -40,6 +40,10 @@ bool same_place(const bus_settings& a, const bus_settings& b) {
   return place(a) == place(b);
 }
 
+bool configuration::is_retired(int slot) const {
+  return std::find(retired_slots.begin(), retired_slots.end(), std::to_string(slot)) != retired_slots.end();
+}
+
 bool missing_group_settings::creates() const {
   const auto creates = [](const rule& r) { return r.action == missing_group_action::create; };
   return creates(otherwise) || std::any_of(rules.begin(), rules.end(), creates);

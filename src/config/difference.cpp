@@ -2,6 +2,7 @@
 #include "values.hpp"
 
 #include <dualbus/base/sha256.hpp>
+#include <dualbus/config/bus_union.hpp>
 #include <dualbus/config/difference.hpp>
 
 #include <algorithm>
@@ -44,12 +45,14 @@ std::string text_of(const key_row& row, const value& v) {
   }
 }
 
-void compare_values(const configuration& running, const configuration& loaded, lines& found) {
+void compare_values(const configuration& running, const configuration& loaded,
+                    const std::vector<bool>& in_both, lines& found) {
   for (const key_row& row : key_rows()) {
     if (row.bind.fetch == nullptr) continue;
     const bool of_bus = row.path.starts_with(bus_prefix);
     const std::size_t count = of_bus ? std::min(running.buses.size(), loaded.buses.size()) : 1;
     for (std::size_t i = 0; i < count; ++i) {
+      if (of_bus && !in_both[i]) continue;
       const value before = row.bind.fetch(running, i), after = row.bind.fetch(loaded, i);
       if (before == after) continue;
       const std::string path =
@@ -57,6 +60,21 @@ void compare_values(const configuration& running, const configuration& loaded, l
                  : std::string(row.path);
       found.push_back(path + ": " + text_of(row, before) + " -> " + text_of(row, after));
     }
+  }
+}
+
+void compare_lists_of_buses(const bus_union& both, lines& found) {
+  const auto text_of_bus = [](const configuration& c, command::bus_index bus) {
+    return c.routing.buses[bus].name + ": " + quoted(c.buses[bus].endpoint) + " with slot " +
+           std::to_string(c.routing.buses[bus].id_slot);
+  };
+  for (const command::bus_index bus : both.removed)
+    found.push_back("buses: removed " + text_of_bus(both.running, bus));
+  for (const command::bus_index bus : both.added)
+    found.push_back("buses: added " + text_of_bus(both.loaded, bus));
+  for (std::size_t i = 0; i < both.running.buses.size(); ++i) {
+    const std::string &old = both.running.routing.buses[i].name, &now = both.loaded.routing.buses[i].name;
+    if (old != now) found.push_back("buses: " + quoted(old) + " is called " + quoted(now));
   }
 }
 
@@ -91,7 +109,7 @@ void compare_rules(std::string_view path, const rule_list& before, const rule_li
     }
     kept_after.push_back(rule);
     const std::string &from = running.routing.buses[old->bus].name, &to = loaded.routing.buses[rule.bus].name;
-    if (from != to)
+    if (old->bus != rule.bus)
       found.push_back(head + quoted(rule.match) + " moved from " + quoted(from) + " to " + quoted(to));
   }
   const bool same_order =
@@ -146,14 +164,20 @@ void compare_missing_groups(const missing_group_settings& before, const missing_
 
 }  // namespace
 
-std::vector<std::string> differences(const configuration& running, const configuration& loaded) {
+std::vector<std::string> differences(const configuration& was, const configuration& becomes) {
+  const bus_union both(was, becomes);
+  const configuration &running = both.running, &loaded = both.loaded;
   const command::routing_rules &before = running.routing, &after = loaded.routing;
   lines found;
-  compare_values(running, loaded, found);
+  compare_lists_of_buses(both, found);
+  std::vector<bool> in_both(running.buses.size(), true);
+  for (const auto* const list : {&both.added, &both.removed})
+    for (const command::bus_index bus : *list) in_both[bus] = false;
+  compare_values(running, loaded, in_both, found);
   compare_passwords(running, loaded, found);
   const auto compare_bus = [&](std::string_view path, command::bus_index from, command::bus_index to) {
     const std::string &old = before.buses[from].name, &now = after.buses[to].name;
-    if (old != now) found.push_back(std::string(path) + ": " + quoted(old) + " -> " + quoted(now));
+    if (from != to) found.push_back(std::string(path) + ": " + quoted(old) + " -> " + quoted(now));
   };
   compare_bus("routing.default_bus", before.default_bus, after.default_bus);
   compare_bus("routing.default_key_bus", before.default_key_bus, after.default_key_bus);

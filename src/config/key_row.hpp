@@ -70,7 +70,7 @@ struct key_row {
   std::string_view path;  ///< `*` stands for any name, `[]` for each element of a list
   value_type type = value_type::text;
   bool required = false;
-  bool reload = false;  ///< can change at run time
+  bool reload = false;  ///< running workers follow a change; otherwise new ones are started
   struct bounds {
     std::int64_t low = 0, high = 0;
     std::int64_t step = 1;  ///< only multiples of it

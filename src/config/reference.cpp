@@ -31,8 +31,9 @@ Only `buses` must be there; everything else has a default. Values are taken as t
 - Aliases (`*name`), tags (`!!int`), a key twice in one map, a second document, files above 1 MiB and bytes that
   are not UTF-8 are refused.
 
-`SIGHUP` makes the daemon read the file again. "Can change at run time" below marks the keys for which that is
-enough; for the others it must be restarted, and a reload names those that differ.
+`SIGHUP` makes the daemon read the file again; no key needs a restart. "At once" below marks the keys that all
+workers follow between two requests. For a change of the others the daemon starts new workers, which take the
+clients over as a new process would: see [availability.md](availability.md#changing-buses-at-run-time).
 )";
 
 constexpr std::string_view example = R"(## Example
@@ -126,7 +127,7 @@ std::string describe(const key_row& row) {
     if (row.type == value_type::text_list) text += " each";
   }
   text += "; " + default_of(row);
-  text += row.reload ? "; can change at run time*\n\n" : "; needs a restart*\n\n";
+  text += row.reload ? "; a reload changes it at once*\n\n" : "; a reload changes it with new workers*\n\n";
   return text.append(row.meaning).append("\n");
 }
 

@@ -38,6 +38,8 @@ void compare_buses(const configuration& running, const configuration& loaded,
       if (row.bind.fetch(running, i) == row.bind.fetch(loaded, now)) continue;
       changed.push_back(path + std::string(row.path.substr(bus_prefix.size())));
     }
+    if (running.buses[i].sentinel.password != loaded.buses[now].sentinel.password)
+      changed.push_back(path + ".sentinel: another password");
   }
   for (const auto& bus : after) {
     if (index_of(running, bus.name) < before.size()) continue;
@@ -124,7 +126,7 @@ std::vector<std::string> side_effects(const configuration& running, const config
           "' leaves them where they are"};
 }
 
-std::vector<std::string> restart_needed(const configuration& running, const configuration& loaded) {
+std::vector<std::string> new_workers_needed(const configuration& running, const configuration& loaded) {
   std::vector<std::string> changed;
   bool buses_done = false;
   for (const key_row& row : key_rows()) {

@@ -205,7 +205,10 @@ struct configuration {
   slowlog_settings slowlog;
   std::string log_level = "info";
   stream_moves moves = stream_moves::refused;
+  std::vector<std::string> retired_slots;  ///< id_slots of removed buses, as numbers; no bus may have them
   slot_mark marks = slot_mark::none;
+
+  bool is_retired(int slot) const;
 };
 
 /// True if clients' connections to that address arrive at this daemon, as far as its configuration tells.

@@ -8,9 +8,8 @@
 namespace dualbus::config {
 
 /// Everything that a reload changes, one line for each key or rule, for the log: `limits.max_clients: 10000
-/// -> 5000`, `routing.keys: added 'md:*' -> 'marketdata'`. Passwords and their hashes are never shown. Both
-/// have the same buses in the same order.
-std::vector<std::string> differences(const configuration& running, const configuration& loaded);
+/// -> 5000`, `routing.keys: added 'md:*' -> 'marketdata'`. Passwords and their hashes are never shown.
+std::vector<std::string> differences(const configuration& was, const configuration& becomes);
 
 /// A short name for the rules by which messages and keys find their buses: daemons that serve the same buses
 /// must have the same. It does not depend on addresses, limits and other things that may differ between

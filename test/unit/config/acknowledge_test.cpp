@@ -53,7 +53,7 @@ TEST(AcknowledgeTest, TypesAloneDoNothing) {
 
 TEST(AcknowledgeTest, ChangesAtRunTime) {
   const configuration before = good(with("replicas: 1")), after = good(with("replicas: 2, types: [a]"));
-  EXPECT_EQ(restart_needed(before, after), lines{});
+  EXPECT_EQ(new_workers_needed(before, after), lines{});
   EXPECT_THAT(changed_keys(before, after),
               ElementsAre("buses.a.acknowledge.replicas", "buses.a.acknowledge.types"));
 }

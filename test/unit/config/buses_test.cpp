@@ -242,5 +242,19 @@ TEST(PasswordTest, HasOneSourceAndAUserNeedsOne) {
               ElementsAre("f.yaml:2:46: buses.a.username: needs a password_file or password_env"));
 }
 
+TEST(RetiredSlotsTest, NoBusMayHaveOne) {
+  EXPECT_TRUE(good(one_bus + "retired_slots: [0, 127]\n").is_retired(127));
+  EXPECT_FALSE(good(one_bus + "retired_slots: [12]\n").is_retired(2));
+  EXPECT_THAT(
+      mistakes_in(one_bus + "retired_slots: [1]\n"),
+      ElementsAre("f.yaml:2:16: buses.a.id_slot: 1 is a slot in 'retired_slots': clients may hold IDs of "
+                  "the bus that had it; take another"));
+}
+
+TEST(RetiredSlotsTest, OnlySlotsStandThere) {
+  for (const std::string text : {"128", "-1", "x", "01", "1.0"})
+    EXPECT_EQ(mistakes_in(one_bus + "retired_slots: [" + text + "]\n").size(), 1U) << text;
+}
+
 }  // namespace
 }  // namespace dualbus::config::test

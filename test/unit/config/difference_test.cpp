@@ -48,6 +48,18 @@ TEST(DifferenceTest, ABusIsNamed) {
                                    "buses.b.latency_target: 0 -> 1ms", "routing.types: removed 'z' -> 'b'"));
 }
 
+TEST(DifferenceTest, BusesAreAddedRemovedAndRenamed) {
+  const std::string after =
+      "buses:\n  c: {id_slot: 3, endpoint: \"h:3\"}\n  z: {id_slot: 1, endpoint: \"h:1\"}\nanchor: z\n"
+      "routing: {default_bus: z, types: {z: [x, \"y*\"], c: [z]}, keys: [{match: k, bus: z}, {match: \"l*\", "
+      "bus: c}]}\n";
+  EXPECT_THAT(between(base, after),
+              UnorderedElementsAre("buses: removed b: 'h:2' with slot 2", "buses: added c: 'h:3' with slot 3",
+                                   "buses: 'a' is called 'z'", "anchor: 'a' -> 'z'",
+                                   "routing.types: 'z' moved from 'b' to 'c'",
+                                   "routing.keys: 'l*' moved from 'b' to 'c'"));
+}
+
 TEST(DifferenceTest, RulesAreAddedRemovedMovedAndPutInAnotherOrder) {
   EXPECT_THAT(
       between(base,

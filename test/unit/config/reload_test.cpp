@@ -27,16 +27,16 @@ std::vector<std::string> after(const std::string& from, const std::string& to) {
   const std::size_t at = text.find(from);
   EXPECT_NE(at, std::string::npos) << from;
   text.replace(at, from.size(), to);
-  return restart_needed(good(base_text), good(text));
+  return new_workers_needed(good(base_text), good(text));
 }
 
-TEST(RestartNeededTest, NothingChangedNeedsNothing) {
-  EXPECT_THAT(restart_needed(good(base_text), good(base_text)), ElementsAre());
-  EXPECT_THAT(restart_needed(good(base_text), good("# again\n" + base_text)), ElementsAre());
-  EXPECT_THAT(restart_needed(configuration{}, configuration{}), ElementsAre());
+TEST(NewWorkersNeededTest, NothingChangedNeedsNothing) {
+  EXPECT_THAT(new_workers_needed(good(base_text), good(base_text)), ElementsAre());
+  EXPECT_THAT(new_workers_needed(good(base_text), good("# again\n" + base_text)), ElementsAre());
+  EXPECT_THAT(new_workers_needed(configuration{}, configuration{}), ElementsAre());
 }
 
-TEST(RestartNeededTest, ListenersAndWorkersNeedIt) {
+TEST(NewWorkersNeededTest, ListenersAndWorkersNeedIt) {
   EXPECT_THAT(after("address: 127.0.0.1", "address: 127.0.0.2"), ElementsAre("listen.address"));
   EXPECT_THAT(after("port: 7000", "port: 7002"), ElementsAre("listen.port"));
   EXPECT_THAT(after("backlog: 100", "backlog: 101"), ElementsAre("listen.backlog"));
@@ -47,7 +47,7 @@ TEST(RestartNeededTest, ListenersAndWorkersNeedIt) {
   EXPECT_THAT(after("workers: 2", "workers: 3"), ElementsAre("workers"));
 }
 
-TEST(RestartNeededTest, ABusNeedsItForItsSlotOnly) {
+TEST(NewWorkersNeededTest, ABusNeedsItForItsSlotOnly) {
   EXPECT_THAT(after("id_slot: 2", "id_slot: 3"), ElementsAre("buses.b.id_slot"));
   EXPECT_THAT(after("\"h:2\"", "\"h:3\""), ElementsAre());
   EXPECT_THAT(after("\"h:2\"", "\"h:2\", state: draining"), ElementsAre());
@@ -56,32 +56,32 @@ TEST(RestartNeededTest, ABusNeedsItForItsSlotOnly) {
   EXPECT_THAT(after("anchor: a", "anchor: b"), ElementsAre());
 }
 
-TEST(RestartNeededTest, AChangedLoginDoesNotNeedIt) {
+TEST(NewWorkersNeededTest, AChangedLoginDoesNotNeedIt) {
   const temporary_directory directory;
   const std::string file = directory.write("secret", "old");
   std::string text = base_text;
   text.replace(text.find("\"h:2\""), 5, "\"h:2\", password_file: " + file);
   const configuration before = good(text);
-  EXPECT_EQ(restart_needed(before, good(text)), lines{});
+  EXPECT_EQ(new_workers_needed(before, good(text)), lines{});
   directory.write("secret", "new");
   EXPECT_EQ(good(text).buses[1].password, "new");
-  EXPECT_EQ(restart_needed(before, good(text)), lines{});
-  EXPECT_EQ(restart_needed(before, good(base_text)), lines{});
+  EXPECT_EQ(new_workers_needed(before, good(text)), lines{});
+  EXPECT_EQ(new_workers_needed(before, good(base_text)), lines{});
   ::setenv("DUALBUS_TEST_PASSWORD", "old", 1);
   text = base_text;
   text.replace(text.find("\"h:2\""), 5, "\"h:2\", username: u, password_env: DUALBUS_TEST_PASSWORD");
   const configuration with_env = good(text);
-  EXPECT_EQ(restart_needed(good(base_text), with_env), lines{});
+  EXPECT_EQ(new_workers_needed(good(base_text), with_env), lines{});
   ::unsetenv("DUALBUS_TEST_PASSWORD");
 }
 
-TEST(RestartNeededTest, AddedAndRemovedBusesAreNamed) {
+TEST(NewWorkersNeededTest, AddedAndRemovedBusesAreNamed) {
   EXPECT_THAT(after("  b: {id_slot: 2, endpoint: \"h:2\"}\n", ""), ElementsAre("buses.b"));
   EXPECT_THAT(after("anchor: a", "  c: {id_slot: 3, endpoint: \"h:3\"}\nanchor: a"), ElementsAre("buses.c"));
   EXPECT_THAT(after("  b: {id_slot: 2", "  c: {id_slot: 2"), UnorderedElementsAre("buses.b", "buses.c"));
 }
 
-TEST(RestartNeededTest, AnotherOrderOfTheBusesNeedsIt) {
+TEST(NewWorkersNeededTest, AnotherOrderOfTheBusesNeedsIt) {
   EXPECT_THAT(after("  a: {id_slot: 1, endpoint: \"h:1\", latency_target: 1ms}\n"
                     "  b: {id_slot: 2, endpoint: \"h:2\"}\n",
                     "  b: {id_slot: 2, endpoint: \"h:2\"}\n"
@@ -94,12 +94,12 @@ TEST(ChangedKeysTest, AnAnchorThatFollowsTheDefaultBusMovesWithIt) {
   text.erase(text.find("anchor: a\n"), 10);
   std::string moved = text;
   moved.replace(moved.find("default_bus: a"), 14, "default_bus: b");
-  EXPECT_THAT(restart_needed(good(text), good(moved)), ElementsAre());
+  EXPECT_THAT(new_workers_needed(good(text), good(moved)), ElementsAre());
   EXPECT_THAT(changed_keys(good(text), good(moved)),
               UnorderedElementsAre("anchor", "routing.default_bus", "routing.default_key_bus"));
 }
 
-TEST(RestartNeededTest, RoutingLimitsTimingsAndLoggingDoNotNeedIt) {
+TEST(NewWorkersNeededTest, RoutingLimitsTimingsAndLoggingDoNotNeedIt) {
   EXPECT_THAT(
       after(
           "routing: {default_bus: a, types: {a: [x]}}\n",

@@ -127,8 +127,8 @@ TEST(SentinelTest, TheAddressOfTheMasterIsNoChangeOfTheFile) {
   const std::string file = bus(sentinel());
   configuration running = good(file);
   running.buses[0].set_address({"10.0.0.7", 6379, "", "10.0.0.7:6379"});
-  EXPECT_EQ(restart_needed(running, good(file)), lines{});
-  EXPECT_THAT(restart_needed(running, good(bus("endpoint: \"10.0.0.7:6379\""))),
+  EXPECT_EQ(new_workers_needed(running, good(file)), lines{});
+  EXPECT_THAT(new_workers_needed(running, good(bus("endpoint: \"10.0.0.7:6379\""))),
               ElementsAre("buses.a.sentinel.master", "buses.a.sentinel.sentinels"));
 }
 
