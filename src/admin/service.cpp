@@ -190,6 +190,12 @@ void service::note_hand_over(hand_over how) {
   ++parts_->hand_overs.ended[static_cast<std::size_t>(how)];
 }
 
+void service::continue_counts(const service& before) {
+  const std::scoped_lock lock(parts_->mutex, before.parts_->mutex);
+  parts_->reloads = before.parts_->reloads;
+  parts_->hand_overs = before.parts_->hand_overs;
+}
+
 int service::listener() const {
   return parts_->server ? parts_->server->listener() : -1;
 }

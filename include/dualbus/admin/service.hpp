@@ -55,6 +55,8 @@ class service {
   /// Counts a hand-over to or from another process, by its end. From any thread.
   enum class hand_over : std::uint8_t { taken, given, failed };
   void note_hand_over(hand_over how);
+  /// Goes on with the counts of a service of this process, whose place this one takes. Before start().
+  void continue_counts(const service& before);
   /// Sets the buses that are asked and shown from now on, and the rules by which the monitor judges. The
   /// listener's address stays that of the start. From any thread.
   void set_configuration(std::shared_ptr<const config::configuration> configuration);
