@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <system_error>
 #include <unistd.h>
 #include <utility>
@@ -25,6 +26,11 @@ constexpr int backlog = 8;
   throw std::system_error(errno, std::generic_category(), text);
 }
 
+std::uint64_t file_at(const std::string& path) {
+  struct stat found {};
+  return ::stat(path.c_str(), &found) == 0 ? found.st_ino : 0;
+}
+
 }  // namespace
 
 control_socket::control_socket(std::string path, hand_over_source& daemon, on_outcome ended)
@@ -37,6 +43,7 @@ control_socket::~control_socket() {
 }
 
 void control_socket::listen(bool replace) {
+  if (path_.empty()) return;
   if (replace) {
     const std::string fresh = path_ + ".new";
     ::unlink(fresh.c_str());
@@ -45,27 +52,45 @@ void control_socket::listen(bool replace) {
   } else {
     listener_ = base::listen_unix(path_, mode, backlog);
   }
-  owns_path_ = true;
+  file_ = file_at(path_);
 }
 
 void control_socket::start() {
   thread_ = start_quiet_thread([this] { run(); });
 }
 
-void control_socket::stop() {
-  stopping_ = true;
+void control_socket::hand_over_to(base::unique_fd taker) {
+  const std::lock_guard lock(mutex_);
+  waiting_ = std::move(taker);
+  wake();
+}
+
+void control_socket::wake() {
   constexpr std::uint64_t one = 1;
   (void)!::write(wake_.get(), &one, sizeof one);
+}
+
+void control_socket::stop() {
+  stopping_ = true;
+  wake();
   if (thread_.joinable()) thread_.join();
-  if (std::exchange(owns_path_, false)) ::unlink(path_.c_str());
+  if (file_ != 0 && file_at(path_) == std::exchange(file_, 0)) ::unlink(path_.c_str());
 }
 
 void control_socket::run() {
   while (!stopping_) {
     pollfd asked[] = {{listener_.get(), POLLIN, 0}, {wake_.get(), POLLIN, 0}};
     if (::poll(asked, 2, -1) < 0 && errno != EINTR) return;
-    if (stopping_ || (asked[0].revents & POLLIN) == 0) continue;
-    base::unique_fd peer(::accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (stopping_) continue;
+    base::unique_fd peer;
+    if ((asked[1].revents & POLLIN) != 0) {
+      std::uint64_t ignored;
+      (void)!::read(wake_.get(), &ignored, sizeof ignored);
+      const std::lock_guard lock(mutex_);
+      peer = std::move(waiting_);
+    }
+    if (!peer && (asked[0].revents & POLLIN) != 0)
+      peer = base::unique_fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (peer) serve(std::move(peer));
   }
 }
@@ -80,7 +105,6 @@ void control_socket::serve(base::unique_fd peer) {
   } catch (const std::exception& error) {
     outcome = {.failed = true, .text = std::string("hand-over failed: ") + error.what()};
   }
-  if (outcome.given) owns_path_ = false;
   ended_(outcome, successor);
   if (outcome.given) stopping_ = true;
 }

@@ -54,8 +54,8 @@ hand_over_giver::outcome hand_over_giver::run() {
   std::string fault;
   {
     ownership_board board;
-    if (!give_listeners(board)) fault = "the new process is not ready: " + taker_.problem();
-    if (fault.empty() && !give_subscriptions()) fault = "the new process has ended: " + taker_.problem();
+    if (!give_listeners(board)) fault = taker() + " is not ready: " + taker_.problem();
+    if (fault.empty() && !give_subscriptions()) fault = taker() + " has ended: " + taker_.problem();
     if (fault.empty()) fault = give_clients(board);
     if (fault.empty()) fault = finish(board);
     if (!fault.empty()) {
@@ -68,8 +68,8 @@ hand_over_giver::outcome hand_over_giver::run() {
   daemon_.accept_clients(true);
   return {
       .failed = true,
-      .text = fmt::format("hand-over failed: {}: this process goes on; {} clients had gone to the new one",
-                          fault, given_)};
+      .text = fmt::format("hand-over failed: {}: {} on; {} clients had gone there", fault,
+                          taker_.is_own_process() ? "the workers before go" : "this process goes", given_)};
 }
 
 bool hand_over_giver::greet(std::string& refusal) {
@@ -94,7 +94,9 @@ bool hand_over_giver::greet(std::string& refusal) {
         base::in_log(other->daemon, 40));
     return false;
   }
-  spdlog::info("dualbusd {} (process {}) takes over", base::in_log(other->daemon, 40), taker_.peer_process());
+  if (!taker_.is_own_process())
+    spdlog::info("dualbusd {} (process {}) takes over", base::in_log(other->daemon, 40),
+                 taker_.peer_process());
   return taker_.send_line(hand_over::greeting_line("welcome"));
 }
 
@@ -115,7 +117,9 @@ bool hand_over_giver::give_listeners(ownership_board& board) {
 // The taker hears everything before the first subscriber comes. If its buses take too long for that,
 // subscribers go all the same, later than the others.
 bool hand_over_giver::give_subscriptions() {
-  const std::string channel = fmt::format("dualbus:hand-over:{}:{}", ::getpid(), taker_.peer_process());
+  static std::atomic<unsigned> number{0};
+  const std::string channel =
+      fmt::format("dualbus:hand-over:{}:{}:{}", ::getpid(), taker_.peer_process(), number.fetch_add(1));
   const auto requests = daemon_.prepare_subscribers(channel);
   std::uint32_t asked = 0;
   for (std::size_t worker = 0; worker < requests.size(); ++worker) {
@@ -153,16 +157,16 @@ std::string hand_over_giver::give_clients(ownership_board& board) {
         there ? static_cast<void>(there = offer(board, std::move(each)))
               : daemon_.take_back(std::move(each), false);
       }
-      if (!there) return "the new process has ended: " + taker_.problem();
+      if (!there) return taker() + " has ended: " + taker_.problem();
     }
     if (offered_.empty() && (left_ == 0 || now - begun >= limit + last_round)) return {};
     do {
       if (!hear(board, idle || offered_.size() >= most_offered ? pause : milliseconds(0)))
-        return "the new process has ended: " + taker_.problem();
+        return taker() + " has ended: " + taker_.problem();
     } while (taker_.wait({}));
     withdraw(board, base::clock::now() - offer_limit);
     if (unanswered_since_ && base::clock::now() - *unanswered_since_ > progress_limit)
-      return "the new process takes no clients";
+      return taker() + " takes no clients";
   }
 }
 
@@ -203,7 +207,7 @@ bool hand_over_giver::hear(ownership_board& board, base::duration wait) {
   }
   ++refused_;
   ++left_;
-  spdlog::warn("client {} stays: the new process refuses it: {}", client.client.client.state.id,
+  spdlog::warn("client {} stays: {} refuses it: {}", client.client.client.state.id, taker(),
                base::in_log(answer.bytes, 200));
   daemon_.take_back(std::move(client.client), true);
   return true;
@@ -228,7 +232,7 @@ void hand_over_giver::withdraw(ownership_board& board, base::time_point before) 
 std::string hand_over_giver::finish(ownership_board& board) {
   board.complete();
   frame answer;
-  if (!taker_.send(kind::done)) return "the new process has ended: " + taker_.problem();
+  if (!taker_.send(kind::done)) return taker() + " has ended: " + taker_.problem();
   const auto begun = base::clock::now();
   while (base::clock::now() - begun < end_limit) {
     switch (taker_.receive(answer, milliseconds(100))) {
@@ -236,21 +240,25 @@ std::string hand_over_giver::finish(ownership_board& board) {
         if (answer.what == kind::end) return {};
         break;
       case channel::result::ended:
-        return "the new process has ended: " + taker_.problem();
+        return taker() + " has ended: " + taker_.problem();
       case channel::result::nothing:
         break;
     }
   }
-  return "the new process does not confirm the end";
+  return taker() + " does not confirm the end";
+}
+
+std::string hand_over_giver::taker() const {
+  return taker_.is_own_process() ? "the group of new workers" : "the new process";
 }
 
 std::string hand_over_giver::summary(base::time_point begun) const {
   return fmt::format(
-      "handed over to process {} in {:.3f} s: {} clients ({} subscribers, {} transactions); {} offers taken "
+      "handed over to {} in {:.3f} s: {} clients ({} subscribers, {} transactions); {} offers taken "
       "back, {} "
       "refused, {} clients are left and end here",
-      taker_.peer_process(), seconds_since(begun), given_, subscribers_, transactions_, returned_, refused_,
-      left_);
+      taker_.is_own_process() ? "new workers" : fmt::format("process {}", taker_.peer_process()),
+      seconds_since(begun), given_, subscribers_, transactions_, returned_, refused_, left_);
 }
 
 }  // namespace dualbus::app

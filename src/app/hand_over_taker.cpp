@@ -46,7 +46,16 @@ std::uint64_t number_at(std::string_view bytes, std::size_t at) {
 }  // namespace
 
 hand_over_taker::hand_over_taker(const std::string& control_socket)
-    : path_(control_socket), giver_(connect_to(control_socket)) {
+    : place_("at '" + control_socket + "'"), giver_(connect_to(control_socket)) {
+  greet();
+}
+
+hand_over_taker::hand_over_taker(base::unique_fd giver)
+    : place_("in this process"), giver_(std::move(giver)) {
+  greet();
+}
+
+void hand_over_taker::greet() {
   if (!giver_.is_same_user()) fail("that daemon has another user: run this one as the same user");
   std::string line;
   // A refusal may be there already, and its reason counts more than what cannot be sent.
@@ -59,6 +68,7 @@ hand_over_taker::hand_over_taker(const std::string& control_socket)
   if (!other) fail("what listens there is no dualbusd");
   if (other->protocol > hand_over::protocol_version || other->state > client::session_state::version)
     fail("that dualbusd, " + base::in_log(other->daemon) + ", is newer than this one: restart to go back");
+  if (giver_.is_own_process()) return;
   spdlog::info("taking over from dualbusd {} (process {})", base::in_log(other->daemon),
                giver_.peer_process());
 }
@@ -68,7 +78,7 @@ hand_over_taker::~hand_over_taker() {
 }
 
 void hand_over_taker::fail(const std::string& why) const {
-  throw std::runtime_error(fmt::format("cannot take over at '{}': {}", path_, why));
+  throw std::runtime_error(fmt::format("cannot take over {}: {}", place_, why));
 }
 
 hand_over_taker::inheritance hand_over_taker::receive_listeners() {
@@ -108,16 +118,16 @@ void hand_over_taker::stop() {
 
 void hand_over_taker::run(hand_over_target& daemon) {
   const auto seconds = [this] { return std::chrono::duration<double>(base::clock::now() - begun_).count(); };
+  const bool own = giver_.is_own_process();
   while (!stopping_) {
     frame next;
     const channel::result got = giver_.receive(next, look_again);
     if (got == channel::result::nothing) continue;
     if (got == channel::result::ended) {
       if (!board_->adopt_orphans())
-        return daemon.give_up(
-            fmt::format("the other daemon has called the hand-over off, and serves on; {} clients "
-                        "had come",
-                        taken_));
+        return daemon.give_up(fmt::format("{} called the hand-over off, and {} on; {} clients had come",
+                                          own ? "the workers before have" : "the other daemon has",
+                                          own ? "serve" : "serves", taken_));
       spdlog::warn(
           "took over {} clients in {:.3f} s; then the other daemon ended ({}), with the clients that it had "
           "left",
@@ -130,7 +140,7 @@ void hand_over_taker::run(hand_over_target& daemon) {
       if (auto what = hand_over::unpack_requests(next.bytes)) daemon.hear(next.number, std::move(*what));
       giver_.send(kind::heard, next.number);
     } else if (next.what == kind::done) {
-      spdlog::info("took over {} clients in {:.3f} s", taken_, seconds());
+      if (!own) spdlog::info("took over {} clients in {:.3f} s", taken_, seconds());
       daemon.become_daemon(false);
       giver_.send(kind::end);
       return;

@@ -39,6 +39,8 @@ class hand_over_taker {
   /// Connects to the control socket. Throws std::runtime_error, whose text says what is wrong and what to do,
   /// if nobody listens there, or if the daemon refuses.
   explicit hand_over_taker(const std::string& control_socket);
+  /// The giver is at the other end of `giver`, in this process. Throws as the other one.
+  explicit hand_over_taker(base::unique_fd giver);
   ~hand_over_taker();  ///< stops
   hand_over_taker(const hand_over_taker&) = delete;
   hand_over_taker& operator=(const hand_over_taker&) = delete;
@@ -59,11 +61,12 @@ class hand_over_taker {
   void stop();
 
  private:
+  void greet();
   void run(hand_over_target& daemon);
   void take(hand_over_target& daemon, hand_over::frame offer);
   [[noreturn]] void fail(const std::string& why) const;
 
-  const std::string path_;
+  const std::string place_;  // for messages
   hand_over::channel giver_;
   std::unique_ptr<ownership_board> board_;
   std::atomic<bool> stopping_{false};

@@ -99,6 +99,10 @@ int channel::peer_process() const {
   return ::getsockopt(socket_.get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 ? peer.pid : 0;
 }
 
+bool channel::is_own_process() const {
+  return peer_process() == ::getpid();
+}
+
 bool channel::wait(base::duration longest) const {
   return used_ < received_.size() || poll_for(socket_.get(), POLLIN, longest);
 }

@@ -97,6 +97,8 @@ class channel {
   /// The user and process at the other end.
   bool is_same_user() const;
   int peer_process() const;
+  /// Whether the other end belongs to this process.
+  bool is_own_process() const;
   const std::string& problem() const { return problem_; }
   int fd() const { return socket_.get(); }
   /// Waits until something is there to receive.

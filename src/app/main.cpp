@@ -1,4 +1,4 @@
-#include "server.hpp"
+#include "daemon.hpp"
 #include "service_manager.hpp"
 
 #include <dualbus/admin/metrics_reference.hpp>
@@ -14,15 +14,14 @@
 #include <cstring>
 #include <exception>
 #include <functional>
+#include <memory>
 #include <string>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
-#include <boost/asio/steady_timer.hpp>
 
 namespace {
 
@@ -63,8 +62,7 @@ std::string own_program() {
 void hand_over(const std::string& program, const std::string& configuration,
                const std::string& control_socket) {
   if (control_socket.empty())
-    return spdlog::error(
-        "SIGUSR2: no hand-over without 'control.socket' in the configuration that was loaded at the start");
+    return spdlog::error("SIGUSR2: no hand-over without 'control.socket' in the configuration");
   try {
     const int successor = dualbus::app::start_successor(program, configuration, control_socket);
     spdlog::info("SIGUSR2: process {} is to take over: {}", successor, program);
@@ -85,33 +83,21 @@ void reap_successors() {
 
 // Serves until SIGTERM or SIGINT, for a while after SIGUSR1, or until another process has taken over; SIGHUP
 // reloads, SIGUSR2 hands over.
-void serve(dualbus::app::server& server, const std::string& path, const std::string& control_socket) {
+void serve(std::shared_ptr<const dualbus::config::configuration> configuration, const std::string& path,
+           const std::string& take_over) {
   boost::asio::io_context io(1);
-  server.set_on_end([&] {
-    boost::asio::post(io, [&] {
-      server.stop();
-      io.stop();
-    });
-  });
+  std::function<void()> stop;
+  dualbus::app::daemon daemon(io, path, [&] { stop(); });
+  stop = [&] {
+    daemon.stop();
+    io.stop();
+  };
   const std::string program = own_program();
   // The sets are separate so that no number of reloads keeps the daemon from stopping.
   boost::asio::signal_set stop_signals(io, SIGTERM, SIGINT);
   boost::asio::signal_set reload_signals(io, SIGHUP);
   boost::asio::signal_set drain_signals(io, SIGUSR1);
-  boost::asio::steady_timer drain_time(io);
-  const auto stop = [&] {
-    server.stop();
-    io.stop();
-  };
-  server.set_stop_later([&](std::chrono::milliseconds delay) {
-    boost::asio::post(io, [&, delay] {
-      drain_time.expires_after(delay);
-      drain_time.async_wait([&](const auto& error) {
-        if (!error) stop();
-      });
-    });
-  });
-  server.start();
+  daemon.start(std::move(configuration), take_over);
   // These signals mean nothing to the daemon, and must not end it.
   boost::asio::signal_set other_signals(io);
   for (const int signal : meaningless_signals) other_signals.add(signal);
@@ -123,13 +109,13 @@ void serve(dualbus::app::server& server, const std::string& path, const std::str
   other_signals.async_wait(on_other);
   std::function<void(const boost::system::error_code&, int)> on_reload = [&](const auto& error, int) {
     if (error) return;
-    server.reload(path);
+    daemon.reload();
     reload_signals.async_wait(on_reload);
   };
   reload_signals.async_wait(on_reload);
   std::function<void(const boost::system::error_code&, int)> on_drain = [&](const auto& error, int) {
     if (error) return;
-    server.drain();
+    daemon.drain();
     drain_signals.async_wait(on_drain);
   };
   drain_signals.async_wait(on_drain);
@@ -137,7 +123,7 @@ void serve(dualbus::app::server& server, const std::string& path, const std::str
   std::function<void(const boost::system::error_code&, int)> on_hand_over = [&](const auto& error,
                                                                                 int signal) {
     if (error) return;
-    signal == SIGUSR2 ? hand_over(program, path, control_socket) : reap_successors();
+    signal == SIGUSR2 ? hand_over(program, path, daemon.control_socket_path()) : reap_successors();
     hand_over_signals.async_wait(on_hand_over);
   };
   hand_over_signals.async_wait(on_hand_over);
@@ -212,8 +198,7 @@ int main(int argc, char** argv) {
     if (!loaded.value) return 1;
     dualbus::base::set_log_level(loaded.value->log_level);
     spdlog::info("dualbusd {} starting, configuration {}", dualbus::base::version, path);
-    dualbus::app::server server(loaded.value, take_over);
-    serve(server, path, loaded.value->control.socket);
+    serve(loaded.value, path, take_over);
     return 0;
   } catch (const std::exception& error) {
     spdlog::error("cannot start: {}", error.what());

@@ -6,9 +6,6 @@
 #include <dualbus/base/memory_limit.hpp>
 #include <dualbus/base/memory_reserve.hpp>
 #include <dualbus/base/socket.hpp>
-#include <dualbus/config/difference.hpp>
-#include <dualbus/config/loader.hpp>
-#include <dualbus/config/reload.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -41,14 +38,20 @@ std::string make_run_id() {
 
 }  // namespace
 
-server::server(std::shared_ptr<const config::configuration> configuration, std::string take_over)
+server::server(std::shared_ptr<const config::configuration> configuration, predecessor before, hooks told)
     : configuration_(std::move(configuration)),
-      take_over_(std::move(take_over)),
+      before_(std::move(before)),
+      told_(std::move(told)),
       databases_(configuration_->databases),
       control_path_(configuration_->control.socket),
       last_snapshots_(configuration_->workers),
       hand_over_timeout_ms_(configuration_->control.handover_timeout.count()) {
-  daemon_.facts.run_id = make_run_id();
+  if (before_.meet) {
+    daemon_.facts.run_id = before_.run_id;
+    daemon_.facts.started = before_.started;
+  } else {
+    daemon_.facts.run_id = make_run_id();
+  }
   drain_delay_ = configuration_->limits.drain_delay;
   raise_descriptor_limit();
   limit_memory();
@@ -60,7 +63,7 @@ server::server(std::shared_ptr<const config::configuration> configuration, std::
           ask_all(i, std::move(question), std::move(done));
         }));
   }
-  if (take_over_.empty()) open_listeners();
+  if (!before_.exists()) open_listeners();
 }
 
 server::~server() {
@@ -94,12 +97,8 @@ void server::limit_memory() {
 }
 
 void server::open_listeners() {
-  const config::listen_settings& listen = configuration_->listen;
-  // Sockets that share a port share it with another daemon, too. This one does not share: it would fail.
-  if (listen.port != 0 && workers_.size() > 1)
-    base::listen_tcp(listen.address, listen.port, 1, false).reset();
   open_missing_listeners();
-  owns_unix_socket_ = !listen.unix_socket.empty();
+  owns_unix_socket_ = !configuration_->listen.unix_socket.empty();
   open_control(false);
 }
 
@@ -111,6 +110,8 @@ void server::open_missing_listeners() {
                        [what](const auto& l) { return l.what == what; });
   };
   if (listen.port != 0 && !has(listener_kind::tcp)) {
+    // Sockets that share a port share it with another daemon, too. This one does not share: it would fail.
+    if (workers_.size() > 1) base::listen_tcp(listen.address, listen.port, 1, false).reset();
     for (std::size_t i = 0; i < workers_.size(); ++i) {
       listeners_.push_back({listener_kind::tcp, base::listen_tcp(listen.address, listen.port, listen.backlog,
                                                                  workers_.size() > 1)});
@@ -147,6 +148,13 @@ void server::start() {
   daemon_.look_for_master = [this](std::size_t bus) { masters_.look(bus); };
   masters_.start(configuration_);
   configuration_ = masters_.fill(configuration_);
+  for (std::size_t i = 0; i < configuration_->buses.size(); ++i) {
+    const std::string& name = configuration_->routing.buses[i].name;
+    const auto& needed = before_.new_masters;
+    if (!configuration_->buses[i].has_address() &&
+        std::find(needed.begin(), needed.end(), name) != needed.end())
+      throw std::runtime_error("buses." + name + ": no Sentinel names a master");
+  }
   note_draining();
   const admin::slot_findings slots = slots_.run(*configuration_);
   for (const std::string& line : slots.warnings) spdlog::warn("{}", line);
@@ -163,11 +171,13 @@ void server::start() {
                                              },
                                          .phase = [this] { return daemon_.phase.load(); },
                                          .sentinels = [this] { return masters_.status(); }});
-  if (take_over_.empty()) admin_->start();
+  if (before_.service != nullptr) admin_->continue_counts(*before_.service);
+  if (!before_.exists()) admin_->start();
   for (auto& w : workers_) threads_.emplace_back([&w] { w->run(); });
-  if (!take_over_.empty()) {
+  if (before_.exists()) {
     await_buses();
-    taker_ = std::make_unique<hand_over_taker>(take_over_);
+    taker_ = before_.meet ? std::make_unique<hand_over_taker>(before_.meet())
+                          : std::make_unique<hand_over_taker>(before_.control_socket);
     admin_->start(inherit_listeners(taker_->receive_listeners()));
   }
   share_out_listeners();
@@ -180,14 +190,10 @@ void server::start() {
   if (taker_) {
     taker_->start(static_cast<hand_over_target&>(*this));
   } else {
-    if (control_) control_->start();
+    control_->start();
     notify_service_manager("READY=1\n");
   }
   masters_.follow();  // from now on the configuration belongs to the reloader's thread
-}
-
-void server::set_stop_later(std::function<void(std::chrono::milliseconds)> stop_later) {
-  stop_later_ = std::move(stop_later);
 }
 
 void server::drain() {
@@ -198,7 +204,7 @@ void server::drain() {
       "draining: /readyz answers 503, and clients are served as before; the listeners close in {} ms "
       "(limits.drain_delay)",
       delay.count());
-  stop_later_(delay);
+  told_.stop_later(delay);
 }
 
 void server::stop() {
@@ -213,124 +219,16 @@ void server::stop() {
   places_.stop();
   anchors_.stop();
   slots_.stop();
+  retirements_.stop();
   reloader_.stop();
-  spdlog::info("stopping: no new clients; requests in flight are finished");
+  if (!replaced_) spdlog::info("stopping: no new clients; requests in flight are finished");
   // Nobody asks the workers from outside any more before they end.
   for (auto& w : workers_) w->shut_down(configuration_->limits.shutdown_timeout);
   for (std::thread& t : threads_) t.join();
   threads_.clear();
   admin_->stop();
   if (owns_unix_socket_) ::unlink(configuration_->listen.unix_socket.c_str());
-  spdlog::info("stopped");
-}
-
-void server::reload(const std::string& path) {
-  if (path_.empty()) path_ = path;
-  reloader_.ask();
-}
-
-void server::take_masters() {
-  configuration_ = masters_.fill(configuration_);
-  admin_->set_configuration(configuration_);
-}
-
-void server::note_draining() {
-  const std::lock_guard lock(resting_mutex_);
-  draining_ = 0;
-  for (std::size_t i = 0; i < configuration_->routing.buses.size(); ++i)
-    draining_ |= std::uint32_t{configuration_->routing.buses[i].draining} << i;
-  daemon_.resting_buses.fetch_and(draining_);
-}
-
-// A check that has just ended may speak of a bus that is active again.
-void server::rest(std::uint32_t buses) {
-  const std::lock_guard lock(resting_mutex_);
-  daemon_.resting_buses.store(buses & draining_, std::memory_order_relaxed);
-}
-
-bool server::may_move_buses(const config::configuration& loaded) {
-  const admin::place_check::findings found = places_.run(*configuration_, loaded);
-  std::vector<std::string> mistakes = found.mistakes;
-  for (const std::string& line : found.warnings) spdlog::warn("{}", line);
-  if (mistakes.empty() && found.moves) {
-    const admin::slot_findings slots = slots_.run(loaded);
-    for (const std::string& line : slots.warnings) spdlog::warn("{}", line);
-    mistakes = slots.mistakes;
-  }
-  if (moves_.stopped()) return false;
-  for (const std::string& line : mistakes) spdlog::error("{}", line);
-  if (mistakes.empty()) return true;
-  spdlog::error("configuration not reloaded: nothing was changed");
-  return false;
-}
-
-bool server::may_move_anchor(const config::configuration& loaded) {
-  const admin::anchor_move::findings found = anchors_.run(*configuration_, loaded);
-  if (moves_.stopped()) return false;
-  if (found.made > 0)
-    spdlog::info("anchor: {} groups were made on bus '{}'", found.made,
-                 loaded.routing.buses[loaded.routing.anchor].name);
-  for (const std::string& line : found.mistakes) spdlog::error("{}", line);
-  if (found.mistakes.empty()) return true;
-  spdlog::error("configuration not reloaded: nothing was changed");
-  return false;
-}
-
-bool server::may_move_keys(const config::configuration& loaded) {
-  const bool allowed = loaded.moves == config::stream_moves::allowed;
-  const admin::move_report found = moves_.run(*configuration_, loaded);
-  if (moves_.stopped()) return false;
-  const auto level = allowed ? spdlog::level::warn : spdlog::level::err;
-  for (const std::string& line : found.streams) spdlog::log(level, "{}", line);
-  if (found.more_streams > 0) spdlog::log(level, "… and {} more such streams", found.more_streams);
-  for (const std::string& line : found.unchecked) spdlog::log(level, "{}", line);
-  for (const std::string& line : found.others) spdlog::warn("{}", line);
-  if (allowed || (found.streams.empty() && found.unchecked.empty())) return true;
-  spdlog::error(
-      "configuration not reloaded: nothing was changed; have the entries read and acknowledged first, "
-      "remove them{}, or say 'moved_streams: allowed' in 'routing'",
-      found.unchecked.empty() ? "" : ", wait for the bus");
-  return false;
-}
-
-void server::load_again() {
-  const config::load_result loaded = config::load(path_);
-  for (const std::string& warning : loaded.warnings) spdlog::warn("{}", warning);
-  if (!loaded.value) {
-    for (const std::string& mistake : loaded.mistakes) spdlog::error("{}", mistake);
-    spdlog::error("configuration not reloaded: {} mistake(s), nothing was changed", loaded.mistakes.size());
-    return admin_->note_reload(false);
-  }
-  const std::vector<std::string> fixed = config::restart_needed(*configuration_, *loaded.value);
-  if (!fixed.empty()) {
-    for (const std::string& key : fixed)
-      spdlog::error("'{}' cannot change while the daemon runs: restart it", key);
-    spdlog::error("configuration not reloaded: nothing was changed");
-    return admin_->note_reload(false);
-  }
-  const auto wanted = masters_.fill(loaded.value);
-  if (!may_move_buses(*wanted) || !may_move_keys(*wanted) || !may_move_anchor(*wanted)) {
-    if (!moves_.stopped()) admin_->note_reload(false);
-    return;
-  }
-  const std::vector<std::string> changed = config::changed_keys(*configuration_, *loaded.value);
-  for (const std::string& line : config::side_effects(*configuration_, *loaded.value))
-    spdlog::warn("{}", line);
-  for (const std::string& line : config::differences(*configuration_, *loaded.value))
-    spdlog::info("{}", line);
-  configuration_ = masters_.pass_on(loaded.value, [this](const auto& complete) {
-    for (auto& w : workers_) w->post([c = complete](worker_parts& parts) { parts.reload(c); });
-  });
-  note_draining();
-  drain_delay_ = configuration_->limits.drain_delay;
-  hand_over_timeout_ms_ = configuration_->control.handover_timeout.count();
-  base::set_log_level(configuration_->log_level);
-  limit_memory();
-  admin_->set_configuration(configuration_);
-  admin_->note_reload(true);
-  spdlog::info("configuration reloaded: {}", changed.empty()
-                                                 ? "nothing is different"
-                                                 : fmt::format("changed {}", fmt::join(changed, ", ")));
+  if (!replaced_) spdlog::info("stopped");
 }
 
 void server::ask_all(std::size_t asking, handler::colleagues::question question,

@@ -116,16 +116,21 @@ milliseconds server::hand_over_timeout() {
 
 void server::hand_over_ended(const hand_over_giver::outcome& outcome, int successor) {
   using how = admin::service::hand_over;
+  const bool own = successor == ::getpid();
   if (!outcome.given) {
     outcome.failed ? spdlog::error("{}", outcome.text) : spdlog::warn("{}", outcome.text);
+    if (own) return stay();
     if (outcome.failed) admin_->note_hand_over(how::failed);
     return;
   }
   spdlog::info("{}", outcome.text);
-  admin_->note_hand_over(how::given);
   owns_unix_socket_ = false;
-  notify_service_manager(fmt::format("MAINPID={}\n", successor));
-  if (on_end_) on_end_();
+  replaced_ = own;
+  if (!own) {
+    admin_->note_hand_over(how::given);
+    notify_service_manager(fmt::format("MAINPID={}\n", successor));
+  }
+  told_.ended();
 }
 
 // ------------------------------------------------------------------------------------------------- the taker
@@ -162,7 +167,11 @@ base::unique_fd server::inherit_listeners(hand_over_taker::inheritance inherited
     const bool wanted_unix = l.what == listener_kind::unix_socket && !listen.unix_socket.empty() &&
                              name == listen.unix_socket + ":0";
     if (wanted_tcp || wanted_unix) {
+      ::listen(l.fd.get(), listen.backlog);
+      if (wanted_unix) ::chmod(listen.unix_socket.c_str(), listen.unix_socket_mode);
       listeners_.push_back(std::move(l));
+    } else if (l.what == listener_kind::unix_socket) {
+      left_sockets_.push_back(name.substr(0, name.size() - 2));
     } else if (l.what == listener_kind::admin && admin.port != 0 &&
                name == shown_address(admin.address, admin.port)) {
       of_admin = std::move(l.fd);
@@ -198,33 +207,34 @@ void server::take_client(base::unique_fd fd, client::session_state state) {
 
 void server::become_daemon(bool giver_died) {
   owns_unix_socket_ = true;
+  for (const std::string& path : left_sockets_) ::unlink(path.c_str());
   ask_workers<bool>([](worker&, worker_parts& parts) {
     parts.subscribers_come().end();
     return true;
   });
-  admin_->note_hand_over(admin::service::hand_over::taken);
+  before_.meet ? admin_->note_reload(true) : admin_->note_hand_over(admin::service::hand_over::taken);
   try {
     open_control(true);
-    if (control_) control_->start();
+    control_->start();
   } catch (const std::exception& error) {
     spdlog::error("no later hand-over is possible: {}", error.what());
   }
+  if (before_.meet) return spdlog::info("configuration reloaded: new workers serve");
   // If the other process lives, it says who follows: systemd believes only the main process.
   notify_service_manager(giver_died ? fmt::format("MAINPID={}\nREADY=1\n", ::getpid()) : "READY=1\n");
 }
 
 void server::give_up(const std::string& why) {
-  spdlog::error("hand-over failed: {}; this process ends when they have left", why);
-  admin_->note_hand_over(admin::service::hand_over::failed);
+  spdlog::error("hand-over failed: {}; {} when they have left", why,
+                before_.meet ? "the new workers end" : "this process ends");
+  if (!before_.meet) admin_->note_hand_over(admin::service::hand_over::failed);
   accept_clients(false);
   while (!ending_ && daemon_.places.clients > 0) std::this_thread::sleep_for(look_again);
-  if (on_end_) on_end_();
+  told_.ended();
 }
 
 void server::open_control(bool replace) {
-  const std::string& path = control_path_;
-  if (path.empty()) return;
-  control_ = std::make_unique<control_socket>(path, static_cast<hand_over_source&>(*this),
+  control_ = std::make_unique<control_socket>(control_path_, static_cast<hand_over_source&>(*this),
                                               [this](const hand_over_giver::outcome& outcome, int successor) {
                                                 hand_over_ended(outcome, successor);
                                               });
