@@ -95,6 +95,16 @@ void control_socket::run() {
   }
 }
 
+// A process that had the path already, and has died, leaves it to nobody.
+void control_socket::listen_again() {
+  if (path_.empty() || file_at(path_) == file_) return;
+  try {
+    listen(true);
+  } catch (const std::exception& error) {
+    spdlog::error("no later hand-over is possible: {}", error.what());
+  }
+}
+
 void control_socket::serve(base::unique_fd peer) {
   hand_over::channel channel(std::move(peer));
   const int successor = channel.peer_process();
@@ -105,6 +115,7 @@ void control_socket::serve(base::unique_fd peer) {
   } catch (const std::exception& error) {
     outcome = {.failed = true, .text = std::string("hand-over failed: ") + error.what()};
   }
+  if (!outcome.given) listen_again();
   ended_(outcome, successor);
   if (outcome.given) stopping_ = true;
 }

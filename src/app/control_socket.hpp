@@ -39,6 +39,7 @@ class control_socket {
   void run();
   void wake();
   void serve(base::unique_fd peer);
+  void listen_again();
 
   const std::string path_;
   hand_over_source& daemon_;
