@@ -1,199 +1,193 @@
 #!/usr/bin/python3
-"""The legacy fleet runs while the configuration of its daemon changes again and again, and a table says what it noticed.
+"""The legacy fleet runs while its daemon gets other configurations, is replaced by other processes, and loses masters; a table
+says what the clients noticed.
 
     test/faults/availability.py --daemon build/release/src/app/dualbusd --fleet build/release/src/fleet/dualbus-fleet
-                                [--reloads 10] [--every 1.0] [--seed N]
+                                [--reloads 10] [--hand-overs 10] [--failovers 5] [--every 1.0] [--slowest 250] [--seed N]
 
-Beside the fleet, a few clients measure how long one request takes. Each reload changes something of another kind, in turn: the
-address of a bus, its password, its state, the anchor, rules for message types, users, limits; and a file that is wrong. The
-table has one row for each kind. The status is 1 if a client got an error, lost its connection, missed an entry or got it twice,
-or if a request took longer than --slowest milliseconds (0: however long). DUALBUSD and DUALBUS_FLEET are the defaults of
---daemon and --fleet.
+Beside the fleet, a few clients raise counters, and measure how long one request takes. There are three phases, each with a fleet of
+its own, which in the end waits until everything is delivered:
+
+- Reloads. Each changes something of another kind, in turn: the address of a bus, its password, its state, the anchor, rules for
+  message types, users, limits; and a file that is wrong.
+- Hand-overs. A new process (dualbusd --take-over) takes the place of the running one, again and again.
+- Failovers. One bus has a master, two replicas and three Sentinels, and `acknowledge: {replicas: 1}`. Its master is killed or
+  stopped, in turn, the daemon follows the Sentinels to the next one, and the old one comes back as a replica.
+
+The status is 1 if a group missed an entry; if outside failovers a client got an error, lost its connection, or a group got an
+entry twice, or a request took longer than --slowest milliseconds (0: however long); if a counter is not what it must be. Errors
+during failovers are shown. So are entries that come again behind one, as T4 in docs/invariants.md allows: only such that a group
+had before the old master was gone; and those that wait in a group's pending list because the answer to the read died with the
+master. DUALBUSD and DUALBUS_FLEET are the defaults of --daemon and --fleet.
 """
 import argparse
-import json
+import collections
+import contextlib
 import os
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 import paths  # noqa: F401 pylint: disable=unused-import
+from canaries import Load
+from changes import Changes
 from support.fleet_engine import ENGINE_LOGIC_TYPES, MARKETDATA_TYPES
-from support.harness import ENGINE_LOGIC, MARKETDATA, make_config, merge
-from support.servers import Daemon, Redis, wait_for
+from support.hand_over import Chain, summary_of
+from support.harness import ENGINE_LOGIC, MARKETDATA, Stack
+from support.servers import wait_for
+
+CONFIG = {"missing_group": {"action": "create"}, "draining": {"interval": "200ms", "quiet": "200ms"},
+          "routing": {"types": {MARKETDATA: list(MARKETDATA_TYPES), ENGINE_LOGIC: list(ENGINE_LOGIC_TYPES)}}}
 
 
-class Canary(threading.Thread):
-    """One client that sends one request after the other, to both buses, and notes how long the slowest took."""
+class Phase:
+    """What the clients noticed while something was done several times."""
 
-    def __init__(self, daemon, number):
-        super().__init__(daemon=True)
-        self.connection = daemon.connect(timeout=30)
-        self.key = ("md:canary", "el:canary")[number % 2] + str(number)
-        self.stopping = threading.Event()
-        self.requests, self.errors = 0, []
-        self._slowest = 0.0
+    def __init__(self, name):
+        self.name = name
+        self.times, self.slowest, self.faults = 0, 0.0, []
+        self.kinds = collections.OrderedDict()  # what was done -> [times, slowest request in seconds]
+        self.errors = collections.Counter()
+        self.reconnects = self.missing = self.twice = self.repeats = self.pending = self.wrong = 0
+        self.entries = self.delivered = self.calls = 0
 
-    def run(self):
-        try:
-            while not self.stopping.is_set():
-                begun = time.monotonic()
-                reply = self.connection.call("INCR", self.key)
-                self._slowest = max(self._slowest, time.monotonic() - begun)
-                self.requests += 1
-                if reply != self.requests:
-                    self.errors.append(f"INCR {self.key}: {reply!r} instead of {self.requests}")
-                    return
-                time.sleep(0.001)
-        except (OSError, EOFError) as error:
-            self.errors.append(f"{type(error).__name__}: {error}")
+    def note(self, kind, slowest):
+        times, before = self.kinds.get(kind, (0, 0.0))
+        self.kinds[kind] = (times + 1, max(before, slowest))
+        self.times += 1
+        self.slowest = max(self.slowest, slowest)
 
-    def take_slowest(self):
-        slowest, self._slowest = self._slowest, 0.0
-        return slowest
+    def take(self, load):
+        """The figures of a load that has ended."""
+        figures = load.figures
+        self.entries, self.delivered = figures["published"]["entries"], figures["deliveries"]["delivered"]
+        self.missing, self.twice, self.wrong = (figures["deliveries"][name] for name in ("missing", "duplicates", "wrong"))
+        self.calls = figures["calls"]["total"] + sum(load.requests())
+        self.errors.update(figures["calls"]["errors"])
+        self.errors.update(error.split(" ", 1)[0] for error in load.errors())
+        self.reconnects = figures["reconnects"] + sum(canary.reconnects for canary in load.canaries)
+        self.faults += load.wrong()
+
+    def judge(self, slowest):
+        """What should not be."""
+        found = [f"{self.name}: {fault}" for fault in self.faults]
+        for what, count in (("missing", self.missing), ("twice", self.twice), ("wrong", self.wrong)):
+            if count:
+                found.append(f"{self.name}: {count} entries {what}")
+        if self.times and not self.delivered:
+            found.append(f"{self.name}: nothing was delivered")
+        if self.name == "failovers":
+            return found
+        if self.errors or self.reconnects:
+            found.append(f"{self.name}: errors {dict(self.errors)}, {self.reconnects} reconnects")
+        if slowest and 1e3 * self.slowest > slowest:
+            found.append(f"{self.name}: a request took {1e3 * self.slowest:.1f} ms")
+        return found
 
 
-class Changes:
-    """The reloads, each of which leaves a working configuration of the same buses."""
+def each(options, load, phase, kind, act):
+    """Does one thing in the middle of a while, and notes the slowest request of that while."""
+    time.sleep(options.every / 2)
+    load.slowest()
+    kind = act() or kind
+    time.sleep(options.every / 2)
+    phase.note(kind, load.slowest())
 
-    def __init__(self, daemon, buses, config, secret_file):
-        self.daemon, self.buses, self.config, self.secret_file = daemon, buses, config, secret_file
-        self.count = 0
 
-    def reload(self, changes, accepted=True):
-        wanted = merge(self.config, changes)
-        self.daemon.reload(wanted)
-        if self.daemon.metrics().value("dualbus_config_last_reload_successful") != accepted:
-            raise AssertionError(f"the reload was {'refused' if accepted else 'accepted'}: {self.daemon.log()[-1500:]}")
-        if accepted:
-            self.config = wanted
+def connections_lost(daemon):
+    return daemon.metrics().value("dualbus_backend_connections_lost_total")
 
-    def address(self):
-        name = (MARKETDATA, ENGINE_LOGIC)[self.count % 2]
-        bus, now = self.buses[name], self.config["buses"][name]["endpoint"]
-        there = bus.unix_socket if now == bus.endpoint else bus.endpoint
-        self.reload({"buses": {name: {"endpoint": there}}})
-        self.daemon.wait_for_log(f"bus '{name}': is at {there} now")
 
-    def password(self):
-        bus, secret = self.buses[MARKETDATA], f"secret{self.count}"
-        with bus.client() as client:
-            client.config_set("requirepass", secret)
-        bus.password = secret
-        with open(self.secret_file, "w", encoding="utf-8") as file:
-            file.write(secret)
-        self.reload({"buses": {MARKETDATA: {"password_file": self.secret_file}}})
+def reload(options, stack, phase):
+    changes = Changes(stack)
+    before = connections_lost(stack.daemon)
+    with Load(options, stack.daemon, stack.directory, phase.name) as load:
+        for _ in range(options.reloads):
+            each(options, load, phase, None, changes.next)
+        load.finish()
+    phase.take(load)
+    if lost := connections_lost(stack.daemon) - before:
+        phase.faults.append(f"{lost:.0f} connections to buses were lost")
 
-    def state(self):
-        types = self.config["routing"]["types"]
-        self.reload({"buses": {MARKETDATA: {"state": "draining"}}, "anchor": ENGINE_LOGIC,
-                     "routing": {"types": {MARKETDATA: None, ENGINE_LOGIC: sum(types.values(), [])}}})
-        time.sleep(0.2)
-        self.reload({"buses": {MARKETDATA: {"state": "active"}}, "routing": {"types": types}})
 
-    def anchor(self):
-        self.reload({"anchor": MARKETDATA if self.config["anchor"] == ENGINE_LOGIC else ENGINE_LOGIC})
+def hand_over(options, stack, phase):
+    chain = Chain(stack)
 
-    def types(self):
-        types = {name: list(listed) for name, listed in self.config["routing"]["types"].items()}
-        types[ENGINE_LOGIC].append(types[MARKETDATA].pop(0))
-        types[MARKETDATA].append(types[ENGINE_LOGIC].pop(0))
-        self.reload({"routing": {"types": types}})
+    def act():
+        old, _ = chain.hand_over()
+        figures = summary_of(old)
+        if figures["left"] or figures["refused"]:
+            phase.faults.append(f"clients stayed behind: {figures}")
 
-    def users(self):
-        self.reload({"auth": {"users": {"default": {"nopass": True, "commands": ["+@all"], "keys": ["*"], "channels": ["*"]},
-                                        f"user{self.count}": {"nopass": True}}}})
+    with Load(options, stack.daemon, stack.directory, phase.name) as load:
+        for _ in range(options.hand_overs):
+            each(options, load, phase, "take-over", act)
+        load.finish()
+    phase.take(load)
+    if lost := connections_lost(stack.daemon):
+        phase.faults.append(f"{lost:.0f} connections to buses were lost")
 
-    def limits(self):
-        self.reload({"limits": {"max_clients": 5000 + self.count}, "backend": {"request_timeout": f"{5000 + self.count}ms"}})
 
-    def wrong_file(self):
-        self.reload({"buses": {ENGINE_LOGIC: {"endpoint": "127.0.0.1:1"}}, "limits": {"max_clients": 1}}, accepted=False)
+def fail_over(options, masters, phase):
+    with Load(options, masters.daemon, masters.directory, phase.name, drain=15) as load, masters.watch() as watch:
+        def act(kind):
+            masters.lose(kind)
+            before = load.requests()
+            wait_for(lambda: all(now > then + 20 for now, then in zip(load.requests(), before)), "all are served")
 
-    kinds = (address, password, state, anchor, types, users, limits, wrong_file)
+        for number in range(options.failovers):
+            kind = ("killed", "stopped")[number % 2]
+            each(options, load, phase, f"master {kind}", lambda kind=kind: act(kind))
+            masters.restore()
+        load.finish()
+        watch.finish()
+    phase.take(load)
+    phase.faults += watch.faults()
+    # The fleet does not say when it got what comes twice; the watch does. All that the fleet had once more came with a failover.
+    phase.repeats, phase.twice = phase.twice + watch.repeats, 0
+    # The old master had read them for a group, and was gone before the answer was there: the new one has them among what is pending,
+    # where a client finds them that asks for that after an error. The fleet does not.
+    phase.pending = sum(min(count, masters.pending(*where)) for where, count in load.missing().items())
+    phase.missing -= phase.pending
+    phase.pending += watch.pending
 
-    def next(self):
-        """The name of what was done."""
-        kind = self.kinds[self.count % len(self.kinds)]
-        self.count += 1
-        kind(self)
-        return kind.__name__
+
+def print_tables(phases):
+    print("| phase | times | calls | client errors | reconnects | deliveries | missing | twice | slowest request, ms |\n" + "|---" * 9 + "|")
+    for phase in phases:
+        twice = f"{phase.twice}, and {phase.repeats} repeats (T4)" if phase.repeats else phase.twice
+        missing = f"{phase.missing}, and {phase.pending} pending" if phase.pending else phase.missing
+        print(f"| {phase.name} | {phase.times} | {phase.calls:,} | {sum(phase.errors.values())} | {phase.reconnects} | {phase.delivered:,} | "
+              f"{missing} | {twice} | {1e3 * phase.slowest:.1f} |")
+    print("\n| phase | of a kind | times | slowest request, ms |\n|---|---|---|---|")
+    for phase in phases:
+        for kind, (times, slowest) in sorted(phase.kinds.items()):
+            print(f"| {phase.name} | {kind.replace('_', ' ')} | {times} | {1e3 * slowest:.1f} |")
+    for phase in phases:
+        if phase.errors:
+            print(f"\nErrors in {phase.name}: " + ", ".join(f"{count} {code}" for code, count in sorted(phase.errors.items())))
 
 
 def run(options, directory):
-    buses = {name: Redis(name, directory).start() for name in (MARKETDATA, ENGINE_LOGIC)}
-    config = make_config({name: bus.endpoint for name, bus in buses.items()}, {
-        "missing_group": {"action": "create"}, "draining": {"interval": "200ms", "quiet": "200ms"},
-        "routing": {"types": {MARKETDATA: list(MARKETDATA_TYPES), ENGINE_LOGIC: list(ENGINE_LOGIC_TYPES)}}})
-    daemon = Daemon(directory, config)
-    report = os.path.join(directory, "fleet.json")
-    fleet = None
-    try:
-        daemon.start("/readyz?all")
-        changes = Changes(daemon, buses, config, os.path.join(directory, "secret"))
-        canaries = [Canary(daemon, number) for number in range(4)]
-        for canary in canaries:
-            canary.start()
-        fleet = subprocess.Popen([options.fleet, "--port", str(daemon.port), "--seconds", "0", "--rate", str(options.rate), "--seed", str(options.seed),
-                                  "--drain", "60", "--json", report], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        for line in fleet.stderr:
-            if "measuring" in line:
-                break
-        rows = {}
-        for _ in range(options.reloads):
-            time.sleep(options.every / 2)
-            for canary in canaries:
-                canary.take_slowest()
-            kind = changes.next()
-            time.sleep(options.every / 2)
-            row = rows.setdefault(kind, {"times": 0, "slowest": 0.0})
-            row["times"] += 1
-            row["slowest"] = max(row["slowest"], *(canary.take_slowest() for canary in canaries))
-        fleet.send_signal(2)
-        fleet.wait(120)
-        for canary in canaries:
-            canary.stopping.set()
-        for canary in canaries:
-            canary.join(60)
-        with open(report, encoding="utf-8") as file:
-            figures = json.load(file)
-        lost = daemon.metrics().value("dualbus_backend_connections_lost_total")
-        status = daemon.terminate()
-        return rows, figures, canaries, lost, status
-    finally:
-        if fleet is not None and fleet.poll() is None:
-            fleet.kill()
-            fleet.wait()
-        daemon.kill()
-        for bus in buses.values():
-            bus.kill()
-
-
-def judge(options, rows, figures, canaries, lost, status):
-    """Prints the table; the list of what should not be."""
-    print("| change | times | slowest request, ms |\n|---|---|---|")
-    for kind, row in sorted(rows.items()):
-        print(f"| {kind.replace('_', ' ')} | {row['times']} | {1e3 * row['slowest']:.1f} |")
-    deliveries, calls = figures["deliveries"], figures["calls"]
-    errors = [error for canary in canaries for error in canary.errors]
-    print(f"\nThe fleet published {figures['published']['entries']} entries, and {deliveries['delivered']} were delivered to groups: {deliveries['missing']} missing, "
-          f"{deliveries['duplicates']} twice. {calls['total']} calls, {calls['failed']} failed {calls['errors'] or ''}; {figures['reconnects']} reconnects. "
-          f"{sum(canary.requests for canary in canaries)} requests of the measuring clients, {len(errors)} errors. {lost:.0f} connections to buses were lost.")
-    found = list(errors)
-    for what, count in (("missing", deliveries["missing"]), ("twice", deliveries["duplicates"]), ("wrong", deliveries["wrong"]),
-                        ("failed calls", calls["failed"]), ("reconnects", figures["reconnects"]), ("lost connections to buses", lost)):
-        if count:
-            found.append(f"{what}: {count}")
-    slowest = max(row["slowest"] for row in rows.values())
-    if options.slowest and 1e3 * slowest > options.slowest:
-        found.append(f"a request took {1e3 * slowest:.1f} ms")
-    if status != 0:
-        found.append(f"the daemon ended with status {status}")
-    return found
+    """All phases."""
+    phases = []
+    if options.reloads or options.hand_overs:
+        stack = Stack({**CONFIG, "control": {"socket": os.path.join(directory, "control.sock")}})
+        try:
+            for name, number, act in (("reloads", options.reloads, reload), ("hand-overs", options.hand_overs, hand_over)):
+                if number:
+                    phases.append(Phase(name))
+                    act(options, stack, phases[-1])
+        finally:
+            stack.end()
+    if options.failovers:
+        from masters import Masters  # needs the environment variable  pylint: disable=import-outside-toplevel
+        phases.append(Phase("failovers"))
+        with contextlib.closing(Masters(directory, CONFIG)) as masters:
+            fail_over(options, masters, phases[-1])
+    return phases
 
 
 def main():
@@ -201,17 +195,21 @@ def main():
     parser.add_argument("--daemon", default=os.environ.get("DUALBUSD"), help="the program")
     parser.add_argument("--fleet", default=os.environ.get("DUALBUS_FLEET"), help="the load tool")
     parser.add_argument("--reloads", type=int, default=10, help="how many")
-    parser.add_argument("--every", type=float, default=1.0, help="seconds from one to the next")
+    parser.add_argument("--hand-overs", type=int, default=10, help="how many")
+    parser.add_argument("--failovers", type=int, default=5, help="how many")
+    parser.add_argument("--every", type=float, default=1.0, help="seconds from one to the next, at least")
     parser.add_argument("--rate", type=int, default=20, help="messages per second of each engine, each to 18 streams")
-    parser.add_argument("--slowest", type=float, default=0, help="the most milliseconds that a request may take; 0: any")
+    parser.add_argument("--slowest", type=float, default=250, help="the most milliseconds that a request may take outside failovers; 0: any")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1, 10**6))
     options = parser.parse_args()
     os.environ["DUALBUSD"] = options.daemon
     directory = tempfile.mkdtemp(prefix="dualbus-availability-")
     try:
-        found = judge(options, *run(options, directory))
+        phases = run(options, directory)
     finally:
         shutil.rmtree(directory)
+    print_tables(phases)
+    found = [problem for phase in phases for problem in phase.judge(options.slowest)]
     for problem in found:
         print("FAULT:", problem)
     return 1 if found else 0
