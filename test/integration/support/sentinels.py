@@ -14,18 +14,18 @@ DOWN_AFTER_MS = 2000
 class Sentinel(Process):
     """A redis-sentinel on a port of its own, with the configuration file that it rewrites itself."""
 
-    def __init__(self, name, directory):
+    def __init__(self, name, directory, host="127.0.0.1"):
         super().__init__(name, directory)
-        self.port = free_port()
-        self.address = ("127.0.0.1", self.port)
-        self.endpoint = f"127.0.0.1:{self.port}"
+        self.host, self.port = host, free_port()
+        self.address = (host, self.port)
+        self.endpoint = f"{host}:{self.port}"
         self.config_path = os.path.join(directory, name + ".conf")
 
     def monitor(self, master, quorum):
         with open(self.config_path, "w") as file:
             file.write("\n".join([
-                f"port {self.port}", "bind 127.0.0.1", f"dir {self.directory}", f"requirepass {SENTINEL_PASSWORD}",
-                f"sentinel sentinel-pass {SENTINEL_PASSWORD}", f"sentinel monitor {MASTER} 127.0.0.1 {master.port} {quorum}",
+                f"port {self.port}", f"bind {self.host}", f"dir {self.directory}", f"requirepass {SENTINEL_PASSWORD}",
+                f"sentinel sentinel-pass {SENTINEL_PASSWORD}", f"sentinel monitor {MASTER} {master.address[0]} {master.port} {quorum}",
                 f"sentinel auth-pass {MASTER} {REDIS_PASSWORD}", f"sentinel down-after-milliseconds {MASTER} {DOWN_AFTER_MS}",
                 f"sentinel failover-timeout {MASTER} 4000", f"sentinel parallel-syncs {MASTER} 4", ""]))
         return self
@@ -36,7 +36,7 @@ class Sentinel(Process):
         return self
 
     def client(self):
-        return redis.Redis(port=self.port, password=SENTINEL_PASSWORD, socket_timeout=5, decode_responses=True)
+        return redis.Redis(host=self.host, port=self.port, password=SENTINEL_PASSWORD, socket_timeout=5, decode_responses=True)
 
     def ask(self, *words):
         """The reply to SENTINEL <words>."""
@@ -57,22 +57,24 @@ class Sentinel(Process):
 
 
 class Topology:
-    """Servers `a`, `b`, … of which the first one begins as the master, and Sentinels, all of which know one another."""
+    """Servers `a`, `b`, … of which the first one begins as the master, and Sentinels, all of which know one another. With an
+    `island` (see island.py) the first server is behind its cable."""
 
-    def __init__(self, test, directory, replicas=2, sentinels=3, started=True):
+    def __init__(self, test, directory, replicas=2, sentinels=3, started=True, island=None):
         self._test = test
         names = "abcdef"[:1 + replicas]
         options = ("--requirepass", REDIS_PASSWORD, "--masterauth", REDIS_PASSWORD, "--repl-diskless-sync-delay", "0",
                    "--repl-timeout", "60")
-        self.servers = [Redis(name, directory, *options, password=REDIS_PASSWORD) for name in names]
+        self.servers = [(island.server if island else Redis)(name, directory, *options, password=REDIS_PASSWORD) for name in names]
         for server in self.servers:
             server.start()
             test.addCleanup(server.kill)
         first = self.servers[0]
         for replica in self.servers[1:]:
-            replica.client().replicaof("127.0.0.1", first.port)
+            replica.client().replicaof(*first.address)
         self.await_replicas(replicas)
-        self.sentinels = [Sentinel(f"sentinel{number}", directory).monitor(first, sentinels // 2 + 1) for number in range(sentinels)]
+        self.sentinels = [Sentinel(f"sentinel{number}", directory, host=self.servers[-1].address[0]).monitor(first, sentinels // 2 + 1)
+                          for number in range(sentinels)]
         if started:
             self.start_sentinels()
 
