@@ -50,7 +50,7 @@ class Phase:
         self.times, self.slowest, self.faults = 0, 0.0, []
         self.kinds = collections.OrderedDict()  # what was done -> [times, slowest request in seconds]
         self.errors = collections.Counter()
-        self.reconnects = self.missing = self.twice = self.repeats = self.pending = self.wrong = 0
+        self.reconnects = self.missing = self.twice = self.repeats = self.pending = self.unread = self.wrong = 0
         self.entries = self.delivered = self.calls = 0
 
     def note(self, kind, slowest):
@@ -73,7 +73,8 @@ class Phase:
     def judge(self, slowest):
         """What should not be."""
         found = [f"{self.name}: {fault}" for fault in self.faults]
-        for what, count in (("missing", self.missing), ("twice", self.twice), ("wrong", self.wrong)):
+        for what, count in (("missing", self.missing), ("twice", self.twice), ("wrong", self.wrong),
+                            ("that the groups have not come to in a minute (a busy machine? a lower --rate helps)", self.unread)):
             if count:
                 found.append(f"{self.name}: {count} entries {what}")
         if self.times and not self.delivered:
@@ -131,7 +132,7 @@ def hand_over(options, stack, phase):
 
 
 def fail_over(options, masters, phase):
-    with Load(options, masters.daemon, masters.directory, phase.name, drain=15) as load, masters.watch() as watch:
+    with Load(options, masters.daemon, masters.directory, phase.name) as load, masters.watch() as watch:
         def act(kind):
             masters.lose(kind)
             before = load.requests()
@@ -149,8 +150,11 @@ def fail_over(options, masters, phase):
     phase.repeats, phase.twice = phase.twice + watch.repeats, 0
     # The old master had read them for a group, and was gone before the answer was there: the new one has them among what is pending,
     # where a client finds them that asks for that after an error. The fleet does not.
-    phase.pending = sum(min(count, masters.pending(*where)) for where, count in load.missing().items())
-    phase.missing -= phase.pending
+    for where, count in load.missing().items():
+        unread = min(count, masters.unread(*where))
+        phase.unread += unread
+        phase.pending += min(count - unread, masters.pending(*where))
+    phase.missing -= phase.pending + phase.unread
     phase.pending += watch.pending
 
 
@@ -202,6 +206,8 @@ def main():
     parser.add_argument("--slowest", type=float, default=250, help="the most milliseconds that a request may take outside failovers; 0: any")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1, 10**6))
     options = parser.parse_args()
+    if not options.daemon or not options.fleet:
+        parser.error("where are the programs? Give --daemon and --fleet")
     os.environ["DUALBUSD"] = options.daemon
     directory = tempfile.mkdtemp(prefix="dualbus-availability-")
     try:

@@ -77,8 +77,8 @@ class Load:
             self._fleet = subprocess.Popen(self._command, stdout=output, stderr=subprocess.PIPE, text=True)
         for line in self._fleet.stderr:
             if "measuring" in line:
-                break
-        return self
+                return self
+        raise AssertionError(f"the fleet does not run: it ended with status {self._fleet.wait()}")
 
     def __exit__(self, *_):
         for canary in self.canaries:

@@ -23,7 +23,7 @@ class Masters:
         self.directory = directory
         self._ends = contextlib.ExitStack()
         try:
-            other = Redis(ENGINE_LOGIC, directory).start()
+            self.other = other = Redis(ENGINE_LOGIC, directory).start()
             self.addCleanup(other.kill)
             self.topology = Topology(self, directory)
             config = merge(make_config({MARKETDATA: "", ENGINE_LOGIC: other.endpoint}), merge(config, PATIENT))
@@ -96,6 +96,15 @@ class Masters:
         """How many entries on the bus a group has read and not acknowledged."""
         with self.master.client() as client:
             return client.xpending(stream, group)["pending"]
+
+    def unread(self, stream, group):
+        """How many entries on both buses a group has not read yet."""
+        count = 0
+        for bus in (self.master, self.other):
+            with bus.client() as client:
+                [last] = [each["last-delivered-id"] for each in client.xinfo_groups(stream) if each["name"] == group.encode()]
+                count += len(client.xrange(stream, b"(" + last, "+"))
+        return count
 
     def watch(self):
         return Watch(self)
