@@ -1,17 +1,16 @@
 #!/usr/bin/python3
 """Hand-overs under load: clients of all kinds through several in a row, and processes that are killed in the middle (H1 to H5)."""
 import os
-import random
 import shutil
 import socket
 import struct
 import tempfile
-import threading
-import time
 import unittest
 
 from support import resp
 from support.hand_over import Chain, Crowd, summary_of
+from support.hand_over_crowds import Crowds
+from support.hand_over_kills import Counting, Kills
 from support.harness import Stack
 from support.servers import sanitized, wait_for
 
@@ -39,13 +38,13 @@ class HandOverCrowdTest(unittest.TestCase):
         idle = [resp.Connection(stack.daemon.address) for _ in range(40)]
         try:
             for workers in (1, 2, 1, 3, 1):
-                time.sleep(0.7)
+                crowd.await_progress()
                 old, _ = chain.hand_over({"workers": workers})
                 figures = summary_of(old)
                 print(f"{figures}", flush=True)
                 self.assertEqual((figures["left"], figures["refused"]), (0, 0), old.log())
                 self.assertEqual(crowd.faults, [])
-            time.sleep(0.5)
+            crowd.await_progress()
         finally:
             crowd.stop()
         print(f"slowest request: {crowd.slowest * 1000:.0f} ms", flush=True)
@@ -55,59 +54,42 @@ class HandOverCrowdTest(unittest.TestCase):
             client.close()
         stack.check(self)
 
-    def test_h5_the_new_process_is_killed_at_any_moment(self):
-        """A client ends only with the process that owns it. Those that had not gone are served on, and none is served twice:
-        a counter that each raises by one has the value that its owner has seen."""
+    def test_h1_to_h4_clients_in_several_processes(self):
+        """test/faults/hand_overs.py does the same with a thousand."""
         stack, chain = self.make_stack()
-        random.seed(5)
-        for attempt in range(12):
-            counting = Counting(stack.daemon.address, 40, f"el:new-{attempt}").start()
-            successor = chain.successor().take_over()
-            begun = time.monotonic()
-            wait_for(lambda: "taking over from" in successor.log() or not successor.running(), "it begins")
-            time.sleep(random.uniform(0, 0.03))
-            successor.kill()
-            wait_for(lambda: not stack.daemon.running() or "hand-over failed" in stack.daemon.log().split("takes over")[-1],
-                     f"the end of the hand-over after {time.monotonic() - begun}\n{stack.daemon.log()}")
-            if not stack.daemon.running():  # it was over by then: everybody has gone, and ended with the new process
-                counting.stop()
-                counting.check(self)
-                stack.daemon.start()
-                continue
-            gone = int(stack.daemon.log().split(" clients had gone to the new one")[-2].rsplit(" ", 1)[-1])
-            time.sleep(0.1)
-            counting.stop()
-            counting.check(self)
-            self.assertEqual(counting.closed, gone, stack.daemon.log()[-3000:])
-            with resp.Connection(stack.daemon.address) as fresh:
-                self.assertEqual(fresh.call("PING"), "PONG")
+        crowds = Crowds(stack.daemon.address, clients=100, processes=2, pace=20)
+        try:
+            for _ in range(3):
+                crowds.await_progress()
+                old, _ = chain.hand_over()
+                self.assertEqual((summary_of(old)["left"], summary_of(old)["refused"]), (0, 0), old.log())
+            crowds.await_progress()
+            figures = crowds.finish()
+        finally:
+            crowds.end()
+        self.assertEqual(figures["faults"], [])
+        self.assertEqual(figures["clients"], 100)
+        stack.check(self)
+
+    # H5. test/faults/hand_overs.py does the same at 200 moments.
+
+    def test_h5_the_new_process_is_killed_at_any_moment(self):
+        stack, chain = self.make_stack()
+        kills = Kills(self, stack, chain, seed=5)
+        kills.measure(1)
+        for _ in range(12):
+            kills.kill_new()
+        print(kills.outcomes, flush=True)
         chain.hand_over()
         stack.check(self)
 
     def test_h5_the_old_process_is_killed_at_any_moment(self):
-        """Those that had gone, or were offered, are served by the new one, which is the daemon then."""
         stack, chain = self.make_stack()
-        random.seed(6)
-        for attempt in range(10):
-            counting = Counting(stack.daemon.address, 40, f"el:old-{attempt}").start()
-            before = stack.daemon
-            successor = chain.successor().take_over()
-            wait_for(lambda: "taking over from" in successor.log() or not successor.running(), "it begins")
-            time.sleep(random.uniform(0, 0.03))
-            before.kill()
-            wait_for(lambda: not successor.running() or "took over" in successor.log(), f"the end\n{successor.log()}")
-            time.sleep(0.1)
-            counting.stop()
-            counting.check(self)
-            if not successor.running():  # it had no listeners yet
-                self.assertIn("cannot", successor.log())
-                before.start()
-                continue
-            taken = int(successor.log().split("took over ")[-1].split(" ")[0])
-            self.assertEqual(counting.served_after, taken)
-            stack.daemon = successor
-            with resp.Connection(successor.address) as fresh:
-                self.assertEqual(fresh.call("PING"), "PONG")
+        kills = Kills(self, stack, chain, seed=6)
+        kills.measure(1)
+        for _ in range(10):
+            kills.kill_old()
+        print(kills.outcomes, flush=True)
         chain.hand_over()
         stack.check(self)
 
@@ -152,8 +134,7 @@ class HandOverCrowdTest(unittest.TestCase):
         counting = Counting(stack.daemon.address, 20, "el:hang").start()
         self.assertGreater(len(self.fake_successor(0)), 20)  # the same clients again and again
         stack.daemon.wait_for_log("hand-over failed: the new process takes no clients")
-        before = counting.total()
-        wait_for(lambda: counting.total() > before + 200, "all are served")
+        counting.await_service()
         with resp.Connection(stack.daemon.address) as fresh:
             self.assertEqual(fresh.call("PING"), "PONG")
         chain.hand_over()
@@ -168,63 +149,12 @@ class HandOverCrowdTest(unittest.TestCase):
         self.assertEqual(len(self.fake_successor(FRAME["refused"])), 40)
         stack.daemon.wait_for_log("hand-over failed")
         self.assertIn("stays: the new process refuses it: no way", stack.daemon.log())
-        before = counting.total()
-        wait_for(lambda: counting.total() > before + 200, "all are served")
+        counting.await_service()
         chain.hand_over()
         counting.stop()
         counting.check(self)
         self.assertEqual(counting.closed, 0)
         stack.check(self)
-
-
-class Counting:
-    """Clients that each raise a counter of their own, and know what it must be."""
-
-    def __init__(self, address, count, key):
-        self.address, self.key = address, key
-        self.wrong, self.seen, self.closed, self.served_after = [], [0] * count, 0, 0
-        self.stopping = threading.Event()
-        self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._run, args=(number,), daemon=True) for number in range(count)]
-        self._connections = [resp.Connection(address) for _ in range(count)]
-
-    def start(self):
-        for thread in self._threads:
-            thread.start()
-        wait_for(lambda: all(self.seen), "all are served")
-        return self
-
-    def stop(self):
-        self.stopping.set()
-        for thread in self._threads:
-            thread.join(30)
-
-    def total(self):
-        return sum(self.seen)
-
-    def _run(self, number):
-        with self._connections[number] as connection:
-            try:
-                while True:
-                    last = self.stopping.is_set()
-                    value = connection.call("INCR", f"{self.key}-{number}")
-                    if value != self.seen[number] + 1:
-                        self.wrong.append(f"client {number}: {value} behind {self.seen[number]}")
-                        return
-                    self.seen[number] = value
-                    if last:
-                        break
-                    time.sleep(0.002)
-                with self._lock:
-                    self.served_after += 1
-            except TimeoutError:
-                self.wrong.append(f"client {number} gets no answer behind {self.seen[number]}")
-            except OSError:
-                with self._lock:
-                    self.closed += 1
-
-    def check(self, test):
-        test.assertEqual(self.wrong, [])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 """Daemons that take one another's place, and clients that must not notice."""
+import functools
 import os
 import re
 import threading
@@ -34,9 +35,10 @@ class Chain:
     def hand_over(self, changes=None, patience=60):
         """Returns when the next daemon serves all clients and the one before has ended with status 0."""
         before = self.current
+        wait_for(lambda: holds_control_socket(before) or not before.running(), "a successor may knock")
         after = self.successor(changes).take_over()
-        wait_for(lambda: not before.running() or not after.running(), f"the end of one\n{before.log()}\n{after.log()}", patience)
-        assert before.process.wait() == 0, before.log()
+        wait_for(lambda: not before.running() or not after.running(), Later(lambda: f"the end of one\n{before.log()}\n{after.log()}"), patience)
+        assert not before.running() and before.process.returncode == 0, f"{before.log()}\n{after.log()}"
         assert before.sanitizer_report() == "", before.sanitizer_report()
         after.wait_for_log(r"took over \d+ clients")
         assert after.running(), after.log()
@@ -50,6 +52,34 @@ class Chain:
         return after
 
 
+class Later:
+    """A text that is made when somebody wants to read it."""
+
+    def __init__(self, make):
+        self._make = make
+
+    def __str__(self):
+        return self._make()
+
+
+def holds_control_socket(daemon):
+    """Whether a successor that knocks is heard by this daemon: behind a hand-over somewhat later than it serves clients. A socket
+    that takes another one's place keeps the name that it had before that."""
+    path = daemon.config["control"]["socket"]
+    with open("/proc/net/unix", encoding="utf-8") as file:
+        # Its columns: number, references, protocol, flags, type, state, inode, path. The flag says that it listens.
+        inodes = {fields[6] for fields in map(str.split, file) if fields[3] == "00010000" and fields[-1] in (path, path + ".new")}
+    if os.path.exists(path + ".new"):
+        return False
+    try:
+        for descriptor in os.listdir(f"/proc/{daemon.pid}/fd"):
+            if os.readlink(f"/proc/{daemon.pid}/fd/{descriptor}").removeprefix("socket:[").rstrip("]") in inodes:
+                return True
+    except OSError:
+        pass  # it has ended, or one of its descriptors is closed
+    return False
+
+
 def summary_of(daemon):
     """The figures of the line that a daemon writes when it has given its clients away."""
     found = re.search(r"handed over to process \d+ in ([\d.]+) s: (\d+) clients \((\d+) subscribers, (\d+) transactions\); "
@@ -61,52 +91,79 @@ def summary_of(daemon):
 
 class Crowd:
     """Clients of all kinds, each with a thread of its own. Each error, each closed connection and each answer that was not
-    expected goes into `faults`; the longest time of a request that does not wait into `slowest`."""
+    expected goes into `faults`; the longest time of a request that does not wait into `slowest`. `pace` multiplies all pauses."""
 
-    def __init__(self, address, publishers=0, pollers=0, waiters=0, poppers=0, subscribers=0, transactions=0, prefix="crowd"):
-        self.address, self.prefix = address, prefix
-        self.faults, self.slowest, self.stopping = [], 0.0, threading.Event()
+    def __init__(self, address, publishers=0, pollers=0, waiters=0, poppers=0, subscribers=0, transactions=0, prefix="crowd", pace=1):
+        self.address, self.prefix, self.pace = address, prefix, pace
+        self.faults, self.slowest, self.requests, self.stopping = [], 0.0, 0, threading.Event()
         self.published = [[] for _ in range(publishers)]
         self.followed = [[] for _ in range(pollers)]
         self.grouped = [[] for _ in range(waiters)]
         self.popped = [[] for _ in range(poppers)]
         self.heard = [[] for _ in range(subscribers)]
         self.committed = [0] * transactions
-        self.spoken = [0]
+        self.spoken, self.pushed = [0], 0
         self._lock = threading.Lock()
-        self._threads = []
-        for run, count in ((self._publish, publishers), (self._poll, pollers), (self._wait, waiters), (self._pop, poppers),
-                           (self._subscribe, subscribers), (self._transact, transactions)):
+        self._begun, self._all_sent = threading.Event(), threading.Event()
+        self._deadline = None  # of what is on its way when all is sent
+        self._senders, self._receivers = [], []
+        for threads, run, count in ((self._senders, self._publish, publishers), (self._senders, self._transact, transactions),
+                                    (self._senders, self._push, min(poppers, 1)), (self._senders, self._speak, min(subscribers, 1)),
+                                    (self._receivers, self._poll, pollers), (self._receivers, self._wait, waiters),
+                                    (self._receivers, self._pop, poppers), (self._receivers, self._subscribe, subscribers)):
             for number in range(count):
-                self._threads.append(threading.Thread(target=self._guarded, args=(run, number), daemon=True))
-        if poppers:
-            self._threads.append(threading.Thread(target=self._guarded, args=(self._push, 0), daemon=True))
-        if subscribers:
-            self._threads.append(threading.Thread(target=self._guarded, args=(self._speak, 0), daemon=True))
+                threads.append(threading.Thread(target=self._guarded, args=(run, number), daemon=True))
         self.stream = f"{prefix}-stream"
         self.ready = threading.Semaphore(0)
 
     def start(self):
+        """Returns when all are connected."""
         with resp.Connection(self.address) as first:
             first.call("XGROUP", "CREATE", self.stream, "g", "0", "MKSTREAM")
-        for thread in self._threads:
+        for thread in (*self._senders, *self._receivers):
             thread.start()
-        for _ in self._threads:
+        for _ in (*self._senders, *self._receivers):
             self.ready.acquire()
+        self._begun.set()  # all who subscribe have done so
         return self
 
-    def stop(self, grace=1.0):
-        """Publishers stop first; the others get what is on its way."""
+    def stop(self, patience=60):
+        """Those who send end first; the others when they have got everything."""
         self.stopping.set()
-        time.sleep(grace)
-        for thread in self._threads:
-            thread.join(30)
+        self._join(self._senders, patience)
+        self._deadline = time.monotonic() + patience
+        self._all_sent.set()
+        self._join(self._receivers, 2 * patience)
+
+    def _join(self, threads, patience):
+        for thread in threads:
+            thread.join(patience)
             if thread.is_alive():
                 self.faults.append(f"{thread.name} does not end")
 
+    def await_progress(self, patience=60):
+        """Until everybody has done something since now."""
+        before = self._done()
+        wait_for(lambda: self.faults or all(now > then for now, then in zip(self._done(), before)), "everybody goes on", patience)
+
+    def _done(self):
+        each = (*self.published, *self.followed, *self.heard)
+        together = [sum(map(len, some)) for some in (self.grouped, self.popped) if some]
+        return [*map(len, each), *self.committed, *together]
+
+    def _over(self, complete):
+        """Whether a receiver may end as soon as nothing more comes: it has everything, or has waited for too long."""
+        return self._all_sent.is_set() and (complete() or time.monotonic() > self._deadline)
+
+    def _sent(self):
+        return sum(map(len, self.published))
+
+    def _pause(self, seconds):
+        time.sleep(seconds * self.pace)
+
     def _guarded(self, run, number):
         try:
-            with resp.Connection(self.address, timeout=30, protocol=2 + number % 2) as connection:
+            with resp.Connection(self.address, timeout=60, protocol=2 + number % 2) as connection:
                 run(connection, number)
         except Exception as error:  # pylint: disable=broad-except
             self.faults.append(f"{run.__name__} {number}: {type(error).__name__} {error}")
@@ -118,6 +175,7 @@ class Crowd:
         took = time.monotonic() - begun
         with self._lock:
             self.slowest = max(self.slowest, took)
+            self.requests += 1
         if isinstance(reply, resp.ReplyError):
             raise AssertionError(f"{request}: {reply}")
         return reply
@@ -125,6 +183,7 @@ class Crowd:
     def _publish(self, connection, number):
         connection.call("CLIENT", "SETNAME", f"{self.prefix}-publisher-{number}")
         self.ready.release()
+        self._begun.wait()
         count = 0
         while not self.stopping.is_set():
             kind = ("market_data", "order_request")[count % 2]
@@ -132,7 +191,7 @@ class Crowd:
             self.published[number].append((self._timed(connection, "XADD", self.stream, "*", "message_type", kind, "n", message),
                                            message))
             count += 1
-            time.sleep(0.005)
+            self._pause(0.005)
 
     def _poll(self, connection, number):
         """Follows the stream with XREAD, without waiting and with."""
@@ -140,19 +199,16 @@ class Crowd:
         last = "0-0"
         idle = 0
         while idle < 3:
-            block = ("BLOCK", 100) if number % 2 else ()
-            begun = time.monotonic()
-            reply = connection.call("XREAD", "COUNT", 100, *block, "STREAMS", self.stream, last)
-            if not block:
-                with self._lock:
-                    self.slowest = max(self.slowest, time.monotonic() - begun)
+            call = connection.call if number % 2 else functools.partial(self._timed, connection)
+            reply = call("XREAD", "COUNT", 1000, *(("BLOCK", 100) if number % 2 else ()), "STREAMS", self.stream, last)
             if isinstance(reply, resp.ReplyError):
                 raise AssertionError(reply)
             entries = _entries(reply)
             self.followed[number] += [fields[3].decode() for _, fields in entries]
             last = entries[-1][0].decode() if entries else last
-            idle = idle + 1 if self.stopping.is_set() and not entries else 0
-            time.sleep(0.01)
+            idle = idle + 1 if not entries and self._over(lambda: len(self.followed[number]) >= self._sent()) else 0
+            if idle == 0:
+                self._pause(0.01)
 
     def _wait(self, connection, number):
         """Reads with the group, and waits."""
@@ -166,7 +222,7 @@ class Crowd:
             self.grouped[number] += [fields[3].decode() for _, fields in entries]
             if entries:
                 self._timed(connection, "XACK", self.stream, "g", *[entry_id for entry_id, _ in entries])
-            idle = idle + 1 if self.stopping.is_set() and not entries else 0
+            idle = idle + 1 if not entries and self._over(lambda: sum(map(len, self.grouped)) >= self._sent()) else 0
 
     def _pop(self, connection, number):
         self.ready.release()
@@ -176,17 +232,16 @@ class Crowd:
                 raise AssertionError(reply)
             if reply is not None:
                 self.popped[number].append(int(reply[1]))
-            elif self.stopping.is_set():
+            elif self._over(lambda: sum(map(len, self.popped)) >= self.pushed):
                 return
 
     def _push(self, connection, _):
         self.ready.release()
-        count = 0
+        self._begun.wait()
         while not self.stopping.is_set():
-            self._timed(connection, "RPUSH", f"el:{self.prefix}-list", count)
-            count += 1
-            time.sleep(0.01)
-        self.pushed = count
+            self._timed(connection, "RPUSH", f"el:{self.prefix}-list", self.pushed)
+            self.pushed += 1
+            self._pause(0.01)
 
     def _subscribe(self, connection, number):
         words = (("SUBSCRIBE", f"{self.prefix}:news"), ("PSUBSCRIBE", f"{self.prefix}:n*"))[number // 2 % 2]
@@ -199,16 +254,16 @@ class Crowd:
                 message = connection.read()
                 self.heard[number].append(int(message[-1]))
             except TimeoutError:
-                if self.stopping.is_set():
+                if self._over(lambda: len(self.heard[number]) >= self.spoken[0]):
                     return
 
     def _speak(self, connection, _):
         self.ready.release()
-        time.sleep(0.3)
+        self._begun.wait()
         while not self.stopping.is_set():
             self._timed(connection, "PUBLISH", f"{self.prefix}:news", self.spoken[0])
             self.spoken[0] += 1
-            time.sleep(0.002)
+            self._pause(0.002)
 
     def _transact(self, connection, number):
         self.ready.release()
@@ -216,7 +271,7 @@ class Crowd:
             self._timed(connection, "MULTI")
             for _ in range(3):
                 assert self._timed(connection, "INCR", f"el:{self.prefix}-count-{number}") == "QUEUED"
-                time.sleep(0.01)
+                self._pause(0.01)
             reply = self._timed(connection, "EXEC")
             self.committed[number] += 3
             if reply != list(range(self.committed[number] - 2, self.committed[number] + 1)):
@@ -242,7 +297,3 @@ def _entries(reply):
         return []
     [(_, entries)] = reply.items() if isinstance(reply, dict) else [tuple(pair) for pair in reply]
     return entries
-
-
-def control_socket_of(stack_directory):
-    return os.path.join(stack_directory, "control.sock")
