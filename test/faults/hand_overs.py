@@ -35,10 +35,10 @@ def kills(options, stack):
         (run.kill_new, run.kill_old)[number % 2]()
     chain.hand_over()
     stack.check(test)
-    print(f"{options.times} processes killed: {run.served} clients were served on, {run.ended} ended with their owner; 0 lost otherwise, 0 served twice")
+    print(f"{options.times} processes killed: {run.served} clients were served on, {run.ended} ended with their owner; 0 lost otherwise, 0 served twice; {len(run.faults)} other faults")
     for outcome, count in sorted(run.outcomes.items()):
         print(f"  {count:3} {outcome}")
-    return []
+    return run.faults
 
 
 def crowd(options, stack):

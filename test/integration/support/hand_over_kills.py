@@ -3,6 +3,7 @@ import contextlib
 import os
 import random
 import re
+import socket
 import threading
 import time
 
@@ -94,6 +95,7 @@ class Kills:
         self.longest = 0.0  # of the hand-overs that were measured, in seconds
         self.attempts = 0
         self.outcomes = {}
+        self.faults = []
         self.served = self.ended = 0  # clients that were served on, and that ended with their owner
 
     def measure(self, times=3):
@@ -158,8 +160,20 @@ class Kills:
         self._finish(counting)
         self.test.assertEqual(counting.closed, gone, old.log()[-3000:])
         self._note("new killed: " + self._some(gone), counting)
+        self._check_control_socket(old)
         with resp.Connection(old.address) as fresh:
             self.test.assertEqual(fresh.call("PING"), "PONG")
+
+    def _check_control_socket(self, old):
+        """Another successor may try. If none can, the daemon is started anew, for the sake of the attempts that follow."""
+        path = old.config["control"]["socket"]
+        try:
+            with socket.socket(socket.AF_UNIX) as knocking:
+                knocking.connect(path)
+        except OSError as error:
+            self.faults.append(f"attempt {self.attempts}: no successor can reach the daemon that goes on, {path}: {error.strerror}")
+            self.test.assertEqual(old.terminate(), 0, old.log()[-3000:])
+            old.start()
 
     def kill_old(self):
         """Those that had gone, or were offered, are served by the new one, which is the daemon then."""
