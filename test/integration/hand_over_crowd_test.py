@@ -16,7 +16,7 @@ from support.servers import sanitized, wait_for
 
 
 # As in src/app/hand_over_wire.hpp.
-FRAME = {"listeners_end": 3, "ready": 4, "offer": 7, "refused": 9}
+FRAME = {"listeners_end": 3, "ready": 4, "offer": 7, "refused": 9, "done": 10}
 
 
 class HandOverCrowdTest(unittest.TestCase):
@@ -80,6 +80,7 @@ class HandOverCrowdTest(unittest.TestCase):
         for _ in range(12):
             kills.kill_new()
         print(kills.outcomes, flush=True)
+        self.assertEqual(kills.faults, [])
         chain.hand_over()
         stack.check(self)
 
@@ -90,16 +91,18 @@ class HandOverCrowdTest(unittest.TestCase):
         for _ in range(10):
             kills.kill_old()
         print(kills.outcomes, flush=True)
+        self.assertEqual(kills.faults, [])
         chain.hand_over()
         stack.check(self)
 
     def fake_successor(self, answer):
         """Speaks as a successor until all listeners are there, then answers each offer with `answer`, a kind of frame; 0 is
-        nothing. Returns the numbers of the offers when the other side closes."""
-        offers = []
+        nothing. Returns the numbers of the offers when the other side closes, or when all is done: then it has taken the control
+        socket as a daemon does, and dies."""
+        offers, path = [], os.path.join(self.directory, "control.sock")
         with socket.socket(socket.AF_UNIX) as fake:
             fake.settimeout(30)
-            fake.connect(os.path.join(self.directory, "control.sock"))
+            fake.connect(path)
             fake.sendall(b"dualbus take-over protocol=1 state=1 daemon=0.1.0\n")
             received, descriptors = b"", []
             try:
@@ -123,6 +126,12 @@ class HandOverCrowdTest(unittest.TestCase):
                             if answer:
                                 fake.sendall(struct.pack("<BBII", answer, 0, number, 6) + b"no way")
                             fake.settimeout(1 if answer else 30)  # nobody is offered again
+                        if kind == FRAME["done"]:
+                            with socket.socket(socket.AF_UNIX) as control:
+                                control.bind(path + ".new")
+                                control.listen()
+                                os.rename(path + ".new", path)
+                            return offers
             except (ConnectionError, TimeoutError):
                 return offers
             finally:
@@ -141,6 +150,14 @@ class HandOverCrowdTest(unittest.TestCase):
         counting.stop()
         counting.check(self)
         self.assertEqual(counting.closed, 0)
+        stack.check(self)
+
+    def test_h5_a_new_process_that_dies_at_the_very_end_takes_nothing_along(self):
+        """It has the control socket by then. The old one goes on, and can be followed by another one."""
+        stack, chain = self.make_stack()
+        self.fake_successor(0)
+        stack.daemon.wait_for_log("hand-over failed: .*this process goes on")
+        chain.hand_over()
         stack.check(self)
 
     def test_h5_a_client_that_is_refused_stays(self):
