@@ -136,7 +136,7 @@ def fail_over(options, masters, phase):
         def act(kind):
             masters.lose(kind)
             before = load.requests()
-            wait_for(lambda: all(now > then + 20 for now, then in zip(load.requests(), before)), "all are served")
+            wait_for(lambda: load.wrong() or all(now > then + 20 for now, then in zip(load.requests(), before)), "all are served")
 
         for number in range(options.failovers):
             kind = ("killed", "stopped")[number % 2]
