@@ -66,10 +66,11 @@ hand_over_giver::outcome hand_over_giver::run() {
   if (fault.empty()) return {.given = true, .text = summary(begun)};
   daemon_.call_off();
   daemon_.accept_clients(true);
-  return {
-      .failed = true,
-      .text = fmt::format("hand-over failed: {}: {} on; {} clients had gone there", fault,
-                          taker_.is_own_process() ? "the workers before go" : "this process goes", given_)};
+  const bool own = taker_.is_own_process();
+  return {.failed = true,
+          .text = fmt::format("hand-over failed: {}: {}; {} clients had gone to the new {}", fault,
+                              own ? "the workers before go on" : "this process goes on", given_,
+                              own ? "ones" : "one")};
 }
 
 bool hand_over_giver::greet(std::string& refusal) {
