@@ -52,6 +52,9 @@ worker_parts::worker_parts(boost::asio::io_context& io, std::shared_ptr<const co
       parking_.renew(static_cast<command::bus_index>(i), turn.now);
       hub_.renew(static_cast<command::bus_index>(i), true, turn.now);
     });
+    buses_.bus(static_cast<command::bus_index>(i)).on_left_behind([this, i](backend::bus&) {
+      for (client::session* client : clients_.all()) client->follow(static_cast<command::bus_index>(i));
+    });
   }
 }
 

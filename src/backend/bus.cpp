@@ -217,14 +217,20 @@ void bus::run_relocation(base::time_point now) {
   const std::vector<link*> all = links();
   if (!relocation_->ready(all, now)) return;
   const std::unique_ptr<relocation> done = std::move(relocation_);
+  const bool planned = done->why() == moving::planned;
+  former_place* const left = planned ? dedicated_.leave(shared_[0]->socket) : nullptr;
   environment_.target = done->place();
   scout_.stop(now);
   next_renewal_ = {};
   renewal_delay_ = {};
   if (told_of_place_) told_of_place_(*this);
+  shared_[0]->heir = left;
   done->change_over(all, now);
-  // What waits at a master of before, such as BLPOP, would wait in vain.
-  dedicated_.renew(now, done->why() == moving::failover);
+  shared_[0]->heir = nullptr;
+  if (left != nullptr) left->begin(now);
+  // What waits at a master of before, such as BLPOP, would wait in vain; and nobody can tell it to end.
+  dedicated_.renew(now, !planned);
+  if (left != nullptr && told_to_follow_) told_to_follow_(*this);
   base::info_limited(name(), "bus '{}': is at {} now", name(), environment_.target.endpoint);
 }
 
@@ -243,8 +249,10 @@ void bus::drop_unannounced() {
 }
 
 void bus::flush(base::time_point now) {
-  if (relocation_) [[unlikely]]
+  if (relocation_) [[unlikely]] {
+    dedicated_.flush(now);  // what was begun before the move belongs to the old place
     run_relocation(now);
+  }
   if (!renewals_.empty()) [[unlikely]]
     run_renewals(now);
   bool congested = false;

@@ -195,6 +195,7 @@ void connection::take_over(connection& fresh, base::time_point now) {
   handshake_ = fresh.handshake_;
   fresh.stopped_ = true;
   fresh.state_ = phase::disconnected;
+  stopped_ = false;
   state_ = phase::up;
   held_ = false;
   read_armed_ = true;

@@ -28,8 +28,9 @@ struct dedicated_pool::entry final : reply_sink {
   backend::link link;
   purpose what_for = purpose::wait;
   bool busy = true, doomed = false;
-  bool outdated = false;      // not to be used again
-  std::uint32_t undoing = 0;  // answers to come
+  bool outdated = false;       // not to be used again
+  former_place* at = nullptr;  // where it leads to, if the bus has left that
+  std::uint32_t undoing = 0;   // answers to come
   base::time_point idle_since{};
 };
 
@@ -43,7 +44,7 @@ dedicated_pool::~dedicated_pool() = default;
 
 std::size_t dedicated_pool::count(purpose what_for, bool undoing) const {
   return static_cast<std::size_t>(std::count_if(entries_.begin(), entries_.end(), [&](const auto& e) {
-    return e->what_for == what_for && (undoing ? e->undoing > 0 : e->busy);
+    return e->what_for == what_for && (undoing ? e->undoing > 0 : e->busy && e->at == nullptr);
   }));
 }
 
@@ -97,6 +98,8 @@ void dedicated_pool::release_after(link& used, std::string_view requests, std::u
 }
 
 void dedicated_pool::stop(base::time_point now) {
+  for (const auto& e : entries_) e->at = nullptr;
+  former_.clear();
   for (std::size_t i = 0; i < entries_.size(); ++i) entries_[i]->link.socket.stop(now);
 }
 
@@ -111,6 +114,20 @@ void dedicated_pool::renew(base::time_point now, bool at_once) {
       e.doomed |= !e.busy;
     }
   }
+}
+
+former_place* dedicated_pool::leave(const connection& present) {
+  former_place* left = nullptr;
+  for (const auto& e : entries_) {
+    if (!e->busy || e->at != nullptr || e->link.socket.state() != metrics::connection_state::up) continue;
+    if (left == nullptr) left = former_.emplace_back(std::make_unique<former_place>(shared_, present)).get();
+    e->at = left;
+  }
+  return left;
+}
+
+former_place* dedicated_pool::former_place_of(const link& used) {
+  return entry_of(used).at;
 }
 
 bool dedicated_pool::delivered() const {
@@ -132,9 +149,15 @@ void dedicated_pool::flush(base::time_point now) {
     }
   }
   std::erase_if(entries_, [](const auto& e) { return e->doomed && !e->busy; });
+  for (const auto& place : former_) place->flush(now);
+  std::erase_if(former_, [this](const auto& place) {
+    const auto leads_there = [&place](const auto& e) { return e->at == place.get(); };
+    return place->idle() && std::none_of(entries_.begin(), entries_.end(), leads_there);
+  });
 }
 
 void dedicated_pool::tick(base::time_point now) {
+  for (const auto& place : former_) place->tick(now);
   const auto patience = shared_.settings.health_timeout;
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     entry& e = *entries_[i];

@@ -19,6 +19,12 @@ bool leads_to_a_master(link& l, base::time_point now) {
 
 }  // namespace
 
+// In a failover the old place confirms nothing any more.
+bool relocation::may_leave(const link& l) const {
+  return l.socket.between_requests() ||
+         (why_ == moving::planned && l.heir != nullptr && l.heir->takes_debts());
+}
+
 relocation::relocation(const link_environment& with, const config::bus_settings& to, moving why)
     : to_(to),
       why_(why),
@@ -54,7 +60,7 @@ bool relocation::ready(const std::vector<link*>& links, base::time_point now) {
       moves_.back().fresh->socket.start(now);
     }
     all_fresh &= leads_to_a_master(*fresh_for(*l), now);
-    nothing_owed &= l->socket.between_requests();
+    nothing_owed &= may_leave(*l);
   }
   if (why_ == moving::failover) {
     hold(links, true, now);
@@ -76,7 +82,8 @@ void relocation::change_over(const std::vector<link*>& links, base::time_point n
   hold({}, false, now);
   for (link* const l : links) {
     const auto m = std::find_if(moves_.begin(), moves_.end(), [l](const move& each) { return each.of == l; });
-    const bool goes_on = m != moves_.end() && is_up(*l) && is_up(*m->fresh) && l->socket.between_requests();
+    const bool goes_on = m != moves_.end() && is_up(*l) && is_up(*m->fresh) && may_leave(*l);
+    if (goes_on && why_ == moving::planned && l->heir != nullptr) l->heir->take_connection(*l, now);
     goes_on ? l->socket.take_over(m->fresh->socket, now) : l->socket.reconnect(now);
   }
 }

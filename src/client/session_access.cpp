@@ -97,6 +97,11 @@ void session::review_wait() {
   }
 }
 
+void session::follow(command::bus_index bus) {
+  if (transaction_) transaction_->follow(bus);
+  if (blocked_ && replies_.owes()) newest()->follow(bus);
+}
+
 // The command to hear others that the client may not send any more; empty if there is none.
 std::string session::lost_right() const {
   for (const std::vector<std::string>& words : environment_.handler.requests_to_hear(*this)) {

@@ -15,6 +15,7 @@
 #include <charconv>
 #include <chrono>
 #include <cstdio>
+#include <limits>
 #include <new>
 #include <utility>
 
@@ -190,9 +191,13 @@ void blocking_operation::give_up_at(base::time_point when) {
 // ------------------------------------------------------------------------------------------- to go elsewhere
 
 // `$` would mean something else later, and a script cannot be stopped.
+bool blocking_operation::may_begin_anew() const {
+  return !reads_ || std::find(words_.begin(), words_.end(), "$") == words_.end();
+}
+
 bool blocking_operation::pack_wait(client::packed_wait& out) {
   if (script_ || words_.empty() || given_up_ || !refusal_.empty() || timed_out_) return false;
-  if (reads_ && std::find(words_.begin(), words_.end(), "$") != words_.end()) return false;
+  if (!may_begin_anew()) return false;
   if (idle_) {
     out.words = words_left();
     return true;
@@ -202,6 +207,15 @@ bool blocking_operation::pack_wait(client::packed_wait& out) {
   told_to_go_ = true;
   tell_bus(true);
   return false;
+}
+
+// A wait that cannot begin anew ends as if its time were over.
+void blocking_operation::follow(command::bus_index bus) {
+  if (bus != bus_ || script_ || words_.empty() || timed_out_ || link_ == nullptr || unblocking_ != nullptr)
+    return;
+  if (!env_.buses.bus(bus_).has_left(*link_)) return;
+  told_to_go_ = may_begin_anew();
+  tell_bus(told_to_go_);
 }
 
 void blocking_operation::unpack_wait() {
@@ -248,8 +262,10 @@ std::vector<std::string> blocking_operation::words_left() const {
 
 void blocking_operation::wait_again() {
   const config::backend_settings& settings = env_.configuration().backend;
+  // In place of the connection that it had: that one may count until the order to end the wait is answered.
+  constexpr std::size_t no_limit = std::numeric_limits<std::size_t>::max();
   link_ = env_.buses.bus(bus_).dedicated().borrow(backend::purpose::wait, owner_->protocol(), database_,
-                                                  settings.dedicated_connections, env_.turn.now);
+                                                  no_limit, env_.turn.now);
   const std::vector<std::string> words = words_left();
   const std::vector<std::string_view> views(words.begin(), words.end());
   if (link_ != nullptr && link_->requests.encode([&](auto& out) { resp::encoder(out).request(views); })) {

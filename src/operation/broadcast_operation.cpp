@@ -49,7 +49,7 @@ broadcast_operation::broadcast_operation(environment& environment, session& owne
                                          std::vector<backend::link*> links)
     : request_operation(environment, owner, request),
       kills_(kills(command::command_table()[request.command])) {
-  for (backend::link* const l : links) shares_.push_back({l, nullptr, {}, {}});
+  for (backend::link* const l : links) shares_.push_back({l, nullptr, {}, {}, false});
   owner.hold();
   // A bus answers soon about the end of a script, so a client that closed its half is answered, too.
   owner.set_blocked(!kills_);
@@ -79,7 +79,8 @@ void broadcast_operation::release(std::size_t bus, bool answered) {
 }
 
 bool broadcast_operation::unblock(bool with_error) {
-  if (kills_ || unblocked_) return false;
+  const auto told = [](const share& s) { return s.told != nullptr; };
+  if (kills_ || unblocked_ || std::any_of(shares_.begin(), shares_.end(), told)) return false;
   tell_buses(with_error);
   return true;
 }
@@ -87,13 +88,57 @@ bool broadcast_operation::unblock(bool with_error) {
 void broadcast_operation::tell_buses(bool with_error) {
   unblocked_ = true;
   for (std::size_t i = 0; i < shares_.size(); ++i) {
-    share& s = shares_[i];
-    const auto bus = static_cast<command::bus_index>(i);
-    if (s.link == nullptr) continue;
-    unblocking::start(env_, bus, *s.link, with_error, s.told, [this, i] {
-      if (given_up_ || !refusal_.empty()) release(i, false);
-    });
+    if (shares_[i].link != nullptr && shares_[i].told == nullptr) tell_bus(i, with_error);
   }
+}
+
+void broadcast_operation::tell_bus(std::size_t bus, bool with_error) {
+  share& s = shares_[bus];
+  unblocking::start(env_, static_cast<command::bus_index>(bus), *s.link, with_error, s.told, [this, bus] {
+    if (given_up_ || !refusal_.empty()) release(bus, false);
+  });
+}
+
+void broadcast_operation::follow(command::bus_index bus) {
+  share& s = shares_[bus];
+  if (kills_ || unblocked_ || timed_out_ || s.link == nullptr || s.told != nullptr) return;
+  if (!env_.buses.bus(bus).has_left(*s.link)) return;
+  s.follows = true;
+  tell_bus(bus, true);
+}
+
+std::vector<std::string> broadcast_operation::words_left() const {
+  std::vector<std::string> words = words_;
+  const std::int64_t limit = base::parse_int64(words.back()).value_or(0);
+  if (limit <= 0) return words;
+  using std::chrono::milliseconds;
+  const base::duration left = base::later(arrived(), milliseconds(limit)) - env_.turn.now;
+  words.back() = std::to_string(std::max<std::int64_t>(1, std::chrono::ceil<milliseconds>(left).count()));
+  return words;
+}
+
+void broadcast_operation::ask_again(std::size_t bus) {
+  share& s = shares_[bus];
+  s.follows = false;
+  s.link = env_.buses.bus(static_cast<command::bus_index>(bus))
+               .dedicated()
+               .borrow(backend::purpose::wait, owner_->protocol(), database_,
+                       std::numeric_limits<std::size_t>::max(), env_.turn.now);
+  const std::vector<std::string> words = words_left();
+  const std::vector<std::string_view> views(words.begin(), words.end());
+  const auto part = static_cast<std::uint32_t>(2 * bus);
+  backend::pipeline& requests = s.link->requests;
+  if (requests.encode([](auto& out) { out.append(ping); })) {
+    requests.end(*this, part, env_.turn.now);
+    ++outstanding_;
+    if (requests.encode([&views](auto& out) { resp::encoder(out).request(views); })) {
+      requests.end(*this, part + 1, env_.turn.now);
+      ++outstanding_;
+      return;
+    }
+  }
+  s.failed = backend::failure::bus_down;
+  release(bus, false);
 }
 
 // The error tells a wait that was ended from one that was over.
@@ -131,6 +176,12 @@ void broadcast_operation::release_all() {
 
 void broadcast_operation::on_reply(std::uint32_t part, const backend::reply_view& answer) {
   if (part % 2 == 1) {
+    const bool follows = shares_[part / 2].follows && owner_ != nullptr && !given_up_ && refusal_.empty();
+    if (follows && answer.bytes.starts_with("-UNBLOCKED ")) {
+      release(part / 2, true);
+      ask_again(part / 2);
+      return count_down();
+    }
     shares_[part / 2].reply.assign(answer.bytes);
     release(part / 2, !backend::ends_connection(answer.bytes));
   }

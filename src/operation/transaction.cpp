@@ -117,10 +117,17 @@ void transaction::lose_watch() {
   env_.buses.bus(watched_bus_).dedicated().release(*take_link(), false, env_.turn.now);
 }
 
+// EXEC would write at a place that nobody reads any more. While a WATCH is under way, has_lost_watch() sees
+// to that.
+void transaction::follow(command::bus_index bus) {
+  if (watches() && watched_bus_ == bus && env_.buses.bus(bus).has_left(*link_) && link_->requests.idle())
+    lose_watch();
+}
+
 bool transaction::has_lost_watch(std::uint64_t routing) const {
   if (lost_ || link_ == nullptr) return lost_;
-  return connection_ == 0 || routing != watched_under_ || !link_->requests.connected() ||
-         link_->requests.connection_number() != connection_;
+  return connection_ == 0 || routing != watched_under_ || env_.buses.bus(watched_bus_).has_left(*link_) ||
+         !link_->requests.connected() || link_->requests.connection_number() != connection_;
 }
 
 void transaction::unwatch() {

@@ -65,7 +65,7 @@ void unblocking::send_at(base::time_point when) {
 void unblocking::send() {
   timer_.reset();
   const std::int64_t id = waiting_->socket.client_id();
-  backend::pipeline& bus = env_.buses.bus(bus_).requests(resp::protocol::resp2, 0, env_.turn.now);
+  backend::pipeline& bus = env_.buses.bus(bus_).requests_beside(*waiting_, env_.turn.now);
   const std::string number = std::to_string(id);
   const std::string_view words[] = {"CLIENT", "UNBLOCK", number, with_error_ ? "ERROR" : "TIMEOUT"};
   const auto write = [&words](base::chunk_queue& out) { resp::encoder(out).request(words); };

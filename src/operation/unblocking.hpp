@@ -11,8 +11,9 @@
 namespace dualbus::operation {
 
 /// CLIENT UNBLOCK, sent on a bus's shared connection, for a request that waits on another connection to that
-/// bus. If that request arrives later, the bus answers 0, and is told again. The bus decides the request's
-/// answer: it alone knows whether it has given the client something already. Frees itself.
+/// bus; after a move of the bus on the one that is kept to the place where the request waits. If that request
+/// arrives later, the bus answers 0, and is told again. The bus decides the request's answer: it alone knows
+/// whether it has given the client something already. Frees itself.
 class unblocking final : public backend::reply_sink {
  public:
   /// `place`: the owner's pointer to it, which is set until it has ended or the owner gives the link back

@@ -44,10 +44,21 @@ class bus {
   /// The bus is to be at another place, or at this one with other settings. With another login its
   /// connections are exchanged, one by one, for ones that use it. For another place its links change over at
   /// one moment (see relocation); in front of it `told` is called, and must drop everything that was learnt
-  /// from the old place. Requests that are not begun go to the new place; the dedicated links that are in use
-  /// stay with the old one until they are given back.
+  /// from the old place. Requests that are not begun go to the new place. In a planned move the dedicated
+  /// links that are in use stay with the old one until they are given back; then `follow`, see below, is
+  /// called.
   void set_place(const config::bus_settings& wanted, moving why, base::time_point now);
   void on_change_of_place(std::function<void(bus&)> told) { told_of_place_ = std::move(told); }
+  /// `follow` is called when dedicated links lead to a place that the bus has just left: clients who wait
+  /// there would miss what comes at the new place.
+  void on_left_behind(std::function<void(bus&)> follow) { told_to_follow_ = std::move(follow); }
+  /// True if that dedicated link, which is in use, leads to a place that the bus has left.
+  bool has_left(const link& dedicated) { return dedicated_.former_place_of(dedicated) != nullptr; }
+  /// For requests that tell the server to which that dedicated link leads something about it.
+  pipeline& requests_beside(const link& dedicated, base::time_point now) {
+    former_place* const left = dedicated_.former_place_of(dedicated);
+    return left != nullptr ? left->requests() : requests(resp::protocol::resp2, 0, now);
+  }
   /// For writes that are answered when replicas have them.
   durable_links& durable() { return durable_; }
   /// Tells once that the bus's own connections have been exchanged, and why; other connections to the bus
@@ -137,7 +148,7 @@ class bus {
   renewed renewing_ = renewed::no, renewed_ = renewed::no;
   std::unique_ptr<relocation> relocation_;
   name_watch names_{environment_.io, environment_.target};
-  std::function<void(bus&)> told_of_place_;
+  std::function<void(bus&)> told_of_place_, told_to_follow_;
   dedicated_pool dedicated_;
   durable_links durable_;
   drain_queue drained_;

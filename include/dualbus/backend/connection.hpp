@@ -58,7 +58,7 @@ class connection final : public base::io_handler {
     return state_ == phase::up && requests_.in_flight() == 0 && requests_.unfinished_bytes() == 0;
   }
   /// Goes on over the connection of `fresh`, which is up and owes nothing, and which ends with this. Only
-  /// while between_requests().
+  /// while between_requests(), or before start().
   void take_over(connection& fresh, base::time_point now);
 
   void flush(base::time_point now);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <dualbus/backend/former_place.hpp>
 #include <dualbus/backend/link.hpp>
 #include <dualbus/base/log.hpp>
 
@@ -28,7 +29,8 @@ class dedicated_pool {
   explicit dedicated_pool(const link_environment& environment);
   ~dedicated_pool();
 
-  /// A link for one request in a client's `database`, or null if `limit` are in use for that purpose. Give it
+  /// A link for one request in a client's `database`, or null if `limit` are in use for that purpose, without
+  /// those to a place that the bus has left. Give it
   /// back with one of the two functions below.
   link* borrow(purpose what_for, resp::protocol version, int database, std::size_t limit,
                base::time_point now);
@@ -45,6 +47,12 @@ class dedicated_pool {
   /// No connection made before serves another request: the bus has another login, or is another server. With
   /// `at_once` requests that wait on one end, as if the connection were lost.
   void renew(base::time_point now, bool at_once = false);
+  /// The bus leaves its place in a planned move; `present` is its shared connection. Clients who are served
+  /// on links to that place stay there: nobody but its server knows whether it has given them something
+  /// already. Null if there are none. Call renew() when the environment describes the new place.
+  former_place* leave(const connection& present);
+  /// The place to which that link still leads, though the bus has left it; null if it leads to the bus.
+  former_place* former_place_of(const link& used);
   void drop_unannounced();
   void flush(base::time_point now);
   void tick(base::time_point now);
@@ -60,6 +68,7 @@ class dedicated_pool {
   pipeline_settings requests_;  // the bus's, without a limit on the time of an answer
   config::backend_settings settings_;
   const link_environment& shared_;
+  std::vector<std::unique_ptr<former_place>> former_;  // as long as links lead there
   std::vector<std::unique_ptr<entry>> entries_;
 };
 

@@ -23,6 +23,20 @@ struct link_environment {
   log_of logged = log_of::everything;
 };
 
+struct link;
+
+/// Whoever goes on with the connection that a link leaves in a planned move.
+class link_heir {
+ public:
+  /// True if the heir sees to all that is owed on it. A connection on which nothing is owed needs nobody.
+  virtual bool takes_debts() const { return false; }
+  /// Takes the connection, and what is owed on it, right before the link goes on over another one.
+  virtual void take_connection(link& of, base::time_point now) = 0;
+
+ protected:
+  ~link_heir() = default;
+};
+
 /// A pipeline and the connection that serves it.
 struct link {
   link(const link_environment& with, resp::protocol speaks, int in_database = 0,
@@ -38,6 +52,7 @@ struct link {
   pipeline requests;
   connection socket;
   base::time_point next_write{};  ///< no sooner, if bus_settings::coalesce says so
+  link_heir* heir = nullptr;
 };
 
 }  // namespace dualbus::backend

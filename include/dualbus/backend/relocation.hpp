@@ -22,8 +22,9 @@ enum class moving : std::uint8_t {
 ///   failover: hold all links at once, and connect ──> nothing is owed, or longest_wait is over ──> change
 ///   over
 ///
-/// Requests that are held wait in their pipelines, and go to the new place. In a failover, requests whose
-/// answer does not come in time end as bus_lost: they may have been carried out.
+/// Requests that are held wait in their pipelines, and go to the new place. The old connections close, unless
+/// a link has an heir, who goes on with what is owed there, or for other reasons. In a failover, requests
+/// whose answer does not come in time end as bus_lost: they may have been carried out.
 class relocation {
  public:
   /// Replies come within milliseconds; nobody shall wait behind one that takes long.
@@ -57,6 +58,7 @@ class relocation {
     std::unique_ptr<link> fresh;
   };
   link* fresh_for(const link& of) const;
+  bool may_leave(const link& l) const;
   void hold(const std::vector<link*>& links, bool on, base::time_point now);
 
   config::bus_settings to_;

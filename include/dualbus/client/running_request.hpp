@@ -57,6 +57,9 @@ class running_request : public owed_reply {
   }
   /// True if it waits on a bus that, since a reload, does not have its keys any more.
   virtual bool misplaced() const { return false; }
+  /// That bus has left its place in a planned move. A request that waits at the old place begins anew at the
+  /// new one, once the old one has confirmed that it was not answered there.
+  virtual void follow(command::bus_index bus) { (void)bus; }
   /// True if a request sent to that bus now, over a connection for durable writes, might be carried out
   /// before this one: see bus_order. Asked until its reply is complete.
   virtual bool may_be_overtaken(command::bus_index bus) const {
@@ -115,6 +118,8 @@ class open_transaction {
   virtual void spoil() = 0;
   /// The watched keys count as changed.
   virtual void lose_watch() = 0;
+  /// That bus has left its place in a planned move: keys that are watched there count as changed.
+  virtual void follow(command::bus_index bus) = 0;
   /// It holds a connection that watches keys.
   virtual bool watches() const = 0;
   /// The queue, for another process; `watch_lost`: watched keys may have changed.

@@ -256,6 +256,9 @@ class session final : public base::io_handler, public backend::drain_listener, p
   bool draining() const { return phase_ == phase::draining; }
   void check_idle(std::chrono::seconds limit);
 
+  /// That bus has left its place in a planned move: goes along with what waits or watches there.
+  void follow(command::bus_index bus);
+
   // --- for a client that goes to another process, or comes from one (session_hand_over.cpp)
 
   /// Reads no more requests, so that the client is soon owed nothing.

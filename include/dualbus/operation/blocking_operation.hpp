@@ -41,6 +41,7 @@ class blocking_operation final : public request_operation {
   bool refuse_wait(std::string_view error) override;
   /// The bus is told to end the wait; once it has, without an element, the wait can begin anew elsewhere.
   bool pack_wait(client::packed_wait& out) override;
+  void follow(command::bus_index bus) override;
   void unpack_wait() override;
   bool waits() const override { return link_ != nullptr && link_->requests.unsent_bytes() == 0; }
 
@@ -48,6 +49,7 @@ class blocking_operation final : public request_operation {
   void release(bool answered);
   void end_in_time();
   void tell_bus(bool with_error);
+  bool may_begin_anew() const;
   void end_wait();
   void drop_wait();
   /// The request with the time that it has left; nothing: it waits for ever.
@@ -69,6 +71,7 @@ class blocking_operation final : public request_operation {
   unblocking* unblocking_ = nullptr;  // while the bus is being told
   bool timed_out_ = false, given_up_ = false;
   // The client is to go to another process: the bus is told, and then the request is idle, without a link.
+  // When the bus has moved, it is told, too, and the request begins anew at once.
   bool going_ = false, told_to_go_ = false, idle_ = false;
 };
 

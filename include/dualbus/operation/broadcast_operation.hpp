@@ -37,6 +37,8 @@ class broadcast_operation final : public request_operation {
   bool give_up_wait() override;
   std::vector<std::string> lasting_request() const override;
   bool refuse_wait(std::string_view error) override;
+  /// WAIT changes nothing, so it is asked again at the new place, for the time that it has left.
+  void follow(command::bus_index bus) override;
 
  private:
   struct share {
@@ -44,11 +46,15 @@ class broadcast_operation final : public request_operation {
     unblocking* told;     // while the bus is being told to end the wait
     std::string reply;
     std::optional<backend::failure> failed;
+    bool follows = false;  // told to end the wait because its bus has moved
   };
 
   void release(std::size_t bus, bool answered);
   void release_all();
   void tell_buses(bool with_error);
+  void tell_bus(std::size_t bus, bool with_error);
+  void ask_again(std::size_t bus);
+  std::vector<std::string> words_left() const;
   void end_in_time();
   void count_down();
   void conclude();

@@ -129,8 +129,9 @@ class transaction final : public client::open_transaction {
   void watching();
   /// A WATCH has failed: nothing is watched any more, and keys that were watched may change unseen.
   void lose_watch() override;
-  /// True if watched keys may have changed unseen: the connection was lost, or the routing has changed since.
-  /// `routing`: the present number.
+  void follow(command::bus_index bus) override;
+  /// True if watched keys may have changed unseen: the connection was lost, the bus has left the place to
+  /// which it leads, or the routing has changed since. `routing`: the present number.
   bool has_lost_watch(std::uint64_t routing) const;
   /// Gives the link back; the bus is told that nobody watches.
   void unwatch();

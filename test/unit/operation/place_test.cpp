@@ -29,6 +29,12 @@ class PlaceTest : public WorkerTest {
     EXPECT_EQ(client_.got(), "$-1\r\n");
     return true;
   }
+  /// The same for another client, while the first one waits.
+  bool goes_there_for_others() {
+    bench_client& other = bench_.connect();
+    other.says("GET a:new");
+    return b_.asked() == "GET a:new";
+  }
 
   config::bus_settings there_;
 };
@@ -131,6 +137,92 @@ TEST_F(PlaceTest, ABusThatIsDownGoesToTheNewPlaceWithWhatWaitsForIt) {
   move(moving::planned);
   EXPECT_TRUE(moved());
   EXPECT_EQ(b_.asked(), "SET a:k v");
+}
+
+// --- R1: who waits at the old place
+
+class WaitingPlaceTest : public PlaceTest {
+ protected:
+  void waits(std::string_view request = "BLPOP a:k 9") {
+    client_.says(request);
+    EXPECT_EQ(a_.asked(), request);
+    waiting_ = a_.last();
+  }
+  void told(const std::string& how, std::string_view reply) {
+    EXPECT_EQ(a_.asked(), "CLIENT UNBLOCK " + std::to_string(waiting_.from) + " " + how);
+    a_.answers(reply);
+  }
+
+  fake_bus::request waiting_;
+  const std::string element_ = "*2\r\n$3\r\na:k\r\n$1\r\nx\r\n";
+  const std::string unblocked_ = "-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n";
+};
+
+TEST_F(WaitingPlaceTest, OnceTheOldPlaceHasEndedItAWaitBeginsAnewForTheTimeThatItHasLeft) {
+  waits();
+  bench_.pass(2s);
+  move(moving::planned);
+  EXPECT_TRUE(moved());
+  EXPECT_EQ(b_.asked(), "(nothing)");
+  told("ERROR", ":1\r\n");
+  EXPECT_EQ(b_.asked(), "(nothing)");
+  a_.answer(waiting_, unblocked_);
+  EXPECT_EQ(b_.asked(), "BLPOP a:k 7.000");
+  EXPECT_EQ(a_.connections(), 0U);
+  b_.answers(element_);
+  EXPECT_EQ(client_.got(), element_);
+}
+
+TEST_F(WaitingPlaceTest, AnElementThatTheOldPlaceHasGivenIsTheAnswer) {
+  waits();
+  move(moving::planned);
+  told("ERROR", ":0\r\n");
+  a_.answer(waiting_, element_);
+  EXPECT_EQ(client_.got(), element_);
+  EXPECT_EQ(b_.asked(), "(nothing)");
+  bench_.run();
+  EXPECT_EQ(a_.connections(), 0U);
+}
+
+TEST_F(WaitingPlaceTest, AWaitThatCannotBeEndedThereIsNotSentAgain) {
+  waits();
+  move(moving::planned);
+  told("ERROR", "-NOPERM no\r\n");
+  EXPECT_EQ(b_.asked(), "(nothing)");
+  EXPECT_TRUE(goes_there_for_others());
+  a_.answer(waiting_, element_);
+  EXPECT_EQ(client_.got(), element_);
+}
+
+TEST_F(WaitingPlaceTest, AConnectionThatIsLostMeanwhileIsAnErrorAndNothingIsSentAgain) {
+  waits();
+  move(moving::planned);
+  told("ERROR", ":1\r\n");
+  a_.closes(waiting_.from);
+  EXPECT_EQ(client_.got(),
+            "-BUSLOST bus 'a': connection lost after the command was sent, outcome unknown\r\n");
+  EXPECT_EQ(b_.asked(), "(nothing)");
+}
+
+TEST_F(WaitingPlaceTest, AClientThatGoesMeanwhileEndsItsWaitAtTheOldPlace) {
+  waits();
+  move(moving::planned);
+  client_.ends_input();
+  told("ERROR", ":1\r\n");
+  a_.answer(waiting_, unblocked_);
+  EXPECT_EQ(client_.got(), "(closed)");
+  EXPECT_EQ(b_.asked(), "(nothing)");
+}
+
+TEST_F(WaitingPlaceTest, InAFailoverAWaitEndsWithAnErrorAndNobodyIsTold) {
+  waits();
+  move(moving::failover);
+  bench_.pass(backend::relocation::longest_wait + 50ms);
+  EXPECT_TRUE(moved());
+  EXPECT_EQ(client_.got(),
+            "-BUSLOST bus 'a': connection lost after the command was sent, outcome unknown\r\n");
+  EXPECT_EQ(a_.asked(), "(nothing)");
+  EXPECT_EQ(b_.asked(), "(nothing)");
 }
 
 // --- T1, T3: a failover

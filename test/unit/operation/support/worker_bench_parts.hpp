@@ -86,6 +86,9 @@ inline worker_bench::worker_bench(bench_options options)
     const backend::link_environment& shared = buses.bus(static_cast<command::bus_index>(i)).environment();
     parking.add_bus(shared);
     hub.add_bus(shared);
+    buses.bus(static_cast<command::bus_index>(i)).on_left_behind([this, i](backend::bus&) {
+      for (session* client : clients.all()) client->follow(static_cast<command::bus_index>(i));
+    });
     buses.bus(static_cast<command::bus_index>(i)).start(turn.now);
   }
   run();
