@@ -258,7 +258,7 @@ void connection::flush(base::time_point) {
     msghdr message{};
     message.msg_iov = vectors;
     message.msg_iovlen = static_cast<std::size_t>(requests_.gather(vectors, max_vectors));
-    if (held_) [[unlikely]]
+    if (most < requests_.unsent_bytes()) [[unlikely]]
       message.msg_iovlen = cut(vectors, message.msg_iovlen, most);
     const ssize_t written = ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     // The clock is read anew: the bus's share of a request's time is counted from here.

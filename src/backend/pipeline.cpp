@@ -58,6 +58,7 @@ void pipeline::give_up(reply_sink& sink) {
     }
     out_.erase(s.end - bytes - written_, bytes);
     dropped += bytes;
+    if (s.end <= released_ && released_ != ~std::uint64_t{0}) released_ -= bytes;
     endings.push_back({s.sink, s.part, failure::bus_down});
   }
   slots_.truncate(kept);
@@ -98,6 +99,14 @@ pipeline::slot pipeline::pop() {
   begin_ = front.end;
   if (sent_ > 0) --sent_;
   return front;
+}
+
+void pipeline::pass_on(pipeline& heir) {
+  for (; sent_ > 0; ++heir.sent_) {
+    slot given = pop();
+    given.end = heir.written_;
+    heir.slots_.push_back(given);
+  }
 }
 
 void pipeline::on_written(std::size_t bytes, base::time_point now) {

@@ -1,8 +1,10 @@
 """Writes that are answered only when a replica has them (buses.*.acknowledge), and the order of requests around them: T5."""
 import random
 import select
+import threading
 import unittest
 
+from changed_places_test import ChangingTest
 from support import resp
 from support.harness import ENGINE_LOGIC, MARKETDATA, StackTest, shown, stored, wait_for
 
@@ -303,6 +305,85 @@ class OrderTest(DurableTest):
         client = self.connect()
         for _ in range(100):
             self.assertEqual(client.pipeline((("XADD", "s", "*", *ORDER), ("XLEN", "s"), ("DEL", "s", "t"), ("EXISTS", "s")))[1:], [1, 1, 0])
+
+
+class MovingTest(ChangingTest):
+    """A bus moves while writes wait for their confirmation (R1, T5)."""
+
+    def setUp(self):
+        super().setUp()
+        self.replica = self.replica_of(self.marketdata, "replica")
+        self.successor = self.redis("successor")
+        self.replica_of(self.successor, "replica-of-successor")
+        self.start({"buses": {MARKETDATA: {"acknowledge": acknowledge(types=["market_data"])}}, "backend": {"request_timeout": "60s", "health_timeout": "70s"}})
+
+    def test_R1_T5_what_the_old_place_has_is_confirmed_there_and_new_writes_go_to_the_new_place(self):
+        old, new = self.connect(), self.connect()
+        self.replica.pause()
+        self.addCleanup(self.replica.proceed)
+        old.send_raw(b"".join(resp.encode("XADD", "md:s", "*", "message_type", "market_data", "n", number) for number in range(3)))
+        with self.marketdata.client() as there:
+            wait_for(lambda: there.info("clients")["blocked_clients"] == 1, "they wait for the replica")
+        new.send("XADD", "md:s", "*", "message_type", "market_data", "n", "new")
+        wait_for(lambda: self.daemon.metrics().value("dualbus_requests_waiting", bus=MARKETDATA) == 1, "it gathers")
+        self.move(MARKETDATA, self.successor.endpoint)
+        self.assertRegex(new.read(), rb"\d+-\d+")
+        self.assertRegex(new.call("XADD", "md:s", "*", "message_type", "market_data"), rb"\d+-\d+")
+        # The same client's next write goes there, too, and its answer keeps its place.
+        old.send("XADD", "md:s", "*", "message_type", "market_data", "n", "next")
+        wait_for(lambda: self.successor.client().xlen("md:s") == 3, "the next one is there")
+        self.assertEqual(select.select([old.socket], [], [], 0)[0], [])
+        self.assertEqual(self.marketdata.client().xlen("md:s"), 3)
+        self.assertEqual([each["cmd"] for each in self.connections(self.marketdata, self.marketdata.endpoint)], ["wait"], "only that connection is left")
+        self.replica.proceed()
+        for _ in range(4):
+            self.assertRegex(old.read(), rb"\d+-\d+")
+        wait_for(lambda: not self.connections(self.marketdata, self.marketdata.endpoint), "nobody is connected to the old place")
+        self.assertEqual(self.daemon.metrics().value("dualbus_confirmed_writes_total", bus=MARKETDATA), 6)
+
+    def publish(self, number):
+        """Clients that publish what waits and what does not; each looks at its own order."""
+        stop, errors, answered = threading.Event(), [], [[] for _ in range(number)]
+
+        def work(client, which):
+            count = 0
+            while not stop.is_set():
+                batch = range(count, count + 8)
+                replies = client.pipeline([("XADD", f"md:{which}", "*", "message_type", "market_data" if n % 3 else "quote", "n", n) for n in batch])
+                errors.extend(reply for reply in replies if isinstance(reply, str))
+                answered[which].extend(replies)
+                count += len(batch)
+        threads = [threading.Thread(target=work, args=(self.connect(protocol=2 + which % 2), which), daemon=True) for which in range(number)]
+        for thread in threads:
+            thread.start()
+
+        def end():
+            stop.set()
+            for thread in threads:
+                thread.join(60)
+            return answered, errors
+        self.addCleanup(stop.set)
+        return answered, end
+
+    def stored(self, server, which):
+        return [(number, int(fields[b"n"])) for number, fields in server.client().xrange(f"md:{which}")]
+
+    def test_R1_T5_under_load_no_write_fails_is_lost_or_leaves_its_order(self):
+        answered, end = self.publish(6)
+        places = (self.marketdata.unix_socket, self.marketdata.endpoint, self.marketdata.unix_socket, self.marketdata.endpoint, self.successor.endpoint)
+        for endpoint in places:
+            done = [len(each) for each in answered]
+            wait_for(lambda: all(len(each) > before + 40 for each, before in zip(answered, done)), "writes go on")  # pylint: disable=cell-var-from-loop
+            self.move(MARKETDATA, endpoint)
+        wait_for(lambda: all(self.successor.client().xlen(f"md:{which}") > 40 for which in range(6)), "writes go on at the new place")
+        answered, errors = end()
+        self.assertEqual(errors, [])
+        for which, identifiers in enumerate(answered):
+            before, after = self.stored(self.marketdata, which), self.stored(self.successor, which)
+            self.assertEqual([n for _, n in before + after], list(range(len(identifiers))))
+            self.assertEqual([number for number, _ in before + after], identifiers)
+            wait_for(lambda: self.stored(self.replica, which) == before, "the replica has everything")  # pylint: disable=cell-var-from-loop
+        self.assertEqual(self.daemon.metrics().value("dualbus_backend_connections_lost_total", bus=MARKETDATA), 0)
 
 
 if __name__ == "__main__":

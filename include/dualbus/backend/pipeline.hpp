@@ -149,10 +149,25 @@ class pipeline {
   /// Moves all requests to the end of `bytes`, and says who waits for each reply. Nobody is told anything.
   void take(base::chunk_queue& bytes, std::vector<collected>& requests);
 
+  // --- for requests that go out in portions
+
+  /// What is there now may be written. Once this was called, what comes behind waits for the next call.
+  void release() { released_ = written_ + out_.size(); }
+  /// The bytes that may be written.
+  std::size_t released_bytes() const {
+    return released_ > written_ ? std::min<std::uint64_t>(out_.size(), released_ - written_) : 0;
+  }
+
   // --- for requests that mean something on one connection only
 
   /// False: when the connection is lost, unsent requests end as bus_down instead of waiting for another one.
   void set_outlasting(bool value) { outlasting_ = value; }
+  /// True if nothing is owed on the connection but one reply, of which no byte has come, to that sink.
+  bool owes_only(const reply_sink& sink) const {
+    return sent_ == 1 && slots_[0].sink == &sink && unfinished_bytes() == 0 && input_.empty();
+  }
+  /// Gives what is in flight to `heir`, which is new and has the connection now.
+  void pass_on(pipeline& heir);
   /// A number that changes with every connection; 0 before the first.
   std::uint64_t connection_number() const { return connections_; }
 
@@ -269,9 +284,10 @@ class pipeline {
   resp::reply_scanner scanner_;
   base::ring<slot> slots_;
   marker_sink marker_;
-  std::size_t sent_ = 0;            // slots at the front that are wholly written
-  std::uint64_t written_ = 0;       // offset of the first byte in out_
-  std::uint64_t begin_ = 0;         // offset where the front slot begins
+  std::size_t sent_ = 0;                        // slots at the front that are wholly written
+  std::uint64_t written_ = 0;                   // offset of the first byte in out_
+  std::uint64_t begin_ = 0;                     // offset where the front slot begins
+  std::uint64_t released_ = ~std::uint64_t{0};  // offset up to which bytes may be written
   std::uint64_t given_up_end_ = 0;  // offset behind the last request that give_up() has ended as bus_timeout
   std::uint64_t connections_ = 0;
   // The reply that swallows_marker() has looked at, by the end of its request, and how far.

@@ -42,6 +42,10 @@ class write_group final : private reply_sink {
   bool holds_answers() const { return !held_.empty(); }
   /// Asks the bus to confirm the writes so far.
   void close(pipeline& to, const config::acknowledge_settings& by, base::time_point now);
+  /// True if the bus has answered all writes, and nothing is owed on the connection but its answer to WAIT.
+  bool owed_only_confirmation(const pipeline& to) const {
+    return closed_ && held_.size() == writes_.in_use() && to.owes_only(*this);
+  }
   /// True until close(), and again when WAIT has been answered.
   bool open() const { return !closed_; }
 

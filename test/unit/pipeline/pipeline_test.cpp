@@ -334,6 +334,28 @@ TEST_F(PipelineTest, WhatIsGivenUpBeforeThereIsAConnectionIsNotSent) {
   EXPECT_EQ(write(), "two");
 }
 
+TEST_F(PipelineTest, WhatGoesOutInPortionsIsCountedRightlyWhenSomeIsGivenUp) {
+  requests.on_connected();
+  EXPECT_EQ(requests.released_bytes(), 0U);
+  request(1, "1234");
+  EXPECT_EQ(requests.released_bytes(), 4U) << "without portions all may go out";
+  recording_sink other;
+  requests.begin().append("kept");
+  requests.end(other, 2, now);
+  requests.release();
+  request(3, "behind");
+  EXPECT_EQ(requests.released_bytes(), 8U);
+  requests.give_up(sink);
+  EXPECT_EQ(requests.released_bytes(), 4U);
+  requests.begin().append("next");
+  requests.end(other, 4, now);
+  EXPECT_EQ(requests.released_bytes(), 4U);
+  EXPECT_EQ(write(requests.released_bytes()), "kept");
+  EXPECT_EQ(requests.released_bytes(), 0U);
+  requests.release();
+  EXPECT_EQ(write(requests.released_bytes()), "next");
+}
+
 TEST_F(PipelineTest, OfARequestThatCouldNotBeEncodedNothingIsLeft) {
   requests.on_connected();
   const auto fails = [](base::chunk_queue& out) {

@@ -90,6 +90,45 @@ TEST_F(WriteGroupTest, T5AnAnswerIsHeldUntilTheReplicasHaveTheWrite) {
   EXPECT_EQ(metrics.confirmed_writes, 2U);
 }
 
+TEST_F(WriteGroupTest, R1OnceTheBusHasAnsweredTheWritesOthersCanWaitForTheConfirmation) {
+  pipeline heir{pool, settings, counted};
+  requests.release();
+  write(1);
+  close();
+  requests.release();
+  write_group next{metrics};
+  requests.begin().append("w2");
+  next.add(requests, sink, 2, true, now);
+  send(requests.released_bytes());
+  EXPECT_FALSE(group.owed_only_confirmation(requests));
+  receive("+OK\r\n:");
+  EXPECT_FALSE(group.owed_only_confirmation(requests)) << "a byte of the confirmation has come";
+  receive("1\r\n");
+  happened();
+  write(3);
+  close();
+  requests.release();
+  send();
+  receive("+OK\r\n+OK\r\n");
+  EXPECT_TRUE(group.owed_only_confirmation(requests));
+  requests.begin().append("later");
+  next.add(requests, sink, 4, true, now);
+  heir.on_connected();
+  requests.pass_on(heir);
+  EXPECT_EQ(requests.in_flight(), 0U);
+  EXPECT_EQ(requests.waiting(), 1U);
+  happened();
+  requests.on_disconnected(now);
+  heir.input().append(":1\r\n");
+  EXPECT_EQ(heir.on_received(now), pipeline::verdict::ok);
+  EXPECT_EQ(happened(), (events{"3 +OK"}));
+  EXPECT_TRUE(heir.idle());
+  requests.on_connected();
+  EXPECT_EQ(requests.released_bytes(), 0U);
+  requests.release();
+  EXPECT_EQ(send(), "later");
+}
+
 TEST_F(WriteGroupTest, T5TooFewReplicasAreSaid) {
   write(1);
   close(2);
