@@ -46,6 +46,7 @@ class stub_transaction final : public open_transaction {
   std::size_t count() const override { return 3; }
   void spoil() override { log_.emplace_back("spoiled"); }
   void lose_watch() override { log_.emplace_back("watch lost"); }
+  void follow(command::bus_index) override { log_.emplace_back("follows its bus"); }
   bool watches() const override { return false; }
   packed pack() const override { return {"", false, false}; }
   void destroy() override {
