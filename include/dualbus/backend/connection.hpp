@@ -57,8 +57,8 @@ class connection final : public base::io_handler {
   bool between_requests() const {
     return state_ == phase::up && requests_.in_flight() == 0 && requests_.unfinished_bytes() == 0;
   }
-  /// Goes on over the connection of `fresh`, which is up, and which ends with this; what is owed on it is left
-  /// to pipeline::pass_on(). Only while between_requests(), or before start().
+  /// Goes on over the connection of `fresh`, which is up, and which ends with this; what is owed on it is
+  /// left to pipeline::pass_on(). Only while between_requests(), or before start().
   void take_over(connection& fresh, base::time_point now);
 
   void flush(base::time_point now);
