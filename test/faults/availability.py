@@ -9,7 +9,8 @@ Beside the fleet, a few clients raise counters, and measure how long one request
 its own, which in the end waits until everything is delivered:
 
 - Reloads. Each changes something of another kind, in turn: the address of a bus, its password, its state, the anchor, rules for
-  message types, users, limits; and a file that is wrong.
+  message types, users, limits; a file that is wrong; and the list of buses, the listeners and the number of workers, for which
+  new workers take the clients over.
 - Hand-overs. A new process (dualbusd --take-over) takes the place of the running one, again and again.
 - Failovers. One bus has a master, two replicas and three Sentinels, and `acknowledge: {replicas: 1}`. Its master is killed or
   stopped, in turn, the daemon follows the Sentinels to the next one, and the old one comes back as a replica.

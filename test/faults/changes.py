@@ -1,4 +1,5 @@
-"""Reloads of every kind: the address of a bus, its password, its state, the anchor, rules, users, limits, and a wrong file."""
+"""Reloads of every kind: the address of a bus, its password, its state, the anchor, rules, users, limits, a wrong file; and those
+that start new workers: the list of buses, the listeners, the number of workers."""
 import os
 import time
 
@@ -7,10 +8,13 @@ from support.harness import ENGINE_LOGIC, MARKETDATA, merge
 
 
 class Changes:
-    """Reloads of the daemon of a stack, each of which leaves a working configuration of the same buses."""
+    """Reloads of the daemon of a stack, each of which leaves a working configuration of the same buses, in which
+    `draining.quiet` is short."""
 
     def __init__(self, stack):
         self.daemon, self.buses = stack.daemon, stack.buses
+        self.third = stack.add_redis("third")
+        self.socket = os.path.join(stack.directory, "engines.sock")
         self.secret_file = os.path.join(stack.directory, "secret")
         self.count = self.moves = 0
 
@@ -67,7 +71,18 @@ class Changes:
     def wrong_file(self):
         self.reload({"buses": {ENGINE_LOGIC: {"endpoint": "127.0.0.1:1"}}, "limits": {"max_clients": 1}}, accepted=False)
 
-    kinds = (address, password, state, anchor, types, users, limits, wrong_file)
+    def bus_list(self):
+        # Nothing is routed to it, so that it is drained.
+        self.reload({"buses": {"third": {"id_slot": 5, "endpoint": self.third.endpoint, "state": "draining"}}, "retired_slots": None})
+        self.reload({"buses": {"third": None}, "retired_slots": [5]})
+
+    def listeners(self):
+        self.reload({"listen": {"unix_socket": None if self.daemon.config["listen"].get("unix_socket") else self.socket}})
+
+    def workers(self):
+        self.reload({"workers": 2 if self.daemon.config["workers"] == 1 else 1})
+
+    kinds = (address, password, state, anchor, types, users, limits, wrong_file, bus_list, listeners, workers)
 
     def next(self):
         """The name of what was done."""
