@@ -6,6 +6,7 @@ usage() {
   cat <<'USAGE'
 usage: deploy/takeover.sh [options]              the daemon takes the Redis's port, the clients are moved to it
        deploy/takeover.sh --rollback [options]   the Redis gets its port and its clients back
+       deploy/takeover.sh --retire [options]     the daemon goes on without the Redis, when that is drained
 
   --port N             the port that the clients use, where the old Redis listens now (6379)
   --new-port N         where the old Redis listens behind the daemon (6382)
@@ -14,14 +15,14 @@ usage: deploy/takeover.sh [options]              the daemon takes the Redis's po
   --daemon FILE        the daemon's program (build/release's, else the installed one)
   --password-file FILE the old Redis's password; its clients must not need it any more
   --state DIR          what was done, the daemon's configuration, log and process ID (build/takeover)
-  --timeout SECONDS    --rollback waits so long until the new buses are drained (600)
+  --timeout SECONDS    --rollback waits so long until the new buses are drained, and a reload may take as long (600)
   --watch SECONDS      how long to look whether a client comes back to the old Redis (3)
   --rewrite            CONFIG REWRITE, so that the old Redis keeps its port when it restarts
   --force              go on in spite of what the checks object to
-  --dry-run            check everything, change nothing (on the way forward)
+  --dry-run            check everything, change nothing (not with --rollback)
 
-Status: 0 done; 1 not done, or something is left to be done by hand; 2 taken back, but what is listed was left behind, or the
-folder knows of no takeover.
+Status: 0 done; 1 not done, or something is left to be done by hand; 2 taken back or retired, but what is listed was left behind, or
+the folder knows of no takeover.
 USAGE
 }
 
@@ -43,6 +44,8 @@ unserved='' # while nobody serves the port on the way back: the configuration wi
 . "$root/deploy/takeover/capacity.sh"
 # shellcheck source=deploy/takeover/clients.sh
 . "$root/deploy/takeover/clients.sh"
+# shellcheck source=deploy/takeover/reload.sh
+. "$root/deploy/takeover/reload.sh"
 
 now_ms() { echo $((${EPOCHREALTIME//[!0-9]/} / 1000)); }
 # The reader of the output, a terminal or a pipe, may be gone. The work under way goes on all the same.
@@ -93,7 +96,8 @@ start_daemon() {
   launch dualbusd "$daemon" --config "$1"
   await 10 accepts || return 1
   say "    new connections were refused for $(($(now_ms) - $2)) ms"
-  await 20 "$root/deploy/healthcheck.sh" "$admin_port" "/readyz?all" "$admin_host" && await 10 is_on_old_redis || return 1
+  await 20 "$root/deploy/healthcheck.sh" "$admin_port" "/readyz?all" "$admin_host" || return 1
+  [ "$phase" = retired ] || await 10 is_on_old_redis || return 1
   say "    dualbusd is ready (process $(running_pid dualbusd))"
 }
 
@@ -176,6 +180,7 @@ go_forward() {
           "$(counted "$(foreign "$port" | wc -l)" connection). Nothing was changed."
         return
       fi
+      rm -f "$state/forward.yaml" # of a rollback that was killed at its very end
       check_everything "$state/dualbus.yaml"
       prepare_phases
       claim "$port"
@@ -193,9 +198,15 @@ go_forward() {
     *)
       [ $dry_run = no ] || fail "the daemon has taken over already; nothing to check"
       step "The daemon has taken over already"
-      read_config "$state/dualbus.yaml"
+      read_config "$(forward_config)"
       ours_or_nobodys
+      settle
       running_pid dualbusd >/dev/null || start_daemon "$state/dualbus.yaml" "$(now_ms)" || fail "dualbusd does not get ready"
+      if [ "$phase" = retired ]; then
+        end_step
+        say "dualbusd serves; the old Redis was retired."
+        return
+      fi
       ;;
   esac
   both_serve
@@ -221,33 +232,27 @@ go_forward() {
 
 # ---------------------------------------------------------------------- rollback
 
-restart_daemon() {
-  local since
-  since=$(now_ms)
-  unserved=$1
-  end dualbusd 20
-  start_daemon "$1" "$since" || return 1
-  unserved=''
-}
-
 has_returned() {
   rewrite_config "$port"
   forgive_calls
   remember returned
+  take_config_back
   unserved=''
 }
 
 go_back() {
-  local problem status=0 since
-  local left=''
+  local status=0 since left=''
   case $phase in
     none | returned)
       say "Nothing to take back."
       return
       ;;
   esac
-  [ $dry_run = no ] || fail "--dry-run is for the way forward"
-  read_config "$state/dualbus.yaml"
+  [ $dry_run = no ] || fail "--rollback has no --dry-run"
+  read_config "$(forward_config)"
+  if [ "$phase" = retiring ]; then settle; fi
+  [ "$phase" != retired ] || fail "the old Redis was retired: the daemon's configuration names it no more, and its slot is given up. There is no way" \
+    "back to it; nothing was changed"
   if [ "$phase" = moving ]; then
     put_back
     return
@@ -259,21 +264,7 @@ go_back() {
     return
   fi
   if ! [[ $phase =~ ^(returning|leaving)$ ]] || ! running_pid dualbusd >/dev/null; then
-    step "dualbusd restarts: messages go to the old Redis again, the other buses drain"
-    ours_or_nobodys
-    is_redis "$new_port" || fail "the old Redis does not answer on $host:$new_port: nothing was changed"
-    [ "$pins" = 0 ] || [ $force = yes ] || fail "routing.keys pins keys, and what they hold stays behind: move them and take the rules out, or use --force"
-    problem=$(tool back "$state/dualbus.yaml" "$state/rollback.yaml" 2>&1) || fail "$problem"
-    problem=$("$daemon" --check-config "$state/rollback.yaml" 2>&1) || fail "the configuration is not accepted: $problem"
-    check_room
-    prepare_phases
-    remember pushed # until it serves with the other configuration, whatever an earlier run has reached
-    if ! restart_daemon "$state/rollback.yaml"; then
-      show_daemon_log
-      restart_daemon "$state/dualbus.yaml" || true # else once more at the end
-      fail "dualbusd does not get ready for the way back; nothing is lost, it serves as before"
-    fi
-    remember returning
+    turn_back
   fi
   step "Waiting until the other buses are drained, $timeout s at most; dualbusd serves meanwhile"
   told tool drained "$admin" "$timeout" || status=$?
@@ -291,7 +282,8 @@ go_back() {
   esac
   step "dualbusd leaves, the old Redis goes back to port $port"
   since=$(now_ms)
-  unserved=$state/rollback.yaml
+  unserved=$state/dualbus.yaml
+  [ -e "$state/forward.yaml" ] || unserved=$state/rollback.yaml # as an older takeover.sh has done it
   remember leaving
   end dualbusd 20
   set_port "$new_port" "$port" || fail "the old Redis does not take port $port"
@@ -318,6 +310,7 @@ give_up() {
   trap '' INT TERM HUP
   [ -z "${scratch:-}" ] || rm -rf "$scratch"
   [ $paused = no ] || ask "$new_port" CLIENT UNPAUSE >/dev/null
+  break_off_reload
   if [ $status -ne 0 ] && [ "$phase" = moving ] && [ -n "$log" ]; then put_back; fi
   if [ -n "$unserved" ] && ! is_redis "$port" && ! running_pid dualbusd >/dev/null; then
     say "Nobody serves port $port; dualbusd starts again"
@@ -333,6 +326,7 @@ while [ $# -gt 0 ]; do
       exit 0
       ;;
     --rollback) goal=back ;;
+    --retire) goal=retire ;;
     --rewrite) rewrite=yes ;;
     --force) force=yes ;;
     --dry-run) dry_run=yes ;;
@@ -365,7 +359,7 @@ while [ $# -gt 0 ]; do
   shift
 done
 [ "$port" != "$new_port" ] || fail "--port and --new-port are the same"
-if [ $goal = back ] && [ ! -e "$state/state" ]; then
+if [ $goal != forward ] && [ ! -e "$state/state" ]; then
   say "takeover.sh: nothing was ever taken over with the folder $state; --state names the one that the takeover was given" >&2
   exit 2
 fi
@@ -387,4 +381,8 @@ if [ -n "$password_file" ]; then
   REDISCLI_AUTH=$(<"$password_file")
   export REDISCLI_AUTH
 fi
-if [ $goal = forward ]; then go_forward; else go_back; fi
+case $goal in
+  forward) go_forward ;;
+  back) go_back ;;
+  retire) retire ;;
+esac

@@ -3,7 +3,7 @@
 # takeover.sh sources this file; it has the settings and functions.
 # shellcheck disable=SC2034,SC2154
 
-phases="none moving serving pushed returning leaving returned"
+phases="none moving serving pushed returning leaving returned retiring retired"
 
 phase_text() {
   printf '%s\n' "phase=$1" "port=$port" "new_port=$new_port" "host=$host" "daemon=$daemon" "password_file=$password_file" "rewrite=$rewrite"

@@ -1,146 +1,37 @@
 #!/usr/bin/python3
-"""The part of deploy/takeover.sh that bash cannot do: configurations, and the admin listener's answers.
+"""The part of deploy/takeover.sh that bash cannot do: configurations (see configurations.py), and the admin listener's answers.
 
     tool.py show CONFIG                        listen and admin addresses, buses, limits, users; one a line
     tool.py forward SOURCE TARGET PORT ENDPOINT [PASSWORD_FILE]
                     SOURCE with a draining bus `main` of slot 0 at ENDPOINT, which keeps the keys that are no streams, and
                     with clients on PORT; comments stay
-    tool.py back SOURCE TARGET                 the reverse: everything goes to `main`, the other buses drain
+    tool.py back SOURCE TARGET [allowed]       the reverse: everything goes to `main`, the other buses drain; with `allowed`
+                    although pinned streams move
+    tool.py without SOURCE TARGET [allowed]    SOURCE without `main` and its rules, its slot retired; comments stay
+    tool.py role ADDRESS                       which part `main` has in the running daemon: active, draining, or none
+    tool.py healed ADDRESS SECONDS             waits until no group of `main` is missing on other buses
+    tool.py reload ADDRESS PID ROLE SECONDS LOG [TRIES]
+                    SIGHUP, until `main` has that role: status 0; 1 when the daemon refuses, with its reasons from LOG;
+                    2 when the time is over; 3 when the daemon ends
     tool.py metric ADDRESS NAME                the sum of a metric's samples
     tool.py report ADDRESS                     which engines have come, whether they are served, and what the draining
                     buses still hold
     tool.py drained ADDRESS SECONDS            waits until nothing holds them: status 0; 1 when the time is over;
                     2 when they are drained but hold what no group reads; 3 when only ignored groups have left something
+    tool.py retirable ADDRESS                  the same of `main`, without waiting
 """
 import collections
-import hashlib
 import json
 import os
 import re
+import signal
 import sys
 import time
 import urllib.request
 
 import yaml
 
-OLD = "main"
-
-
-# --- configurations ---------------------------------------------------------------------------------------------------
-
-
-def read(path):
-    """A configuration as maps, lists and texts; `0777` and `1e3` stay what the daemon sees."""
-    with open(path, encoding="utf-8") as file:
-        config = yaml.load(file, Loader=yaml.BaseLoader)
-    if not isinstance(config, dict) or not isinstance(config.get("buses"), dict):
-        raise LookupError("no map 'buses'")
-    return config
-
-
-def section(config, name):
-    return config.get(name) or {}
-
-
-def show(path):
-    config = read(path)
-    for name, port in (("listen", "6379"), ("admin", "9121")):
-        values = section(config, name)
-        print(name, values.get("address", "127.0.0.1"), values.get("port", port))
-    for name, bus in config["buses"].items():
-        print("bus", name, bus.get("state", "active"), bus.get("endpoint", "").removeprefix("unix:"))
-    print("pins", len(section(config, "routing").get("keys") or ()))
-    print("limits", config.get("workers", "1"), config.get("databases", "1"), section(config, "limits").get("max_clients", "10000"),
-          section(config, "backend").get("dedicated_connections", "64"))
-    for name, user in section(section(config, "auth"), "users").items():
-        print("user", name, *passwords(user, os.path.dirname(os.path.abspath(path))))
-
-
-def passwords(user, folder):
-    """`nopass`, or the SHA-256 of each password."""
-    if user.get("enabled") == "false":
-        return []
-    if user.get("nopass") == "true":
-        return ["nopass"]
-    hashes = list(user.get("password_hashes") or ())
-    texts = []
-    if "password_file" in user:
-        with open(os.path.join(folder, user["password_file"]), encoding="utf-8") as file:
-            texts.append(file.read().rstrip("\r\n"))
-    if "password_env" in user:
-        texts.append(os.environ.get(user["password_env"], ""))
-    return hashes + [hashlib.sha256(text.encode()).hexdigest() for text in texts]
-
-
-class Editor:
-    """A YAML text in which values are changed or added; everything else stays as it is."""
-
-    def __init__(self, text):
-        self.text = text
-
-    def put(self, path, value):
-        node = yaml.compose(self.text)
-        names = path.split(".")
-        for depth, name in enumerate(names):
-            found = next((child for key, child in node.value if key.value == name), None)
-            if found is None:
-                return self._insert(node, names[depth:], value)
-            node = found
-        if not isinstance(node, yaml.ScalarNode):
-            raise LookupError(f"'{path}' is not a plain value")
-        self._replace(node.start_mark.index, node.end_mark.index, value)
-
-    def _insert(self, node, names, value):
-        if not isinstance(node, yaml.MappingNode) or not node.value:
-            raise LookupError(f"no place for '{names[0]}'")
-        for name in reversed(names[1:]):
-            value = "{" + f"{name}: {value}" + "}"
-        end = ", " if node.flow_style else "\n" + " " * node.value[0][0].start_mark.column
-        start = node.value[0][0].start_mark.index
-        self._replace(start, start, f"{names[0]}: {value}{end}")
-
-    def _replace(self, start, end, value):
-        self.text = self.text[:start] + value + self.text[end:]
-
-
-def forward(source, target, port, endpoint, password_file=""):
-    config = read(source)
-    if OLD in config["buses"]:
-        raise LookupError(f"there is a bus '{OLD}' already")
-    with open(source, encoding="utf-8") as file:
-        editor = Editor(file.read())
-    users = section(section(config, "auth"), "users")
-    for where, entries in (("buses", config["buses"]), ("auth.users", users)):
-        for name, entry in entries.items():
-            if "password_file" in entry:  # relative to the directory of the file, which has changed
-                path = os.path.join(os.path.dirname(os.path.abspath(source)), entry["password_file"])
-                editor.put(f"{where}.{name}.password_file", json.dumps(path))
-    password = f", password_file: {json.dumps(os.path.abspath(password_file))}" if password_file else ""
-    editor.put(f"buses.{OLD}", "{" + f'id_slot: 0, endpoint: "{endpoint}", state: draining{password}' + "}")
-    editor.put("routing.default_key_bus", OLD)
-    editor.put("listen.port", port)
-    write(target, editor.text)
-
-
-def back(source, target):
-    config = read(source)
-    for name, bus in config["buses"].items():
-        bus["state"] = "active" if name == OLD else "draining"
-    routing = config["routing"] = dict(section(config, "routing"), default_bus=OLD, default_key_bus=OLD)
-    for rules in ("types", "keys"):
-        routing.pop(rules, None)
-    config["anchor"] = OLD
-    write(target, yaml.safe_dump(config, sort_keys=False, width=120))
-
-
-def write(target, text):
-    with open(target + ".new", "w", encoding="utf-8") as file:
-        file.write(text)
-    os.replace(target + ".new", target)
-
-
-# --- the admin listener -----------------------------------------------------------------------------------------------
-
+from configurations import OLD, back, forward, show, without
 
 def fetch(address, page):
     with urllib.request.urlopen(f"http://{address}{page}", timeout=10) as reply:
@@ -259,6 +150,11 @@ def drained(address, seconds):
             print(*(line for bus in buses for line in holders(bus)), sep="\n")
             return 1
         time.sleep(0.2)
+    return left_behind(buses)
+
+
+def left_behind(buses):
+    """Prints it; the status that says what it is."""
     left = [line for bus in buses for line in unread(bus)]
     by_rule = [line + " (ignored by a rule)" for bus in buses for line in ignored(bus)]
     for line in left + by_rule:
@@ -266,8 +162,102 @@ def drained(address, seconds):
     return 2 if left else 3 if by_rule else 0
 
 
+# --- reloads ----------------------------------------------------------------------------------------------------------
+
+
+def old_bus(address):
+    return next((bus for bus in drain(address) if bus["bus"] == OLD), None)
+
+
+def role_of(address):
+    if old_bus(address):
+        return "draining"
+    return "active" if any(labels.get("bus") == OLD for labels, _ in samples(address, "dualbus_bus_shares_redis")) else "none"
+
+
+def role(address):
+    print(role_of(address))
+
+
+def healed(address, seconds):
+    deadline = time.monotonic() + float(seconds)
+    while time.monotonic() < deadline:
+        bus = old_bus(address)
+        if bus is None or (bus["drained"] is not None and not bus["missing_groups"]):
+            return 0
+        time.sleep(0.1)
+    return 1
+
+
+def retirable(address, seconds=15):
+    deadline = time.monotonic() + seconds
+    while True:
+        bus = old_bus(address)
+        if bus is None:
+            raise LookupError(f"the daemon has no draining bus '{OLD}'")
+        if bus["drained"] is not None or time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
+    print(held(bus))
+    if bus["drained"]:
+        return left_behind([bus])
+    print(*(f"bus '{row['bus']}' could not be asked: {row['error']}" for row in bus["errors"]), *holders(bus), sep="\n")
+    return 1
+
+
+def reloads(address):
+    counts = {labels["result"]: value for labels, value in samples(address, "dualbus_config_reloads_total")}
+    return counts["success"], counts["failure"]
+
+
+def refusal(log, start):
+    """The daemon's reasons, as lines of its log say them from `start` on. These are written a moment later than they are counted."""
+    deadline = time.monotonic() + 2
+    while True:
+        with open(log, encoding="utf-8", errors="replace") as file:
+            file.seek(start)
+            found = re.findall(r"(?m)^\S+ error (.*)$", file.read())
+        if any(line.startswith("configuration not reloaded") for line in found) or time.monotonic() > deadline:
+            return [line for line in found if not line.startswith("configuration not reloaded: nothing")] or ["no reason is in " + log]
+        time.sleep(0.05)
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def reload(address, pid, wanted, seconds, log, tries="1"):
+    """A success or failure may be that of a reload which somebody else has begun: hence the role, and TRIES."""
+    deadline = time.monotonic() + float(seconds)
+    before, failed = reloads(address)
+    start = os.path.getsize(log)
+    for number in range(int(tries)):
+        if not alive(pid):
+            return 3
+        os.kill(int(pid), signal.SIGHUP)
+        failures = failed + number
+        while failures <= failed + number:
+            if time.monotonic() > deadline:
+                return 2
+            time.sleep(0.05)
+            try:
+                successes, failures = reloads(address)
+                if successes > before and role_of(address) == wanted:
+                    return 0
+            except OSError:
+                if not alive(pid):
+                    return 3
+    print(*refusal(log, start), sep="\n")
+    return 1
+
+
 def main(command="", *arguments):
-    commands = {"show": show, "forward": forward, "back": back, "metric": metric, "report": report, "drained": drained}
+    commands = {"show": show, "forward": forward, "back": back, "without": without, "metric": metric, "report": report, "drained": drained,
+                "role": role, "healed": healed, "retirable": retirable, "reload": reload}
     if command not in commands:
         sys.exit(__doc__)
     try:
