@@ -163,15 +163,14 @@ class RetireTest(IdleStack):
 
     def test_after_a_kill_the_daemon_has_retired_it(self):
         self.broken_off(signal.SIGKILL)
-        self.daemon_has_retired()
+        wait_for(lambda: tool.role_of(f"127.0.0.1:{self.admin_port}") == "none", "the daemon has done it")
         self.assertIn("the old Redis was retired: ", self.run_script("--rollback", status=1))
         self.retired()
 
-    def daemon_has_retired(self):
-        wait_for(lambda: tool.role_of(f"127.0.0.1:{self.admin_port}") == "none", "the daemon has done it")
-
     def test_after_an_end_in_an_orderly_way_the_way_back_is_open(self):
         self.broken_off(signal.SIGTERM)
+        with self.engine_logic.client() as there:
+            there.delete("k")
         self.assertIn("Taken back.", self.run_script("--rollback", "--timeout", "60"))
         self.assertEqual((self.serves(self.port), self.phase()), ("redis", "returned"))
 
