@@ -34,6 +34,7 @@ class mover {
         table_(loaded.routing),
         from_(running.routing.anchor),
         to_(loaded.routing.anchor),
+        drained_(running.routing.buses[to_].draining),
         links_(loaded.buses, stop, {.connect_timeout = loaded.backend.connect_timeout}) {}
 
   anchor_move::findings run() {
@@ -100,7 +101,7 @@ class mover {
       for (const std::string& group : on_old[i])
         if (!has(on_new[i], group)) batch.add({"XGROUP", "CREATE", streams[i], group, "0", "MKSTREAM"});
       for (const std::string& group : on_new[i])
-        if (!has(on_old[i], group)) note_strange(streams[i], group);
+        if (!drained_ && !has(on_old[i], group)) note_strange(streams[i], group);
     }
     if (batch.size() == 0) return links_.pace(2 * streams.size());
     found_.made += batch.size();
@@ -123,6 +124,7 @@ class mover {
   const config::configuration& loaded_;
   const command::routing_table table_;
   const bus_index from_, to_;
+  const bool drained_;  // a group exists already that only a draining bus has
   bus_links links_;
   anchor_move::findings found_;
   std::uint64_t strange_ = 0;

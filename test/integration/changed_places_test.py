@@ -262,6 +262,17 @@ class PlacesTest(ChangingTest):
         self.assertRegex(client.call("XREADGROUP", "GROUP", "half", "c", "STREAMS", "s", ">"), "^NOGROUP")
         self.assertEqual(client.call("XREADGROUP", "GROUP", "whole", "c", "STREAMS", "s", ">")[0][1][0][1], [b"message_type", b"market_data", b"n", b"2"])
 
+    def test_R5_a_bus_that_has_drained_brings_its_groups_along(self):
+        self.start({"buses": {MARKETDATA: {"state": "draining"}}, "routing": {"types": {MARKETDATA: None}},
+                    "draining": {"ignore_groups": [{"key": "s", "group": "own"}]}})
+        with self.marketdata.client() as there:
+            there.xgroup_create("s", "own", "0", mkstream=True)
+        self.reload({"buses": {MARKETDATA: {"state": "active"}, ENGINE_LOGIC: {"state": "draining"}}, "anchor": MARKETDATA,
+                     "routing": {"default_bus": MARKETDATA, "types": {ENGINE_LOGIC: None}}})
+        client = self.connect()
+        client.call("XADD", "s", "*", "n", "1")
+        self.assertEqual(client.call("XREADGROUP", "GROUP", "own", "c", "STREAMS", "s", ">")[0][1][0][1], [b"n", b"1"])
+
     def test_R5_a_bus_that_is_away_cannot_become_the_anchor(self):
         self.start({"backend": {"connect_timeout": "500ms"}})
         self.marketdata.kill()

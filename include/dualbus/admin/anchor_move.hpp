@@ -14,7 +14,8 @@ class stop_signal;
 /// Makes another bus fit to be the anchor, before a reload that says so: every group of a logical stream that
 /// exists on the anchor is made on the other bus, if it is missing there, at the beginning of the stream, as
 /// a group that is healed. A group that only the other bus has would come into being by the change, although
-/// clients believe that it does not exist: that is a mistake.
+/// clients believe that it does not exist: that is a mistake, unless that bus has been draining, whose groups
+/// exist.
 class anchor_move {
  public:
   struct findings {
