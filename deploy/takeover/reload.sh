@@ -95,10 +95,6 @@ restart_daemon() {
   unserved=''
 }
 
-# The daemon takes no configuration whose anchor has groups that the former anchor lacks. The draining bus's groups exist all the
-# same, those that draining.ignore_groups names for example; a start does not look.
-only_groups_hinder() { ! grep -qvE "^anchor: (group .* is on bus 'main', but not on the anchor|… and [0-9]+ more such groups)" <<<"$1"; }
-
 # Messages go to the old Redis, and the other buses drain.
 turn_back() {
   local problem status=0 moved=''
@@ -115,25 +111,19 @@ turn_back() {
   prepare_phases
   remember pushed # until it serves with the other configuration, whatever an earlier run has reached
   if running_pid dualbusd >/dev/null; then
-    tool healed "$admin" 15 || true # groups that are missing on the other buses would hinder it
     put_config "$state/rollback.yaml"
     unserved=$state/dualbus.yaml
     problem=$(reload_daemon active "$timeout") || status=$?
-    if [ $status = 0 ]; then
-      exchanged=no unserved=''
-      say "    no client was disconnected"
-      remember returning
-      return
-    fi
-    if [ $status != 1 ] || ! only_groups_hinder "$problem"; then
+    if [ $status != 0 ]; then
       not_taken $status "$problem"
       fail "the way back is not begun; nothing was changed"
     fi
-    say "    dualbusd cannot change over while it runs, and restarts:"
-    indented '| ' <<<"$problem"
-  else
-    put_config "$state/rollback.yaml"
+    exchanged=no unserved=''
+    say "    no client was disconnected"
+    remember returning
+    return
   fi
+  put_config "$state/rollback.yaml"
   if ! restart_daemon; then
     show_daemon_log
     take_config_back

@@ -9,7 +9,6 @@
                     although pinned streams move
     tool.py without SOURCE TARGET [allowed]    SOURCE without `main` and its rules, its slot retired; comments stay
     tool.py role ADDRESS                       which part `main` has in the running daemon: active, draining, or none
-    tool.py healed ADDRESS SECONDS             waits until no group of `main` is missing on other buses
     tool.py reload ADDRESS PID ROLE SECONDS LOG [TRIES]
                     SIGHUP, until `main` has that role: status 0; 1 when the daemon refuses, with its reasons from LOG;
                     2 when the time is over; 3 when the daemon ends
@@ -179,16 +178,6 @@ def role(address):
     print(role_of(address))
 
 
-def healed(address, seconds):
-    deadline = time.monotonic() + float(seconds)
-    while time.monotonic() < deadline:
-        bus = old_bus(address)
-        if bus is None or (bus["drained"] is not None and not bus["missing_groups"]):
-            return 0
-        time.sleep(0.1)
-    return 1
-
-
 def lacks_only_time(bus):
     """True if streams have not been quiet for long enough, and nothing else holds the bus: workers that are new have only begun to
     look."""
@@ -265,7 +254,7 @@ def reload(address, pid, wanted, seconds, log, tries="1"):
 
 def main(command="", *arguments):
     commands = {"show": show, "forward": forward, "back": back, "without": without, "metric": metric, "report": report, "drained": drained,
-                "role": role, "healed": healed, "retirable": retirable, "reload": reload}
+                "role": role, "retirable": retirable, "reload": reload}
     if command not in commands:
         sys.exit(__doc__)
     try:

@@ -122,6 +122,10 @@ def stores_twice(request):
     return request[0].startswith(("GEORADIUS", "SORT")) and sum(bare(word) in (b"store", b"storedist") for word in request) > 1
 
 
+def repeats_group(request):
+    return request[0] == "XREADGROUP" and sum(bare(word) == b"group" for word in request) > 1
+
+
 def run_all(client, batch, wrapped):
     """One reply per request; those at the indices in `wrapped` are sent in a transaction of their own."""
     sent = []
@@ -156,6 +160,8 @@ def check_verdicts(world, until):
             world.count("carried out by both", not failed(our) and not failed(their))
             if stores_twice(request):
                 continue  # Redis may look at another one than the last, which counts: it takes SORT's STORE GET for an option GET
+            if repeats_group(request):
+                continue  # Redis's ACL looks for STREAMS from the fifth word on, and may find the name of the last consumer
             if forbidden(their) and not failed(our):
                 world.fault("carried out", where)
             elif forbidden(our) and not failed(their):
