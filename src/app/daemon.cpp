@@ -2,6 +2,9 @@
 
 #include "quiet_thread.hpp"
 
+#include <dualbus/base/log.hpp>
+
+#include <exception>
 #include <stdexcept>
 #include <utility>
 
@@ -51,22 +54,25 @@ void daemon::start(std::shared_ptr<const config::configuration> configuration, c
 // On the reloader's thread of the present server, which ends before that server does.
 void daemon::replace(std::shared_ptr<const config::configuration> configuration, predecessor before) {
   const std::lock_guard starts(starting_);
-  numbered made = make(std::move(configuration), std::move(before));
-  server& next = *made.server;
-  {
-    const std::lock_guard lock(mutex_);
-    if (next_.server)
-      throw std::runtime_error(
-          "the new workers of an earlier reload, which failed, still serve clients: try again when these "
-          "have "
-          "left");
-    next_ = std::move(made);
-  }
+  server* next = nullptr;
   try {
-    next.start();
-  } catch (...) {
+    numbered made = make(std::move(configuration), std::move(before));
+    {
+      const std::lock_guard lock(mutex_);
+      if (next_.server)
+        throw std::runtime_error(
+            "the new workers of an earlier reload, which failed, still serve clients: try again when these "
+            "have "
+            "left");
+      next = made.server.get();
+      next_ = std::move(made);
+    }
+    next->start();
+  } catch (const std::exception& error) {
+    // Before the present server, which hears of the end at once, says that nothing was changed.
+    spdlog::error("{}", error.what());
     std::unique_lock lock(mutex_);
-    const std::unique_ptr<server> failed = std::move(next_.server);
+    const std::unique_ptr<server> failed = next != nullptr ? std::move(next_.server) : nullptr;
     lock.unlock();
     throw;
   }

@@ -145,6 +145,7 @@ void server::share_out_listeners() {
 }
 
 void server::start() {
+  serves_ = !before_.meet;
   daemon_.look_for_master = [this](std::size_t bus) { masters_.look(bus); };
   masters_.start(configuration_);
   configuration_ = masters_.fill(configuration_);
@@ -221,14 +222,14 @@ void server::stop() {
   slots_.stop();
   retirements_.stop();
   reloader_.stop();
-  if (!replaced_) spdlog::info("stopping: no new clients; requests in flight are finished");
+  if (serves_ && !replaced_) spdlog::info("stopping: no new clients; requests in flight are finished");
   // Nobody asks the workers from outside any more before they end.
   for (auto& w : workers_) w->shut_down(configuration_->limits.shutdown_timeout);
   for (std::thread& t : threads_) t.join();
   threads_.clear();
   admin_->stop();
   if (owns_unix_socket_) ::unlink(configuration_->listen.unix_socket.c_str());
-  if (!replaced_) spdlog::info("stopped");
+  if (serves_ && !replaced_) spdlog::info("stopped");
 }
 
 void server::ask_all(std::size_t asking, handler::colleagues::question question,

@@ -48,7 +48,7 @@ class server final : private hand_over_source, private hand_over_target {
     /// stop() is to follow when that time is over. On any thread.
     std::function<void(std::chrono::milliseconds)> stop_later;
     /// Makes and starts the server that is to take this one's place with another configuration. Throws what
-    /// that throws. On the reloader's thread.
+    /// that throws, and logs it. On the reloader's thread.
     std::function<void(std::shared_ptr<const config::configuration>, predecessor)> replace;
     /// A reload was asked for while another server takes this one's place: that one is to be told. The same.
     std::function<void()> reload_again;
@@ -142,6 +142,7 @@ class server final : private hand_over_source, private hand_over_target {
   std::unique_ptr<control_socket> control_;
   std::atomic<std::int64_t> hand_over_timeout_ms_;
   std::atomic<bool> owns_unix_socket_{false}, ending_{false};
+  std::atomic<bool> serves_{false};  // it is, or is to be, the daemon; false for one that may fail unnoticed
   std::atomic<bool> making_way_{false}, replaced_{false};  // to and by a server in this process
   std::vector<std::string> left_sockets_;  // Unix sockets that only the predecessor has listened on
   std::size_t next_worker_ = 0;            // that gets a client; on the taker's thread

@@ -206,7 +206,7 @@ void server::take_client(base::unique_fd fd, client::session_state state) {
 }
 
 void server::become_daemon(bool giver_died) {
-  owns_unix_socket_ = true;
+  owns_unix_socket_ = serves_ = true;
   for (const std::string& path : left_sockets_) ::unlink(path.c_str());
   ask_workers<bool>([](worker&, worker_parts& parts) {
     parts.subscribers_come().end();

@@ -185,9 +185,8 @@ void server::make_way(const std::shared_ptr<const config::configuration>& loaded
   making_way_ = true;
   try {
     told_.replace(loaded, std::move(self));
-  } catch (const std::exception& error) {
-    spdlog::error("{}", error.what());
-    stay();
+  } catch (const std::exception&) {
+    stay();  // the reason is in the log
   }
 }
 
