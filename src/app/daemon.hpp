@@ -36,7 +36,7 @@ class daemon {
   void drain();
   /// Ends gracefully: within shutdown_timeout, and a few seconds more if a reload is under way.
   void stop();
-  /// Where another process may take over; empty if nowhere.
+  /// The socket at which another process may take over; empty if there is none.
   std::string control_socket_path() const {
     return present_.server ? present_.server->control_socket_path() : std::string();
   }

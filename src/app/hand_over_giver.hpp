@@ -86,7 +86,7 @@ class hand_over_giver {
   bool hear(ownership_board& board, base::duration wait);
   void withdraw(ownership_board& board, base::time_point before);
   std::string summary(base::time_point begun) const;
-  /// What takes the clients, for messages.
+  /// The name of the other side, for messages.
   std::string taker() const;
 
   hand_over_source& daemon_;
