@@ -1,15 +1,20 @@
+#include <dualbus/base/log.hpp>
 #include <dualbus/client/session.hpp>
 #include <dualbus/operation/subscription_departure.hpp>
 #include <dualbus/resp/encoder.hpp>
 #include <dualbus/resp/reply_reader.hpp>
 
 #include <chrono>
+#include <utility>
 
 namespace dualbus::operation {
 namespace {
 
-// Subscribers are not read meanwhile.
-constexpr std::chrono::milliseconds marker_limit{50};
+// Subscribers get their messages meanwhile, but their requests wait.
+constexpr std::chrono::milliseconds marker_limit{200};
+// An answer to a marker has the number of the round above that of the bus.
+constexpr unsigned bus_bits = 8;
+static_assert(sizeof(command::bus_index) * 8 <= bus_bits);
 
 }  // namespace
 
@@ -40,6 +45,7 @@ void subscription_departure::end() {
   gathering_.clear();
   leaving_.clear();
   cut_ = awaited_ = 0;
+  refused_ = false;
 }
 
 subscription_departure::verdict subscription_departure::may_depart(const session& subscriber) {
@@ -48,7 +54,9 @@ subscription_departure::verdict subscription_departure::may_depart(const session
     gathering_.insert(subscriber.id());
     return verdict::later;
   }
-  return is_open() ? verdict::now : verdict::engaged;
+  if (!is_open()) return verdict::engaged;
+  if (refused_ || cut_ != awaited_) ++unmarked_;
+  return verdict::now;
 }
 
 void subscription_departure::forget(std::uint64_t subscriber) {
@@ -58,8 +66,14 @@ void subscription_departure::forget(std::uint64_t subscriber) {
 
 void subscription_departure::end_of_take() {
   if (!leaving_.empty() && !is_open()) return;
+  if (unmarked_ > 0)
+    spdlog::warn(
+        "the marker of a bus does not come: {} subscribers go without, and may miss a message of this moment "
+        "or get it twice",
+        std::exchange(unmarked_, 0));
   leaving_.clear();
   cut_ = awaited_ = 0;
+  refused_ = false;
   if (!gathering_.empty()) begin_round();
 }
 
@@ -76,9 +90,19 @@ void subscription_departure::begin_round() {
     backend::pipeline& requests = env_.buses.bus(bus).requests(resp::protocol::resp2, 0, env_.turn.now);
     if (!requests.accepts()) continue;
     resp::encoder(requests.begin()).request(words);
-    requests.end(*this, 0, env_.turn.now);
+    requests.end(*this, rounds_ << bus_bits | bus, env_.turn.now);
     awaited_ |= stream::bus_set{1} << bus;
   }
+}
+
+void subscription_departure::on_reply(std::uint32_t part, const backend::reply_view& reply) {
+  if (reply.is_error()) on_failure(part, backend::failure::bus_down);
+}
+
+void subscription_departure::on_failure(std::uint32_t part, backend::failure) {
+  if ((part ^ rounds_ << bus_bits) >> bus_bits != 0) return;  // of a round that has been given up
+  awaited_ &= ~(stream::bus_set{1} << (part & ((1U << bus_bits) - 1)));
+  refused_ = true;
 }
 
 bool subscription_departure::on_message(command::bus_index bus, kind k, std::string_view name,

@@ -4,6 +4,7 @@
 #include <dualbus/operation/subscription_hub.hpp>
 #include <dualbus/stream/empty_polls.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <unordered_set>
@@ -21,7 +22,8 @@ namespace dualbus::operation {
 ///     └─── m1 ── m2 ── MARKER ── m3 ──> the other one:       m3    once it has arrived
 ///
 /// Subscribers leave in rounds: those that are owed nothing now, behind one marker. If a marker does not come
-/// soon (the bus is away, or its user may not publish), they go without: at most once, as Pub/Sub delivers.
+/// soon (the bus is away, or its user may not publish), they go without: a message of that moment may be lost
+/// or come twice.
 class subscription_departure final : public client::departure_gate,
                                      private subscription_hub::tap,
                                      private backend::reply_sink {
@@ -46,9 +48,9 @@ class subscription_departure final : public client::departure_gate,
   bool on_message(command::bus_index bus, kind k, std::string_view name, std::string_view push) override;
   bool withholds(command::bus_index bus, std::uint64_t client) const override;
   void on_arrival(session&, std::uint64_t) override {}
-  // The answers to PUBLISH: the marker itself says that it has worked.
-  void on_reply(std::uint32_t, const backend::reply_view&) override {}
-  void on_failure(std::uint32_t, backend::failure) override {}
+  // The answers to SPUBLISH: a marker that is on its way says so itself.
+  void on_reply(std::uint32_t part, const backend::reply_view& reply) override;
+  void on_failure(std::uint32_t part, backend::failure) override;
   bool abandoned() const override { return false; }
 
   void begin_round();
@@ -61,6 +63,8 @@ class subscription_departure final : public client::departure_gate,
   std::uint64_t round_ = 0;  // as markers and states name it; 0: none yet
   std::unordered_set<std::uint64_t> gathering_, leaving_;
   stream::bus_set cut_ = 0, awaited_ = 0;  // buses whose marker has come, or is to come
+  bool refused_ = false;                   // a bus does not take this round's marker
+  std::size_t unmarked_ = 0;               // subscribers that went without
   base::time_point give_up_at_{};
 };
 
