@@ -67,7 +67,8 @@ void subscription_departure::forget(std::uint64_t subscriber) {
 void subscription_departure::end_of_take() {
   if (!leaving_.empty() && !is_open()) return;
   if (unmarked_ > 0)
-    spdlog::warn(
+    base::warn_limited(
+        {},
         "the marker of a bus does not come: {} subscribers go without, and may miss a message of this moment "
         "or get it twice",
         std::exchange(unmarked_, 0));

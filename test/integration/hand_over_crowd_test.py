@@ -48,7 +48,7 @@ class HandOverCrowdTest(unittest.TestCase):
         finally:
             crowd.stop()
         print(f"slowest request: {crowd.slowest * 1000:.0f} ms", flush=True)
-        crowd.check(self)
+        crowd.check(self, chain.unmarked)
         for client in idle:
             self.assertEqual(client.call("PING"), "PONG")
             client.close()
@@ -64,7 +64,7 @@ class HandOverCrowdTest(unittest.TestCase):
                 old, _ = chain.hand_over()
                 self.assertEqual((summary_of(old)["left"], summary_of(old)["refused"]), (0, 0), old.log())
             crowds.await_progress()
-            figures = crowds.finish()
+            figures = crowds.finish(chain.unmarked)
         finally:
             crowds.end()
         self.assertEqual(figures["faults"], [])

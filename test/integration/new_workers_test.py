@@ -7,7 +7,7 @@ import unittest
 
 from changed_places_test import ChangingTest
 from support import resp
-from support.hand_over import Crowd
+from support.hand_over import Crowd, went_unmarked
 from support.harness import MARKETDATA, Daemon, free_port, merge, wait_for
 
 NOTHING_CHANGED = "configuration not reloaded: nothing was changed"
@@ -136,7 +136,7 @@ class BusListTest(NewWorkersTest):
                 self.renew({"buses": {"third": None}, "workers": 1, "retired_slots": [5]})
         finally:
             crowd.stop()
-        crowd.check(self)
+        crowd.check(self, went_unmarked(self.daemon))
 
 
 class ListenerTest(NewWorkersTest):

@@ -170,8 +170,10 @@ class Suite:
     def unread(self):
         """Replies that nobody reads: the kernel takes some, the daemon next to none."""
         with self.daemon() as daemon, contextlib.ExitStack() as stack:
+            self.check_served(daemon)
+            daemon.metrics()  # what the first look takes is nobody's
             before = daemon.resident_bytes()
-            peers = self.strangers(daemon, 20, stack)
+            peers = self.strangers(daemon, 40, stack)
             sent = []
             for peer in peers:
                 peer.settimeout(5)

@@ -29,6 +29,7 @@ class Chain:
     def __init__(self, stack):
         self.stack = stack
         self.number = 0
+        self.unmarked = False  # as went_unmarked(), of any of them
 
     current = property(lambda self: self.stack.daemon)
 
@@ -40,6 +41,7 @@ class Chain:
         wait_for(lambda: not before.running() or not after.running(), Later(lambda: f"the end of one\n{before.log()}\n{after.log()}"), patience)
         assert not before.running() and before.process.returncode == 0, f"{before.log()}\n{after.log()}"
         assert before.sanitizer_report() == "", before.sanitizer_report()
+        self.unmarked |= went_unmarked(before)
         after.wait_for_log(r"took over \d+ clients")
         assert after.running(), after.log()
         self.stack.daemon = after
@@ -78,6 +80,11 @@ def holds_control_socket(daemon):
     except OSError:
         pass  # it has ended, or one of its descriptors is closed
     return False
+
+
+def went_unmarked(daemon):
+    """Whether it has said that subscribers may have missed a message when they went."""
+    return "the marker of a bus does not come" in daemon.log()
 
 
 def summary_of(daemon):
@@ -277,8 +284,9 @@ class Crowd:
             if reply != list(range(self.committed[number] - 2, self.committed[number] + 1)):
                 raise AssertionError(f"EXEC answered {reply} behind {self.committed[number]}")
 
-    def check(self, test):
-        """Nobody was closed, nothing failed, nothing was lost or doubled."""
+    def check(self, test, unmarked=False):
+        """Nobody was closed, nothing failed, nothing was lost or doubled; with `unmarked` subscribers may have missed a few
+        messages, or got them twice."""
         test.assertEqual(self.faults, [])
         sent = sorted(message for each in self.published for _, message in each)
         test.assertEqual(len(sent), len(set(sent)))
@@ -289,7 +297,10 @@ class Crowd:
         if self.popped:
             test.assertEqual(sorted(n for each in self.popped for n in each), list(range(self.pushed)))
         for number, each in enumerate(self.heard):
-            test.assertEqual(each, list(range(self.spoken[0])), f"subscriber {number}")
+            if unmarked:
+                test.assertLess(len(set(range(self.spoken[0])) - set(each)), 20, f"subscriber {number}")
+            else:
+                test.assertEqual(each, list(range(self.spoken[0])), f"subscriber {number}")
 
 
 def _entries(reply):
