@@ -47,8 +47,8 @@ void worker::run() {
 base::duration worker::until_due() const {
   if (parts_.turn.has_leftover()) return base::duration::zero();
   base::time_point due = next_tick_;
-  for (const auto other : {parts_.turn.timers.next(), parts_.next_write()})
-    due = std::min(due, other.value_or(due));
+  if (const auto timer = parts_.turn.timers.next()) due = std::min(due, *timer);
+  due = parts_.next_write(due);
   return due - base::clock::now();
 }
 

@@ -18,7 +18,6 @@
 
 #include <functional>
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
@@ -44,9 +43,8 @@ class worker_parts final : private handler::colleagues {
   /// Lets held-back clients go on, then writes everything that this turn has brought about, one system call
   /// per connection, and frees the sessions that have ended.
   void end_turn();
-  /// The latest time of the next turn, for output that end_turn() has left to write later; nothing if it has
-  /// left none.
-  std::optional<base::time_point> next_write() const { return buses_.next_write(); }
+  /// The latest time of the next turn, at most `limit`: end_turn() may have left output to write later.
+  base::time_point next_write(base::time_point limit) const { return buses_.next_write(limit); }
   /// Called every few ten milliseconds, inside a turn.
   void tick();
 

@@ -139,7 +139,7 @@ void dedicated_pool::drop_unannounced() {
   for (const auto& e : entries_) e->link.requests.drop_unannounced();
 }
 
-void dedicated_pool::flush(base::time_point now) {
+void dedicated_pool::flush_all(base::time_point now) {
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     entry& e = *entries_[i];
     if (e.doomed && !e.busy) {

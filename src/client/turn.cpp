@@ -21,7 +21,7 @@ void turn::share_out_leftover() {
   }
 }
 
-void turn::resume_all() {
+void turn::resume_those_that_may() {
   std::swap(resuming_, to_resume_);
   for (member* const client : resuming_) client->resume();
   resuming_.clear();

@@ -208,7 +208,7 @@ bool dispatcher::carry_out(session& client, const command_spec& spec, routed_req
   if (sent && command::changes_keys(spec, request.args)) note_change(spec, request);
   switch (p.what) {
     case plan::action::forward:
-      if (spec.route != route::keys) [[unlikely]]
+      if (spec.route != route::keys && spec.route != route::xadd) [[unlikely]]
         return forward_specially(client, spec, request);
       families_.keys.forwarder.forward(client, request, p.bus);
       return true;

@@ -18,14 +18,6 @@ void bus_list::flush() {
   for (const auto& b : buses_) b->flush(now_);
 }
 
-std::optional<base::time_point> bus_list::next_write() const {
-  std::optional<base::time_point> first;
-  for (const auto& b : buses_) {
-    if (const auto due = b->next_write()) first = std::min(first.value_or(*due), *due);
-  }
-  return first;
-}
-
 bool bus_list::delivered() const {
   return std::all_of(buses_.begin(), buses_.end(), [](const auto& b) { return b->delivered(); });
 }

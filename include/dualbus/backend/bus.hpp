@@ -74,7 +74,7 @@ class bus {
   /// time, unless it holds much.
   void flush(base::time_point now);
   /// The time at which flush() is due for a link that waits so; nothing if none does.
-  std::optional<base::time_point> next_write() const { return next_write_; }
+  const std::optional<base::time_point>& next_write() const { return next_write_; }
   void tick(base::time_point now);
 
   const std::string& name() const { return environment_.name; }

@@ -54,13 +54,16 @@ class dedicated_pool {
   /// The place to which that link still leads, though the bus has left it; null if it leads to the bus.
   former_place* former_place_of(const link& used);
   void drop_unannounced();
-  void flush(base::time_point now);
+  void flush(base::time_point now) {
+    if (!entries_.empty() || !former_.empty()) flush_all(now);
+  }
   void tick(base::time_point now);
   void observe(metrics::bus_metrics& out) const;
 
  private:
   struct entry;
 
+  void flush_all(base::time_point now);
   entry& entry_of(const link& used);
   std::size_t count(purpose what_for, bool undoing) const;
 

@@ -18,7 +18,7 @@ class object_pool {
   object_pool& operator=(const object_pool&) = delete;
 
   template <typename... Args>
-  T* create(Args&&... args) {
+  [[gnu::always_inline]] T* create(Args&&... args) {
     if (free_ == nullptr) grow();
     slot* s = std::exchange(free_, free_->next);
     ++in_use_;

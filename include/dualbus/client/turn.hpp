@@ -54,7 +54,9 @@ class turn {
       share_out_leftover();
   }
   /// Clients that ask to be resumed meanwhile come next time.
-  void resume_all();
+  void resume_all() {
+    if (!to_resume_.empty()) resume_those_that_may();
+  }
   bool wants_to_resume() const { return !to_resume_.empty(); }
   /// Also flushes clients that ask for it meanwhile.
   void flush_all();
@@ -68,6 +70,7 @@ class turn {
 
  private:
   void share_out_leftover();
+  void resume_those_that_may();
 
   std::vector<member*> to_flush_, to_resume_, resuming_;
   std::deque<member*> leftover_;  // null: it has ended

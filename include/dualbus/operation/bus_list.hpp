@@ -4,9 +4,9 @@
 #include <dualbus/base/clock.hpp>
 #include <dualbus/operation/outlet.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -46,8 +46,13 @@ class bus_list final : public outlet {
 
   /// Writes the requests of the turn.
   void flush();
-  /// The time at which flush() must write the requests that it has left; nothing if it has left none.
-  std::optional<base::time_point> next_write() const;
+  /// The time at which flush() must write the requests that it has left; `limit` if that is sooner.
+  base::time_point next_write(base::time_point limit) const {
+    for (const auto& b : buses_) {
+      if (const auto& due = b->next_write()) limit = std::min(limit, *due);
+    }
+    return limit;
+  }
   /// False while some bus may still take requests that it has not got: asked before the daemon ends.
   bool delivered() const;
   /// Ends every request that is not answered.
