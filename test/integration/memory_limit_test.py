@@ -8,6 +8,7 @@ from support.resp import encode
 
 MEGABYTE = 1 << 20
 LIMIT = 64 * MEGABYTE
+PATIENT = {"request_timeout": "1m", "health_timeout": "5m"}  # a Redis on a busy machine takes seconds for what is asked of it here
 TIGHT, FULL = LIMIT * 3 // 4, LIMIT * 7 // 8
 REFUSAL = "OOM command not allowed when used memory is near 'limits.memory' of dualbusd: it was not sent"
 
@@ -15,7 +16,7 @@ REFUSAL = "OOM command not allowed when used memory is near 'limits.memory' of d
 class MemoryTest(StackTest):
     """Clients on several workers, who hear of each other some ten milliseconds later."""
 
-    config = {"limits": {"memory": "64mb"}, "workers": 3}
+    config = {"limits": {"memory": "64mb"}, "workers": 3, "backend": PATIENT}
 
     def setUp(self):
         super().setUp()
@@ -45,11 +46,8 @@ class MemoryTest(StackTest):
             self.settle()
         return clients
 
-    def in_flight(self):
-        return self.daemon.metrics().value("dualbus_requests_in_flight")
-
     def settle(self):
-        wait_for(lambda: self.in_flight() == 0, "all replies are there")
+        wait_for(lambda: self.daemon.metrics().value("dualbus_requests_in_flight") == 0, "all replies are there")
 
     def cut_off(self):
         return self.counted("dualbus_clients_closed_total", reason="memory")
@@ -58,14 +56,12 @@ class MemoryTest(StackTest):
         before = self.daemon.resident_bytes()
         with self.cut_off() as cut:
             clients = [self.deaf(30) for _ in range(8)]
-            # A machine so slow that all are no longer read before any of them has too much need not cut anybody off.
-            wait_for(lambda: cut.value >= 2 or self.used() > TIGHT and self.in_flight() == 0, "some are cut off, or none is read")
+            wait_for(lambda: cut.value >= 2, "some are cut off")
             self.assertEqual(self.good.call("ECHO", "x"), b"x")
             self.assertEqual(self.good.call("SET", "small", 1), "OK")
             self.settle()
             wait_for(lambda: self.used() < LIMIT, "the limit holds")
-            if cut.value > 0:
-                self.daemon.wait_for_log("all clients together have more than limits.memory, 67108864; closing")
+        self.daemon.wait_for_log("all clients together have more than limits.memory, 67108864; closing")
         if not sanitized():
             # 240 MB were asked for.
             self.assertLess(self.daemon.resident_bytes() - before, 2 * LIMIT)
@@ -110,7 +106,7 @@ class MemoryTest(StackTest):
 class OneWorkerMemoryTest(MemoryTest):
     """Among its own clients a worker knows at once what is held."""
 
-    config = {"limits": {"memory": "64mb"}}
+    config = {"limits": {"memory": "64mb"}, "backend": PATIENT}
 
     def test_the_largest_client_goes_and_the_others_keep_what_they_are_owed(self):
         with self.cut_off() as cut:
@@ -208,7 +204,7 @@ class AddressSpaceTest(unittest.TestCase):
         return daemon
 
     def test_unread_replies_do_not_end_a_daemon_that_may_not_have_more_memory(self):
-        daemon = self.start(512, backend={"request_timeout": "1m", "health_timeout": "5m"})  # the Redis has 720 MB to send
+        daemon = self.start(512, backend=PATIENT)  # the Redis has 720 MB to send
         with daemon.connect() as good:
             good.call("SET", "big", b"x" * 4 * MEGABYTE)
             clients = [resp.Connection(daemon.address) for _ in range(6)]
@@ -225,7 +221,7 @@ class AddressSpaceTest(unittest.TestCase):
         there is no memory for that: then this client is closed, and nobody else."""
         # Room for one copy of what the buses send, not for two.
         # A connection that had no room for a reply is made anew; that takes as long as the machine does.
-        daemon = self.start(500, workers=1, limits={"memory": "10gb"}, backend={"reconnect_wait": "1m"})
+        daemon = self.start(500, workers=1, limits={"memory": "10gb"}, backend={**PATIENT, "reconnect_wait": "1m"})
         value = b"x" * 4 * MEGABYTE
         with daemon.connect() as good:
             for key in ("md:big", "big"):
