@@ -26,12 +26,17 @@ class FiguresTest(StackTest):
 
     def test_memory_is_that_of_the_buses(self):
         self.direct[MARKETDATA].set("large", "x" * 10 * MEGABYTE)
-        of_buses = [client.info("memory") for client in self.direct.values()]
-        mine = self.info("memory")
+        mine = {}
+
+        def differences():
+            of_buses = [client.info("memory") for client in self.direct.values()]
+            mine.update(self.info("memory"))
+            expected = {field: sum(each[field] for each in of_buses) for field in ("used_memory", "used_memory_peak", "used_memory_dataset")}
+            return {field: (int(mine[field]), value) for field, value in expected.items() if abs(int(mine[field]) - value) > 0.2 * value}
+
+        # A Redis frees what the large request took a second or two later, perhaps between the two looks.
+        wait_for(lambda: not differences(), "the sums fit")
         for field in ("used_memory", "used_memory_rss", "used_memory_peak", "used_memory_dataset"):
-            if field != "used_memory_rss":  # the system takes and gives it whenever it likes
-                expected = sum(each[field] for each in of_buses)
-                self.assertAlmostEqual(int(mine[field]), expected, delta=0.2 * expected, msg=field)
             self.assertRegex(mine[field + "_human"], r"^\d+\.\d\d[KMG]$")
         self.assertGreater(int(mine["dualbus_memory_rss"]), MEGABYTE)
         self.assertGreaterEqual(int(mine["dualbus_memory_peak"]), int(mine["dualbus_memory_rss"]))
