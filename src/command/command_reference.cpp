@@ -50,6 +50,9 @@ constexpr note notes[] = {
     {"delex",
      "With a condition to the bus of the key. Without one as `DEL`: to every bus that may hold a part of the "
      "key."},
+    {"dualbus",
+     "Redis does not have it. Answered by the daemon, which explains what it does: see [the "
+     "console](console.md)."},
     {"dump", "To the bus of the key; a stream with parts on several buses cannot be dumped."},
     {"flushall", "Refused unless `flush: allowed`; then to every bus, one after the other."},
     {"flushdb", "Refused unless `flush: allowed`; then to every bus, one after the other."},

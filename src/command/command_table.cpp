@@ -47,6 +47,8 @@ constexpr command_spec rows[] = {
     {"digest", 2, "rF", 1, 1, 1, group::string, "8.4.0", key_form::range, route::keys},
     {"discard", 1, "sltFB", 0, 0, 0, group::transactions, "2.0.0", key_form::range, route::transaction,
      fact::asks_no_bus | fact::not_queued},
+    {"dualbus", -2, "", 0, 0, 0, group::server, "dualbusd 0.1.0", key_form::range, route::local,
+     fact::by_subcommand},
     {"dump", 2, "r", 1, 1, 1, group::generic, "2.6.0", key_form::range, route::whole},
     {"echo", 2, "ltF", 0, 0, 0, group::connection, "1.0.0", key_form::range, route::local},
     {"eval", -3, "stMKk", 0, 0, 0, group::scripting, "2.6.0", key_form::numkeys2, route::scripting,

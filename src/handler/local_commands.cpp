@@ -1,5 +1,6 @@
 #include "local_commands.hpp"
 
+#include "console/console_commands.hpp"
 #include "key/key_commands.hpp"
 #include "pubsub/pubsub_commands.hpp"
 #include "server/server_commands.hpp"
@@ -34,7 +35,7 @@ constexpr std::pair<std::string_view, runner> runners[] = {
     {"slowlog", run_slowlog}, {"monitor", run_monitor}, {"client", run_client}, {"command", run_command},
     {"info", run_info},       {"config", run_config},   {"time", run_time},     {"auth", run_auth},
     {"reset", run_reset},     {"quit", run_quit},       {"role", run_role},     {"latency", run_latency},
-    {"module", run_module},
+    {"module", run_module},   {"dualbus", run_dualbus},
 };
 
 }  // namespace

@@ -156,7 +156,8 @@ inline constexpr family families[] = {
     {"daemon", "daemon", "daemon", "daemon", "NOTSUPPORTED UNSUBSCRIBE is not available", "UNSUBSCRIBE\n"},
 
     // Answered by the daemon.
-    {"daemon", "daemon", "daemon", "daemon", "queued", "ACL WHOAMI\nCLIENT ID\nECHO m\nSELECT 0\nTIME\n"},
+    {"daemon", "daemon", "daemon", "daemon", "queued",
+     "ACL WHOAMI\nCLIENT ID\nDUALBUS HELP\nECHO m\nSELECT 0\nTIME\n"},
     {"refused ERR AUTH <password> called without any password configured", "refused ERR AUTH <password>",
      "refused ERR AUTH <password>", "refused ERR AUTH <password>", "queued", "AUTH secret\n"},
     {"daemon", "daemon", "daemon", "main", "queued",

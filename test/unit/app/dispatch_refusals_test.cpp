@@ -82,9 +82,9 @@ TEST(DispatchRefusals, SubscribersMaySendOnlyTheirOwnCommands) {
   const std::set<std::string> allowed = {"subscribe",   "psubscribe",   "ssubscribe",
                                          "unsubscribe", "punsubscribe", "sunsubscribe",
                                          "ping",        "quit",         "reset"};
-  const std::set<std::string> containers = {"acl",      "client",  "cluster", "command", "config",
-                                            "function", "latency", "memory",  "module",  "object",
-                                            "pubsub",   "script",  "slowlog", "xgroup",  "xinfo"};
+  const std::set<std::string> containers = {"acl",      "client",  "cluster", "command", "config", "dualbus",
+                                            "function", "latency", "memory",  "module",  "object", "pubsub",
+                                            "script",   "slowlog", "xgroup",  "xinfo"};
   for (const layout which : {layout::two_buses, layout::plain}) {
     bench on(which);
     auto from = on.connect();

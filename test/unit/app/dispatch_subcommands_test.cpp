@@ -19,7 +19,7 @@ struct subfamily {
 
 constexpr subfamily subfamilies[] = {
     {"daemon", "daemon",
-     "MODULE HELP\n"
+     "MODULE HELP\nDUALBUS EXPLAIN PING\nDUALBUS HELP\nDUALBUS SHOW BUSES\n"
      "ACL CAT\nACL DRYRUN default PING\nACL GENPASS\nACL GETUSER default\nACL HELP\nACL LIST\nACL USERS\n"
      "ACL WHOAMI\nCLIENT GETNAME\nCLIENT GETREDIR\nCLIENT HELP\nCLIENT ID\nCLIENT INFO\nCLIENT LIST\n"
      "CLIENT NO-EVICT on\nCLIENT NO-TOUCH on\nCLIENT PAUSE 0\nCLIENT REPLY ON\nCLIENT SETINFO lib-name n\n"
@@ -119,7 +119,7 @@ TEST(DispatchSubcommands, UnknownOnesAreRefusedByWhoeverAnswersTheCommand) {
   const auto unknown = [](const std::string& command) {
     return "refused ERR unknown subcommand 'nosuch'. Try " + command + " HELP.";
   };
-  for (const char* command : {"ACL", "CLIENT"}) {
+  for (const char* command : {"ACL", "CLIENT", "DUALBUS"}) {
     expect_outcome(layout::two_buses, {command, "nosuch"}, unknown(command));
     expect_outcome(layout::plain, {command, "nosuch"}, unknown(command));
   }

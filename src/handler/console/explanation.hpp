@@ -1,0 +1,33 @@
+#pragma once
+
+#include "record.hpp"
+
+#include <dualbus/command/command_table.hpp>
+#include <dualbus/command/router.hpp>
+#include <dualbus/config/configuration.hpp>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace dualbus::handler {
+
+/// A request that nobody sends, and what its fate depends on.
+struct imagined_request {
+  const command::command_spec& spec;
+  resp::arguments args;     ///< as the classifier needs them, see there
+  std::string_view denial;  ///< the error that the client's user would get; empty if it may run it
+  command::router& router;  ///< of the client's database
+  const config::configuration& configuration;
+  std::vector<std::string> buses;  ///< a text about each bus, behind its name
+};
+
+/// Says in words for people what the daemon would do with the request: by which rules, to which buses, or why
+/// not. Nothing is sent or counted.
+record explain(const imagined_request& request);
+
+/// The rules for routing, in the order in which they are tried, as rows of: what is matched, the pattern, the
+/// bus.
+std::vector<std::vector<std::string>> rules_of(const command::routing_table& table);
+
+}  // namespace dualbus::handler
