@@ -84,17 +84,18 @@ const expectation expectations[] = {
     {fact::resets_statistics, "resets_statistics", ""},
     {fact::sets_parameters, "sets_parameters", ""},
     {fact::asks_no_bus, "asks_no_bus",
-     "acl asking auth client cluster command config discard echo hello info latency lolwut module monitor "
+     "acl asking auth client cluster command config discard dualbus echo hello info latency lolwut module "
+     "monitor "
      "multi ping quit readonly readwrite reset role select slowlog time unwatch watch"},
     {fact::for_any_redis, "for_any_redis", "lolwut"},
     {fact::passed_on, "passed_on", passed_if_alone + "cluster command config latency lolwut role slowlog"},
-    {fact::by_subcommand, "by_subcommand", "acl client command config function module"},
+    {fact::by_subcommand, "by_subcommand", "acl client command config dualbus function module"},
 };
 
 const expectation of_subcommands[] = {
     {fact::changes_replies, "changes_replies", "client|reply"},
     {fact::for_any_redis, "for_any_redis", "command|getkeysandflags command|help"},
-    {fact::names_request, "names_request", "command|getkeys command|getkeysandflags"},
+    {fact::names_request, "names_request", "command|getkeys command|getkeysandflags dualbus|explain"},
     {fact::names_user_and_request, "names_user_and_request", "acl|dryrun"},
     {fact::sets_user, "sets_user", "acl|setuser"},
     {fact::resets_statistics, "resets_statistics", "config|resetstat"},
