@@ -124,6 +124,7 @@ void hand_over_taker::run(hand_over_target& daemon) {
     const channel::result got = giver_.receive(next, look_again);
     if (got == channel::result::nothing) continue;
     if (got == channel::result::ended) {
+      giver_.close();
       if (!board_->adopt_orphans())
         return daemon.give_up(fmt::format("{} called the hand-over off, and {} on; {} clients had come",
                                           own ? "the workers before have" : "the other daemon has",

@@ -103,6 +103,11 @@ bool channel::is_own_process() const {
   return peer_process() == ::getpid();
 }
 
+void channel::close() {
+  socket_.reset();
+  descriptors_.clear();
+}
+
 bool channel::wait(base::duration longest) const {
   return used_ < received_.size() || poll_for(socket_.get(), POLLIN, longest);
 }
@@ -142,6 +147,7 @@ channel::result channel::read_more(base::duration wait) {
   }
   if ((message.msg_flags & MSG_CTRUNC) != 0) {
     problem_ = "descriptors were lost: too many files are open";
+    nonsense_ = true;
     return result::ended;
   }
   return result::done;
@@ -173,6 +179,7 @@ bool channel::take_frame(frame& next) {
   const auto what = static_cast<unsigned char>(bytes[0]);
   if (what == 0 || what > static_cast<unsigned char>(kind::end) || length > most_bytes) {
     problem_ = "it sent what is no frame of a hand-over";
+    nonsense_ = true;
     return false;
   }
   if (bytes.size() < head_bytes + length) return false;
@@ -183,6 +190,7 @@ bool channel::take_frame(frame& next) {
   if (bytes[1] != 0) {
     if (descriptors_.empty()) {
       problem_ = "a frame lacks its descriptor";
+      nonsense_ = true;
       return false;
     }
     next.fd = std::move(descriptors_.front());
@@ -196,7 +204,7 @@ channel::result channel::receive(frame& next, base::duration wait) {
   const auto deadline = base::clock::now() + wait;
   for (;;) {
     if (take_frame(next)) return result::done;
-    if (!problem_.empty()) return result::ended;
+    if (nonsense_ || !socket_) return result::ended;
     const result more = read_more(deadline - base::clock::now());
     if (more == result::ended) return more;
     if (more == result::nothing && base::clock::now() >= deadline) return more;

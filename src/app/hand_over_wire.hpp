@@ -88,11 +88,15 @@ class channel {
   enum class result : std::uint8_t { done, nothing, ended };
   /// Nothing: not within `wait`.
   result receive_line(std::string& line, base::duration wait);
-  /// Ended: the other process has closed its end or died, or speaks nonsense; problem() says which.
+  /// Ended: the other process has closed its end or died, or speaks nonsense; problem() says which. All that
+  /// it sent before comes first.
   result receive(frame& next, base::duration wait);
   /// False: the other one has ended, or takes nothing for seconds.
   bool send(kind what, std::uint32_t number = 0, std::string_view bytes = {}, int fd = -1);
   bool send_line(std::string_view line);
+  /// Nothing more is received. Descriptors that are still on their way are closed with it: as long as one is
+  /// open anywhere, its client does not learn that nobody serves it.
+  void close();
 
   /// The user and process at the other end.
   bool is_same_user() const;
@@ -114,6 +118,7 @@ class channel {
   std::size_t used_ = 0;  // of received_
   std::deque<base::unique_fd> descriptors_;
   std::string problem_;
+  bool nonsense_ = false;  // it has sent what cannot be read
 };
 
 }  // namespace dualbus::app::hand_over

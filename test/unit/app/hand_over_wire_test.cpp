@@ -1,6 +1,7 @@
 #include "app/hand_over_wire.hpp"
 
 #include <chrono>
+#include <poll.h>
 #include <random>
 #include <string>
 #include <sys/socket.h>
@@ -60,6 +61,48 @@ TEST(HandOverWireTest, FramesAndDescriptorsArriveTogether) {
   EXPECT_EQ(::read(pipe_ends[0], room, sizeof room), 10);
   ::close(pipe_ends[0]);
   ::close(pipe_ends[1]);
+}
+
+// H5: an offer that stayed there would keep its client's connection open, with nobody to serve it.
+TEST(HandOverWireTest, WhatWasSentBeforeTheEndArrivesThoughNothingCanBeAnswered) {
+  int fds[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+  channel two{base::unique_fd(fds[1])};
+  {
+    channel one{base::unique_fd(fds[0])};
+    for (std::uint32_t i = 0; i < 3; ++i) ASSERT_TRUE(one.send(kind::offer, i, "state", STDERR_FILENO));
+    ASSERT_TRUE(two.send(kind::taken, 7));  // and is never read
+  }
+  EXPECT_FALSE(two.send(kind::taken, 8));
+  frame next;
+  for (std::uint32_t i = 0; i < 3; ++i) {
+    ASSERT_EQ(two.receive(next, 1s), channel::result::done) << two.problem();
+    EXPECT_EQ(next.number, i);
+    EXPECT_TRUE(next.fd);
+  }
+  EXPECT_EQ(two.receive(next, 1s), channel::result::ended);
+}
+
+TEST(HandOverWireTest, DescriptorsOnTheirWayAreClosedWithTheChannel) {
+  int fds[2], pipe_ends[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+  ASSERT_EQ(::pipe(pipe_ends), 0);
+  channel two{base::unique_fd(fds[1])};
+  {
+    channel one{base::unique_fd(fds[0])};
+    ASSERT_TRUE(one.send(kind::offer, 1, "state", pipe_ends[1]));
+    ASSERT_TRUE(one.send(kind::offer, 2, "state", pipe_ends[1]));
+    frame next;
+    ASSERT_EQ(two.receive(next, 1s), channel::result::done);
+    ASSERT_TRUE(one.send(kind::offer, 3, "state", pipe_ends[1]));
+  }
+  ::close(pipe_ends[1]);
+  two.close();
+  char byte;
+  pollfd state{pipe_ends[0], POLLIN, 0};
+  ASSERT_EQ(::poll(&state, 1, 1000), 1) << "somebody still has its other end";
+  EXPECT_EQ(::read(pipe_ends[0], &byte, 1), 0);
+  ::close(pipe_ends[0]);
 }
 
 TEST(HandOverWireTest, NoBytesAreTooOddForAChannel) {
