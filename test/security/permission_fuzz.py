@@ -122,8 +122,10 @@ def stores_twice(request):
     return request[0].startswith(("GEORADIUS", "SORT")) and sum(bare(word) in (b"store", b"storedist") for word in request) > 1
 
 
-def repeats_group(request):
-    return request[0] == "XREADGROUP" and sum(bare(word) == b"group" for word in request) > 1
+def misleads_redis(request):
+    """The consumer is called `streams` or there are two GROUPs: Redis's ACL takes keys from where it does not read any."""
+    words = [bare(word) for word in request]
+    return request[0] == "XREADGROUP" and (words.count(b"group") > 1 or words[4:].count(b"streams") > 1)
 
 
 def run_all(client, batch, wrapped):
@@ -160,7 +162,7 @@ def check_verdicts(world, until):
             world.count("carried out by both", not failed(our) and not failed(their))
             if stores_twice(request):
                 continue  # Redis may look at another one than the last, which counts: it takes SORT's STORE GET for an option GET
-            if repeats_group(request):
+            if misleads_redis(request):
                 continue  # Redis's ACL looks for STREAMS from the fifth word on, and may find the name of the last consumer
             if forbidden(their) and not failed(our):
                 world.fault("carried out", where)
