@@ -24,6 +24,7 @@ void subscription_departure::begin(std::string channel, std::uint32_t worker) {
   rounds_ = 0;
   round_ = 0;
   hub_.hold(kind::shard, channel_);
+  targets_ = hub_.current_targets();
   hub_.set_tap(this);
 }
 
@@ -84,12 +85,14 @@ void subscription_departure::begin_round() {
   give_up_at_ = env_.turn.now + marker_limit;
   const std::string number = std::to_string(round_);
   const std::string_view words[] = {"SPUBLISH", channel_, number};
-  const subscription_hub::targets targets = hub_.current_targets();
   for (std::size_t i = 0; i < env_.buses.count(); ++i) {
     const auto bus = static_cast<command::bus_index>(i);
-    if (!hub_.reached(bus, targets[i]) || !env_.buses.bus(bus).up()) continue;
+    if (!env_.buses.bus(bus).up()) continue;
     backend::pipeline& requests = env_.buses.bus(bus).requests(resp::protocol::resp2, 0, env_.turn.now);
-    if (!requests.accepts()) continue;
+    if (!hub_.reached(bus, targets_[i]) || !requests.accepts()) {
+      refused_ = true;
+      continue;
+    }
     resp::encoder(requests.begin()).request(words);
     requests.end(*this, rounds_ << bus_bits | bus, env_.turn.now);
     awaited_ |= stream::bus_set{1} << bus;

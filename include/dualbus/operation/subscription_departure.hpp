@@ -64,7 +64,10 @@ class subscription_departure final : public client::departure_gate,
   std::unordered_set<std::uint64_t> gathering_, leaving_;
   stream::bus_set cut_ = 0, awaited_ = 0;  // buses whose marker has come, or is to come
   bool refused_ = false;                   // a bus does not take this round's marker
-  std::size_t unmarked_ = 0;               // subscribers that went without
+  // Behind these a bus sends the markers. What is subscribed or left later, as clients depart, does not
+  // matter.
+  subscription_hub::targets targets_;
+  std::size_t unmarked_ = 0;  // subscribers that went without
   base::time_point give_up_at_{};
 };
 
