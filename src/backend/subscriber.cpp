@@ -147,8 +147,7 @@ bool subscriber::on_unasked(std::string_view reply) {
   return !disordered_;
 }
 
-void subscriber::flush(base::time_point now) {
-  if (!link_) return;
+void subscriber::flush_link(base::time_point now) {
   // The connection is dropped here and not in the midst of reading.
   if (disordered_) link_->socket.drop("left out a reply or sent one too many", now);
   close_batch(now);

@@ -206,10 +206,9 @@ void watcher::ask_for_stats(base::time_point now) {
   next_stats_ = now + recheck_interval;
 }
 
-void watcher::flush(base::time_point now) {
-  if (!link_) return;
+void watcher::flush_link(base::time_point now) {
   if (!useless_.empty()) return link_->socket.drop(std::string(useless_), now);
-  if (link_->requests.unsent_bytes() > 0) link_->socket.flush(now);
+  link_->socket.flush(now);
 }
 
 void watcher::tick(base::time_point now) {

@@ -6,14 +6,8 @@
 // The running requests of a session, and the transaction that its client has begun.
 namespace dualbus::client {
 
-running_request::running_request(session& owner, const request& request)
-    : owed_reply(owner.environment_.chunks, owner.replies_.mutes()),
-      owner_(&owner),
-      arrived_(owner.environment_.turn.now),
-      command_(request.command) {
-  if (owner.environment_.slow_log.keeps_arguments() && !request.args.empty()) {
-    arguments_ = std::make_unique<std::vector<std::string>>(cut_arguments(request.args));
-  }
+void running_request::keep_arguments(resp::arguments args) {
+  arguments_ = std::make_unique<std::vector<std::string>>(cut_arguments(args));
 }
 
 base::chunk_queue& running_request::reply() {

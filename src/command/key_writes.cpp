@@ -6,9 +6,7 @@
 
 namespace dualbus::command {
 
-bool changes_keys(const command_spec& spec, resp::arguments args) {
-  if (spec.has(fact::changes_keys)) return true;
-  if (!spec.has(fact::changes_keys_by_lastid)) return false;
+bool changes_keys_by_lastid(resp::arguments args) {
   return std::any_of(args.begin() + 1, args.end(),
                      [](std::string_view a) { return base::is_word(a, "lastid"); });
 }

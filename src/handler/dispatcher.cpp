@@ -98,6 +98,12 @@ std::string refusal(const session& client, const command_spec& spec, const clien
   return {};
 }
 
+// False for nearly every request: then it has no such fault.
+bool may_be_refused(const session& client, const command_spec& spec, const client::request& request) {
+  return !command::arity_matches(spec, request.args.size()) || spec.first_key == 0 ||
+         client.subscriber_mode();
+}
+
 // True if the request changes the protocol or the database, and so the connection that requests take.
 bool changes_connection(const config::configuration& configuration, const session& client,
                         const command_spec& spec, const client::request& request) {
@@ -144,9 +150,11 @@ bool dispatcher::handle(session& client, client::request& taken) {
   routed_request request(taken, plan_room_, env_.buses);
   // Such a request must not overtake an earlier one; and subscriptions begin and end between replies.
   if (changes_connection(env_.configuration(), client, spec, request) && client.await_replies()) return false;
-  if (const std::string fault = refusal(client, spec, request); !fault.empty()) {
-    reject(client, &spec, request, fault);
-    return true;
+  if (may_be_refused(client, spec, request)) [[unlikely]] {
+    if (const std::string fault = refusal(client, spec, request); !fault.empty()) {
+      reject(client, &spec, request, fault);
+      return true;
+    }
   }
   const bool queued = client.in_transaction() && !spec.has(fact::not_queued);
   if (memory_.refuses(request.raw.size(), queued, spec.has(fact::asks_no_bus))) [[unlikely]] {
@@ -173,13 +181,18 @@ bool dispatcher::handle(session& client, client::request& taken) {
   return done;
 }
 
-void dispatcher::note_change(const command_spec& spec, routed_request& request) {
-  plan& p = request.plan;
-  const bool one_bus = p.what == plan::action::forward || p.what == plan::action::add;
-  const command::bus_index bus = one_bus ? p.bus : command::no_bus;
+// `bus`: the one that the request goes to; no_bus for several.
+inline void dispatcher::note_change(const command_spec& spec, routed_request& request,
+                                    command::bus_index bus) {
   if (spec.keys == command::key_form::range && spec.first_key == 1 && spec.last_key == 1) {
-    return request.change.add(changes_, request.args[1], bus);
+    request.change.add(changes_, request.args[1], bus);
+  } else {
+    note_changes(spec, request, bus);
   }
+}
+
+void dispatcher::note_changes(const command_spec& spec, routed_request& request, command::bus_index bus) {
+  plan& p = request.plan;
   const bool found = command::find_keys(spec, request.args, p.keys);
   // A command that names no keys (FLUSHALL, a script without keys) may change any.
   if (p.keys.empty()) return request.change.add_all(changes_);
@@ -205,7 +218,10 @@ bool dispatcher::carry_out(session& client, const command_spec& spec, routed_req
   }
   const bool sent =
       p.what == plan::action::forward || p.what == plan::action::add || p.what == plan::action::spread;
-  if (sent && command::changes_keys(spec, request.args)) note_change(spec, request);
+  if (sent && command::changes_keys(spec, request.args)) {
+    const bool one_bus = p.what != plan::action::spread;
+    note_change(spec, request, one_bus ? p.bus : command::no_bus);
+  }
   switch (p.what) {
     case plan::action::forward:
       if (spec.route != route::keys && spec.route != route::xadd) [[unlikely]]

@@ -2,13 +2,6 @@
 
 namespace dualbus::stream {
 
-std::uint16_t key_changes::index_of(std::uint64_t hash, command::bus_index bus) {
-  // Each bus, and all of them together, have counters of their own for the key.
-  constexpr std::uint64_t odd = 0x9E3779B97F4A7C15;
-  const std::uint64_t part = bus == command::no_bus ? 0 : bus + std::uint64_t{1};
-  return static_cast<std::uint16_t>((hash + part * odd) % counters);
-}
-
 key_changes::state key_changes::of_hash(std::uint64_t hash, command::bus_index bus) const {
   const counter* const all[] = {&counters_[index_of(hash, bus)], &counters_[index_of(hash, command::no_bus)],
                                 &counters_[counters]};
@@ -29,16 +22,9 @@ std::vector<key_changes::state> key_changes::on_each(std::string_view key, std::
   return result;
 }
 
-void key_change::begin(key_changes& changes, std::uint16_t index) {
-  if (of_ == nullptr) count_ = 0;
-  of_ = &changes;
-  ++changes.counters_[index].begun;
-  indices_[count_++] = index;
-}
-
-void key_change::add(key_changes& changes, std::string_view key, command::bus_index bus) {
+void key_change::add_further(key_changes& changes, std::string_view key, command::bus_index bus) {
   // The last place is kept for the counter of all keys.
-  if (of_ == nullptr || count_ + 1U < indices_.size()) {
+  if (count_ + 1U < indices_.size()) {
     begin(changes, key_changes::index_of(key_changes::hash_of(key), bus));
   } else if (indices_[count_ - 1U] != key_changes::counters) {
     begin(changes, key_changes::counters);

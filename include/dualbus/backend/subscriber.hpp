@@ -64,7 +64,9 @@ class subscriber final : private pipeline_observer, private reply_sink {
   std::uint64_t target() const { return open_ || !up_ ? pings_ + 1 : pings_; }
   std::uint64_t confirmed() const { return confirmed_; }
 
-  void flush(base::time_point now);
+  void flush(base::time_point now) {
+    if (link_ && (disordered_ || open_ || link_->requests.unsent_bytes() > 0)) flush_link(now);
+  }
   void tick(base::time_point now);
   /// The state of its connection, if it has one.
   void observe(metrics::bus_metrics& out) const;
@@ -78,6 +80,7 @@ class subscriber final : private pipeline_observer, private reply_sink {
   void on_failure(std::uint32_t, failure) override {}
   bool abandoned() const override { return false; }
 
+  void flush_link(base::time_point now);
   void send(std::string_view command, std::string_view name);
   void close_batch(base::time_point now);
   void read_reply(std::string_view reply);

@@ -69,7 +69,9 @@ class watcher final : private pipeline_observer, private reply_sink {
   /// a PING, and so do all calls that come while another one is out. Only while up().
   std::uint64_t confirm(base::time_point now);
 
-  void flush(base::time_point now);
+  void flush(base::time_point now) {
+    if (link_ && (!useless_.empty() || link_->requests.unsent_bytes() > 0)) flush_link(now);
+  }
   void tick(base::time_point now);
   /// The state of its connection, if it has one.
   void observe(metrics::bus_metrics& out) const;
@@ -84,6 +86,7 @@ class watcher final : private pipeline_observer, private reply_sink {
   void on_failure(std::uint32_t part, failure why) override;
   bool abandoned() const override { return false; }
 
+  void flush_link(base::time_point now);
   void send(part request, resp::arguments args, base::time_point now);
   void send_ping(base::time_point now);
   void ask_to_track(base::time_point now);

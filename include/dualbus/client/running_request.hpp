@@ -27,7 +27,7 @@ struct packed_wait {
 /// lives on without an owner until the last reply that buses owe it has come.
 class running_request : public owed_reply {
  public:
-  running_request(session& owner, const request& request);
+  running_request(session& owner, const request& request);  // in session.hpp
   virtual ~running_request() = default;
 
   /// Gives the request back to the pool that it came from.
@@ -89,6 +89,8 @@ class running_request : public owed_reply {
 
  private:
   friend class session;
+
+  void keep_arguments(resp::arguments args);
 
   std::unique_ptr<std::vector<std::string>> arguments_;  // for SLOWLOG, if it keeps arguments
   base::time_point arrived_;

@@ -379,4 +379,13 @@ class session final : public base::io_handler, public backend::drain_listener, p
        subscribed_ = false, evictable_ = true;
 };
 
+inline running_request::running_request(session& owner, const request& request)
+    : owed_reply(owner.environment_.chunks, owner.replies_.mutes()),
+      owner_(&owner),
+      arrived_(owner.environment_.turn.now),
+      command_(request.command) {
+  if (owner.environment_.slow_log.keeps_arguments() && !request.args.empty()) [[unlikely]]
+    keep_arguments(request.args);
+}
+
 }  // namespace dualbus::client

@@ -53,7 +53,10 @@ class dispatcher final : public client::request_handler, public operation::queue
   void run_spread(session& client, const command::command_spec& spec, operation::routed_request& request);
   void run_local(session& client, const command::command_spec& spec, operation::routed_request& request);
   bool await_room(session& client, const command::command_spec& spec, operation::routed_request& request);
-  void note_change(const command::command_spec& spec, operation::routed_request& request);
+  void note_change(const command::command_spec& spec, operation::routed_request& request,
+                   command::bus_index bus);
+  void note_changes(const command::command_spec& spec, operation::routed_request& request,
+                    command::bus_index bus);
 
   operation::environment& env_;
   const handler::families families_;

@@ -38,7 +38,12 @@ class key_changes {
   };
   static std::uint64_t hash_of(std::string_view key) { return std::hash<std::string_view>{}(key); }
   /// `bus`: no_bus for a change that concerns all of them.
-  static std::uint16_t index_of(std::uint64_t hash, command::bus_index bus);
+  static std::uint16_t index_of(std::uint64_t hash, command::bus_index bus) {
+    // Each bus, and all of them together, have counters of their own for the key.
+    constexpr std::uint64_t odd = 0x9E3779B97F4A7C15;
+    const std::uint64_t part = bus == command::no_bus ? 0 : bus + std::uint64_t{1};
+    return static_cast<std::uint16_t>((hash + part * odd) % counters);
+  }
   state of_hash(std::uint64_t hash, command::bus_index bus) const;
 
   std::array<counter, counters + 1> counters_;  // the last one counts for every key
@@ -61,12 +66,24 @@ class key_change {
 
   /// `changes` outlives this object and is always the same. Too many keys count as all there are. `bus` is
   /// the one that the request is sent to, or no_bus if it may be any or several.
-  void add(key_changes& changes, std::string_view key, command::bus_index bus);
+  void add(key_changes& changes, std::string_view key, command::bus_index bus) {
+    if (of_ == nullptr) {
+      begin(changes, key_changes::index_of(key_changes::hash_of(key), bus));
+    } else {
+      add_further(changes, key, bus);
+    }
+  }
   void add_all(key_changes& changes);
   void end();
 
  private:
-  void begin(key_changes& changes, std::uint16_t index);
+  void begin(key_changes& changes, std::uint16_t index) {
+    if (of_ == nullptr) count_ = 0;
+    of_ = &changes;
+    ++changes.counters_[index].begun;
+    indices_[count_++] = index;
+  }
+  void add_further(key_changes& changes, std::string_view key, command::bus_index bus);
 
   key_changes* of_ = nullptr;  // null: nothing was begun
   std::uint8_t count_ = 0;
