@@ -14,7 +14,7 @@
 #   test/check_layers.sh --self-test  breaks each rule in a scratch tree and expects to be told
 set -euo pipefail
 
-layers=(base resp command config metrics stream backend client operation handler admin app)
+layers=(base resp command config metrics console stream backend client operation handler admin app)
 declare -A tools=([fleet]='base resp') # and the layers that each may use
 longest=450
 socket_headers='boost/(asio|beast)|sys/(socket|un|epoll|poll|select|eventfd)\.h|netinet/|arpa/|netdb\.h|net/|poll\.h'

@@ -50,6 +50,7 @@ class session final : public base::io_handler, public backend::drain_listener, p
 
   /// The request that is dispatched now, as CLIENT LIST shows it; no_command if nobody knows it.
   void set_last_command(std::uint16_t command) { last_command_ = command; }
+  std::uint16_t last_command() const { return last_command_; }
   /// Puts a request at the end of the queue. Call before anything can finish the request.
   void enqueue(running_request& running);
   /// Encodes the daemon's own reply to the current request: `write(resp::encoder&)`.
@@ -213,6 +214,7 @@ class session final : public base::io_handler, public backend::drain_listener, p
   /// CLIENT SETNAME; empty for none.
   void set_name(std::string_view name);
   engine_attribution& attribution() { return attribution_; }
+  const engine_attribution& attribution() const { return attribution_; }
   /// The figures of the engine behind this client.
   metrics::engine_counters& engine() const { return attribution_.counters(); }
   void reset();

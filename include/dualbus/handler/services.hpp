@@ -2,6 +2,7 @@
 
 #include <dualbus/backend/server_identity.hpp>
 #include <dualbus/client/client_directory.hpp>
+#include <dualbus/console/recent.hpp>
 #include <dualbus/handler/authorization.hpp>
 #include <dualbus/handler/colleagues.hpp>
 #include <dualbus/handler/daemon_counts.hpp>
@@ -16,6 +17,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <string>
 
 // The parts of a worker that each family of commands uses beyond those of every operation.
@@ -52,6 +54,8 @@ struct daemon_facts {
   std::chrono::system_clock::time_point started = std::chrono::system_clock::now();
   std::string run_id;           ///< 40 hexadecimal digits, as Redis's INFO has
   counting_start counted_from;  ///< of the counters in INFO
+  /// The rates of the last minute, for the console.
+  std::shared_ptr<console::history> recent = std::make_shared<console::history>();
 };
 
 /// The parts of a worker that commands about the server and the connection use besides.

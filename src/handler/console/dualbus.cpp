@@ -1,16 +1,12 @@
 #include "console_commands.hpp"
-#include "explanation.hpp"
 #include "handler/refusals.hpp"
 #include "handler/server/subcommands.hpp"
-#include "record.hpp"
+#include "show.hpp"
 
-#include <dualbus/base/c_string.hpp>
-#include <dualbus/base/version.hpp>
 #include <dualbus/client/session.hpp>
+#include <dualbus/console/explanation.hpp>
 
-#include <chrono>
 #include <string>
-#include <unistd.h>
 #include <vector>
 
 namespace dualbus::handler {
@@ -31,10 +27,16 @@ void help(server_services&, session& client, routed_request& request) {
       "EXPLAIN <command> [<arg> ...]",
       "    Say what would become of that request: by which rule, to which bus, or why",
       "    not. Nothing is sent.",
-      "SHOW <BUSES|RULES|VERSION>",
-      "    BUSES: the buses, where they are, and whether they do their job.",
-      "    RULES: the rules for routing, in the order in which they are tried.",
-      "    VERSION: this daemon and its process."};
+      "SHOW <BUSES|CLIENTS|ENGINES|PARKED|POOLS|RULES|TYPES|VERSION>",
+      "    BUSES: the buses: where they are, whether they do their job, how soon they answer.",
+      "    CLIENTS: who is connected, from where, and what is held for them.",
+      "    ENGINES: requests, failures and messages of each engine per second.",
+      "    PARKED: the clients that wait, for what, and how long already.",
+      "    POOLS: the connections to each bus.",
+      "    RULES: the rules for routing, in the order in which they are tried, and their messages.",
+      "    TYPES: messages per second by type and bus.",
+      "    VERSION: this daemon and its process.",
+      "    A rate is a number per second, over the last 1, 10 and 60 seconds."};
   answer_help(client, request, "DUALBUS", lines);
 }
 
@@ -49,58 +51,11 @@ void run_explain(server_services& services, session& client, routed_request& req
   const std::string denial =
       complete ? services.rights.denial_of(client, static_cast<std::uint16_t>(index), imagined)
                : std::string();
-  const record found = explain({spec, imagined, denial, services.routing.router(client.database()),
-                                services.configuration(), std::move(buses)});
+  const console::record found =
+      console::explain({spec, imagined, denial, services.routing.router(client.database()),
+                        services.configuration(), std::move(buses)});
   client.answer(request, outcome::ok,
-                [&](resp::encoder& out) { write_record(out, client.protocol(), found); });
-}
-
-void show_buses(server_services& services, session& client, routed_request& request) {
-  const command::routing_rules& rules = services.routing.router().table().rules();
-  std::vector<std::vector<std::string>> rows;
-  for (std::size_t i = 0; i < services.buses.count(); ++i) {
-    const auto index = static_cast<command::bus_index>(i);
-    const backend::bus& bus = services.buses.bus(index);
-    const command::bus_rules& rule = rules.buses[i];
-    rows.push_back(
-        {rule.name, std::to_string(rule.id_slot), rule.draining ? "draining" : "active",
-         rules.anchor == index ? "yes" : "no", bus.environment().target.endpoint,
-         bus.identity().known() ? bus.identity().title() + " " + bus.identity().version : "unknown",
-         std::string(metrics::bus_state_name(bus.state(services.turn.now)))});
-  }
-  client.answer(request, outcome::ok, [&](resp::encoder& out) {
-    write_table(out, client.protocol(), {"bus", "id_slot", "state", "anchor", "endpoint", "server", "health"},
-                rows);
-  });
-}
-
-void show_rules(server_services& services, session& client, routed_request& request) {
-  const auto rows = rules_of(services.routing.router().table());
-  client.answer(request, outcome::ok, [&](resp::encoder& out) {
-    write_table(out, client.protocol(), {"matched", "pattern", "bus"}, rows);
-  });
-}
-
-void show_version(server_services& services, session& client, routed_request& request) {
-  const auto age = std::chrono::system_clock::now() - services.daemon.started;
-  const record version{
-      {"version", std::string(base::version)},
-      {"run_id", services.daemon.run_id},
-      {"process_id", std::to_string(::getpid())},
-      {"uptime_in_seconds", std::to_string(std::chrono::duration_cast<std::chrono::seconds>(age).count())},
-      {"workers", std::to_string(services.configuration().workers)}};
-  client.answer(request, outcome::ok,
-                [&](resp::encoder& out) { write_record(out, client.protocol(), version); });
-}
-
-void run_show(server_services& services, session& client, routed_request& request) {
-  using shows = void (*)(server_services&, session&, routed_request&);
-  constexpr std::pair<std::string_view, shows> all[] = {
-      {"buses", show_buses}, {"rules", show_rules}, {"version", show_version}};
-  for (const auto& [name, show] : all) {
-    if (base::is_word(request.args[2], name)) return show(services, client, request);
-  }
-  client.refuse(request, "ERR SHOW knows BUSES, RULES and VERSION");
+                [&](resp::encoder& out) { console::write_record(out, client.protocol(), found); });
 }
 
 constexpr subcommand subcommands[] = {{"explain", -3, run_explain}, {"help", 2, help}, {"show", 3, run_show}};

@@ -1,22 +1,23 @@
 #pragma once
 
-#include "record.hpp"
-
 #include <dualbus/command/command_table.hpp>
 #include <dualbus/command/router.hpp>
 #include <dualbus/config/configuration.hpp>
+#include <dualbus/console/table.hpp>
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-namespace dualbus::handler {
+namespace dualbus::console {
 
 /// A request that nobody sends, and what its fate depends on.
 struct imagined_request {
   const command::command_spec& spec;
-  resp::arguments args;     ///< as the classifier needs them, see there
-  std::string_view denial;  ///< the error that the client's user would get; empty if it may run it
+  resp::arguments args;  ///< as the classifier needs them, see there
+  /// The error that the client's user would get; empty if it may run it. Nothing: nobody asks as a user.
+  std::optional<std::string_view> denial;
   command::router& router;  ///< of the client's database
   const config::configuration& configuration;
   std::vector<std::string> buses;  ///< a text about each bus, behind its name
@@ -26,8 +27,4 @@ struct imagined_request {
 /// not. Nothing is sent or counted.
 record explain(const imagined_request& request);
 
-/// The rules for routing, in the order in which they are tried, as rows of: what is matched, the pattern, the
-/// bus.
-std::vector<std::vector<std::string>> rules_of(const command::routing_table& table);
-
-}  // namespace dualbus::handler
+}  // namespace dualbus::console

@@ -1,6 +1,6 @@
-#include "handler/console/explanation.hpp"
-
 #include "../command/arguments.hpp"
+
+#include <dualbus/console/explanation.hpp>
 
 #include <algorithm>
 #include <string>
@@ -9,7 +9,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace dualbus::handler {
+namespace dualbus::console {
 namespace {
 
 using testing::AllOf;
@@ -159,16 +159,5 @@ TEST_F(ExplanationTest, NothingIsCounted) {
   EXPECT_EQ(rows, 0U);
 }
 
-TEST_F(ExplanationTest, RulesStandInTheOrderInWhichTheyAreTried) {
-  EXPECT_THAT(rules_of(table_), ElementsAre(ElementsAre("key", "'md:*'", "marketdata"),
-                                            ElementsAre("key", "'el:*'", "engine_logic"),
-                                            ElementsAre("type", "'order_request'", "engine_logic"),
-                                            ElementsAre("type", "'market_maker'", "engine_logic"),
-                                            ElementsAre("type", "'market_*'", "marketdata"),
-                                            ElementsAre("channel", "'prices.*'", "marketdata"),
-                                            ElementsAre("any other message", "", "engine_logic"),
-                                            ElementsAre("any other key", "", "engine_logic")));
-}
-
 }  // namespace
-}  // namespace dualbus::handler
+}  // namespace dualbus::console

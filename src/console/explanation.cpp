@@ -1,14 +1,15 @@
-#include "explanation.hpp"
+#include "quoted.hpp"
 
 #include <dualbus/base/glob.hpp>
 #include <dualbus/base/printable.hpp>
 #include <dualbus/command/command_reference.hpp>
 #include <dualbus/command/key_positions.hpp>
 #include <dualbus/command/request_facts.hpp>
+#include <dualbus/console/explanation.hpp>
 
 #include <algorithm>
 
-namespace dualbus::handler {
+namespace dualbus::console {
 namespace {
 
 using command::bus_index;
@@ -18,13 +19,6 @@ using command::route;
 
 // A request may name thousands of keys; nobody reads so many.
 constexpr std::size_t most_keys = 20;
-constexpr std::size_t longest_word = 100;
-
-std::string quoted(std::string_view word) {
-  std::string text = "'";
-  base::append_printable(text, word.substr(0, longest_word), "'\\");
-  return text + (word.size() > longest_word ? "…'" : "'");
-}
 
 const match_rule* first_match(const std::vector<match_rule>& rules, std::string_view word) {
   const auto found = std::find_if(rules.begin(), rules.end(), [word](const match_rule& rule) {
@@ -54,7 +48,8 @@ class explainer {
           "nowhere: ERR wrong number of arguments for '" + std::string(request_.spec.name) + "' command");
       return std::move(out_);
     }
-    add("permission", request_.denial.empty() ? "your user may run it" : std::string(request_.denial));
+    if (request_.denial)
+      add("permission", request_.denial->empty() ? "your user may run it" : std::string(*request_.denial));
     plan p;
     request_.router.foresee(request_.spec, request_.args, p);
     tell_keys();
@@ -192,23 +187,4 @@ record explain(const imagined_request& request) {
   return explainer(request).run();
 }
 
-std::vector<std::vector<std::string>> rules_of(const command::routing_table& table) {
-  const command::routing_rules& rules = table.rules();
-  std::vector<std::vector<std::string>> rows;
-  const auto name = [&](bus_index bus) { return rules.buses[bus].name; };
-  const auto add = [&](std::string_view what, const match_rule& rule) {
-    rows.push_back({std::string(what), quoted(rule.match), name(rule.bus)});
-  };
-  for (const match_rule& rule : rules.keys) add("key", rule);
-  for (const bool glob : {false, true}) {
-    for (const match_rule& rule : rules.types) {
-      if (base::is_glob(rule.match) == glob) add("type", rule);
-    }
-  }
-  for (const match_rule& rule : rules.channels) add("channel", rule);
-  rows.push_back({"any other message", "", name(rules.default_bus)});
-  rows.push_back({"any other key", "", name(rules.default_key_bus)});
-  return rows;
-}
-
-}  // namespace dualbus::handler
+}  // namespace dualbus::console
