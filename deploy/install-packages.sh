@@ -13,7 +13,7 @@ packages_of() {
   case $1 in
     build)
       echo g++ cmake ninja-build
-      echo libboost1.81-dev libhiredis-dev libsimdjson-dev libyaml-cpp-dev prometheus-cpp-dev libcli11-dev libspdlog-dev libssl-dev
+      echo libboost1.81-dev libhiredis-dev libsimdjson-dev libyaml-cpp-dev prometheus-cpp-dev libcli11-dev libspdlog-dev libssl-dev libjs-dygraphs
       ;;
     run)
       echo libhiredis0.14 libsimdjson14 libyaml-cpp0.7 libprometheus-cpp-core1.0 libspdlog1.10 libfmt9 libssl3

@@ -58,7 +58,9 @@ response make_response(http_reply reply, unsigned version) {
   out.set(http::field::content_type, reply.content_type);
   out.set(http::field::cache_control, "no-store");
   out.set("X-Content-Type-Options", "nosniff");
-  out.set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'");
+  out.set("Content-Security-Policy",
+          "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; "
+          "form-action 'self'; frame-ancestors 'none'");
   out.body() = std::move(reply.body);
   out.prepare_payload();
   return out;

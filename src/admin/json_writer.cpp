@@ -1,5 +1,6 @@
 #include "json_writer.hpp"
 
+#include <cmath>
 #include <utility>
 
 #include <spdlog/fmt/fmt.h>
@@ -46,6 +47,10 @@ json_writer& json_writer::text(std::string_view value) {
   return *this;
 }
 
+json_writer& json_writer::number(double value) {
+  return std::isfinite(value) ? raw(fmt::format("{:.3f}", value)) : null();
+}
+
 json_writer& json_writer::seconds(double value) {
   return raw(fmt::format("{:.3f}", value));
 }
@@ -64,6 +69,7 @@ void json_writer::begin_value() {
 }
 
 void json_writer::indent() {
+  if (compact_) return;
   out_ += '\n';
   out_.append(open_.size(), ' ');
 }

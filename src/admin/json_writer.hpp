@@ -6,9 +6,15 @@
 
 namespace dualbus::admin {
 
-/// Writes indented JSON, member by member. The caller closes what it opens. Texts must be valid UTF-8.
+/// Writes JSON, member by member. The caller closes what it opens. Texts must be valid UTF-8.
 class json_writer {
  public:
+  enum class layout : std::uint8_t {
+    indented,  ///< for people
+    compact
+  };
+  explicit json_writer(layout how = layout::indented) : compact_(how == layout::compact) {}
+
   json_writer& object() { return open('{'); }
   json_writer& array() { return open('['); }
   json_writer& end();
@@ -19,6 +25,7 @@ class json_writer {
   json_writer& text(std::string_view value);
   json_writer& number(std::uint64_t value) { return raw(std::to_string(value)); }
   json_writer& number(std::int64_t value) { return raw(std::to_string(value)); }
+  json_writer& number(double value);   ///< with three decimals; null if it is infinite or no number
   json_writer& seconds(double value);  ///< with milliseconds
   json_writer& boolean(bool value) { return raw(value ? "true" : "false"); }
   json_writer& null() { return raw("null"); }
@@ -34,6 +41,7 @@ class json_writer {
 
   std::string out_;
   std::string open_;  // the brackets to close, innermost last
+  const bool compact_;
   bool first_ = true, named_ = false;
 };
 

@@ -1,3 +1,5 @@
+#include "api.hpp"
+#include "chart_history.hpp"
 #include "daemon_snapshot.hpp"
 #include "drain_monitor.hpp"
 #include "drain_page.hpp"
@@ -5,7 +7,9 @@
 #include "host_rule.hpp"
 #include "http_server.hpp"
 #include "info_poller.hpp"
+#include "page_assets.hpp"
 #include "readiness.hpp"
+#include "sampler.hpp"
 #include "shared_redis.hpp"
 #include "status_page.hpp"
 
@@ -36,6 +40,8 @@ std::vector<bool> draining_buses(const config::configuration& configuration) {
   for (const command::bus_rules& bus : configuration.routing.buses) result.push_back(bus.draining);
   return result;
 }
+
+constexpr std::string_view html = "text/html; charset=utf-8";
 
 info_poller::settings poll_settings(const config::configuration& configuration) {
   info_poller::settings settings;
@@ -69,10 +75,25 @@ struct service::parts {
   }
 
   std::vector<http_page> pages() {
+    std::vector<http_page> all = api_pages(api);
+    for (http_page& page : own_pages()) all.push_back(std::move(page));
+    for (const page_asset& asset : page_assets()) {
+      all.push_back({std::string(asset.path), [asset] {
+                       return http_reply{200, std::string(asset.content_type), std::string(asset.body)};
+                     }});
+    }
+    return all;
+  }
+
+  std::vector<http_page> own_pages() {
     return {
         {"/",
          [this] {
-           return http_reply{200, "text/html; charset=utf-8", render_status_page(observe())};
+           return http_reply{200, std::string(html), render_status_page(observe(), view.recent->current())};
+         }},
+        {"/tables",
+         [this] {
+           return http_reply{200, std::string(html), render_tables(observe(), view.recent->current())};
          }},
         {"/drain",
          [this] {
@@ -128,8 +149,16 @@ struct service::parts {
 
   const daemon_view view;
   const exporter metrics{[this] { return observe(); }};
+  chart_history charts;
+  const api_sources api{.observe = [this] { return observe(); },
+                        .recent = [this] { return view.recent->current(); },
+                        .charts = charts,
+                        .ask = view.ask,
+                        .run_id = view.run_id,
+                        .started = view.started};
   std::unique_ptr<info_poller> poller;
   std::unique_ptr<drain_monitor> drain;
+  sampler samples{[this] { return observe(); }, *view.recent, charts};
   std::unique_ptr<http_server> server;
 
   slot_check slots;
@@ -150,7 +179,7 @@ service::~service() {
 
 void service::start(base::unique_fd listener) {
   const config::configuration& configuration = *parts_->configuration;
-  if (configuration.admin.port == 0) return;
+  if (configuration.admin.port == 0) return parts_->samples.start();
   // Poller and monitor exist before the first request can come, but run only once the address is taken.
   info_poller::settings polling = poll_settings(configuration);
   polling.on_other_redis = [parts = parts_.get()] {
@@ -168,10 +197,16 @@ void service::start(base::unique_fd listener) {
   parts_->server->start(std::move(listener));
   parts_->poller->start();
   parts_->drain->start();
+  parts_->samples.start();
   spdlog::info("admin: listening on {}:{}", configuration.admin.address, parts_->server->port());
 }
 
+void service::stop_sampling() {
+  parts_->samples.stop();
+}
+
 void service::stop() {
+  parts_->samples.stop();
   parts_->slots.stop();
   if (parts_->server) parts_->server->stop();
   if (parts_->poller) parts_->poller->stop();
@@ -194,6 +229,7 @@ void service::continue_counts(const service& before) {
   const std::scoped_lock lock(parts_->mutex, before.parts_->mutex);
   parts_->reloads = before.parts_->reloads;
   parts_->hand_overs = before.parts_->hand_overs;
+  parts_->charts.continue_from(before.parts_->charts);
 }
 
 int service::listener() const {

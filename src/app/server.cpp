@@ -171,7 +171,11 @@ void server::start() {
                                                         : daemon_.doubted_buses.fetch_and(~bit);
                                              },
                                          .phase = [this] { return daemon_.phase.load(); },
-                                         .sentinels = [this] { return masters_.status(); }});
+                                         .sentinels = [this] { return masters_.status(); },
+                                         .ask = [this](auto question) { return ask_from_outside(question); },
+                                         .recent = daemon_.facts.recent,
+                                         .run_id = daemon_.facts.run_id,
+                                         .started = daemon_.facts.started});
   if (before_.service != nullptr) admin_->continue_counts(*before_.service);
   if (!before_.exists()) admin_->start();
   for (auto& w : workers_) threads_.emplace_back([&w] { w->run(); });
@@ -224,6 +228,7 @@ void server::stop() {
   reloader_.stop();
   if (serves_ && !replaced_) spdlog::info("stopping: no new clients; requests in flight are finished");
   // Nobody asks the workers from outside any more before they end.
+  admin_->stop_sampling();
   for (auto& w : workers_) w->shut_down(configuration_->limits.shutdown_timeout);
   for (std::thread& t : threads_) t.join();
   threads_.clear();
@@ -250,6 +255,23 @@ void server::ask_all(std::size_t asking, handler::colleagues::question question,
       workers_[asking]->post([state](worker_parts&) { state->done(std::move(state->answers)); });
     });
   }
+}
+
+std::vector<std::string> server::ask_from_outside(const handler::colleagues::question& question) {
+  std::vector<std::future<std::string>> futures;
+  for (auto& w : workers_) {
+    auto promise = std::make_shared<std::promise<std::string>>();
+    futures.push_back(promise->get_future());
+    w->post([promise, question](worker_parts& parts) { promise->set_value(question(parts.as_colleague())); });
+  }
+  const auto deadline = base::clock::now() + snapshot_wait;
+  std::vector<std::string> answers;
+  for (std::future<std::string>& answer : futures) {
+    if (answer.wait_until(deadline) != std::future_status::ready)
+      throw std::runtime_error("a worker is too busy to answer");
+    answers.push_back(answer.get());
+  }
+  return answers;
 }
 
 std::vector<metrics::worker_snapshot> server::snapshots() {

@@ -99,6 +99,7 @@ class server final : private hand_over_source, private hand_over_target {
   void note_draining();
   void rest(std::uint32_t buses);
   void ask_all(std::size_t asking, handler::colleagues::question question, handler::colleagues::answers done);
+  std::vector<std::string> ask_from_outside(const handler::colleagues::question& question);
   std::vector<metrics::worker_snapshot> snapshots();
 
   template <typename Answer>

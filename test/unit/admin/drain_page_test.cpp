@@ -170,13 +170,13 @@ TEST(DrainPageTest, BeforeTheFirstCheckItSaysSo) {
 
 TEST(StatusPageTest, SumsUpDrainingBuses) {
   daemon_snapshot state = test::sample_state();
-  EXPECT_THAT(render_status_page(state),
+  EXPECT_THAT(render_status_page(state, {}),
               HasSubstr("<td>engine_logic</td><td>draining</td><td>1 of 2</td><td>1</td><td>3</td><td>1</td>"
                         "<td>1</td><td>1</td><td>10</td>"));
   state.draining[0].errors[1] = "<b>";
-  EXPECT_THAT(render_status_page(state), HasSubstr("<td>unknown: &lt;b&gt;</td><td>-</td>"));
+  EXPECT_THAT(render_status_page(state, {}), HasSubstr("<td>unknown: &lt;b&gt;</td><td>-</td>"));
   state.draining.clear();
-  EXPECT_THAT(render_status_page(state), Not(HasSubstr("<h2>Draining</h2>")));
+  EXPECT_THAT(render_status_page(state, {}), Not(HasSubstr("<h2>Draining</h2>")));
 }
 
 }  // namespace
