@@ -47,7 +47,9 @@ std::size_t chart_history::place_of(const std::string& bus, const std::string& t
 void chart_history::add(const daemon_snapshot& state, const console::recent& recent,
                         std::chrono::system_clock::time_point now) {
   const std::scoped_lock lock(mutex_);
-  point p{std::chrono::duration<double>(now.time_since_epoch()).count(), {}, {}};
+  // No finer than it is written, so that a reader can ask for what is newer.
+  const auto written = std::chrono::floor<std::chrono::milliseconds>(now.time_since_epoch());
+  point p{std::chrono::duration<double>(written).count(), {}, {}};
   std::vector<std::string> names;
   for (std::size_t bus = 0; bus < state.bus_count(); ++bus) {
     names.push_back(state.bus_name(bus));

@@ -27,7 +27,8 @@ configuration sets both (127.0.0.1:9121 unless set, port 0 turns it off). `deplo
 | `/drain` | JSON: what still holds each draining bus back, see [draining.md](draining.md) |
 | `/healthz` | 200 as long as the process runs |
 | `/readyz` | 200 when the daemon takes clients and at least one active bus does its job: it is connected, answers, and takes reads and writes; else 503. `/readyz?bus=NAME` asks for one bus, `/readyz?all` for every active one. The page says of each bus whether it does its job, and if not, why and since when. See [availability.md](availability.md#readiness) |
-| `/` | the same for people: buses, connections, CPU, clients, engines, the most frequent message types |
+| `/api/v1/…` | JSON: tables of buses, engines, message types, clients and more with the rates of the last minute, see [console.md](console.md#the-same-over-http) |
+| `/` | the same for people, with charts of the last quarter of an hour |
 
 The workers count: each has fields of its own, and copies them when somebody asks, so counting
 costs requests nothing and a scrape costs each worker one copy. Redis's figures about itself come from `INFO`, asked

@@ -9,23 +9,22 @@
   let points = [], types = [], buses = null, after = 0;
   const charts = [...document.querySelectorAll('.chart')].map((box) => ({
     box, bus: box.dataset.bus, figure: box.dataset.figure, target: parseFloat(box.dataset.target) || null,
-    graph: null, names: '', last: {},
+    graph: null, names: [], file: [], hovered: false,
   }));
 
   const number = (value) => value === null || value === undefined ? '-'
     : value >= 1000 ? Math.round(value).toLocaleString('en') : String(Math.round(value * 100) / 100);
 
-  // Style attributes in HTML are forbidden by the page's policy; properties set here are not.
-  function legend(data, chart) {
-    const all = document.createDocumentFragment();
-    for (const series of data.series) {
+  // dygraphs' own legend sets a style attribute, which the page's policy forbids.
+  Dygraph.PLUGINS = Dygraph.PLUGINS.filter((plugin) => plugin !== Dygraph.Plugins.Legend);
+
+  function showLegend(chart, values) {
+    chart.box.querySelector('.legend').replaceChildren(...chart.names.map((name, i) => {
       const span = document.createElement('span');
-      span.style.color = series.color;
-      const value = series.y !== undefined ? series.y : chart.last[series.label];
-      span.textContent = `${series.label} ${number(value)}${units[chart.figure]}`;
-      all.append(span);
-    }
-    return all;
+      span.style.color = colours[i % colours.length];
+      span.textContent = `${name} ${number(values[i])}${units[chart.figure]}`;
+      return span;
+    }));
   }
 
   // The series of a chart: their names, and a function that takes their values from a point.
@@ -47,22 +46,23 @@
     const {names, values} = seriesOf(chart);
     if (names.length === 0 || points.length === 0) return;
     const file = points.map((point) => [new Date(point.time * 1000), ...values(point)]);
-    const labels = ['time', ...names];
-    chart.last = Object.fromEntries(names.map((name, i) => [name, file[file.length - 1][i + 1]]));
-    if (chart.graph !== null && chart.names === labels.join('\n')) {
+    const last = () => showLegend(chart, chart.file[chart.file.length - 1].slice(1));
+    chart.file = file;
+    if (chart.graph !== null && chart.names.join('\n') === names.join('\n')) {
       chart.graph.updateOptions({file});
-      return;
+    } else {
+      if (chart.graph !== null) chart.graph.destroy();
+      chart.names = names;
+      const grid = getComputedStyle(document.documentElement).getPropertyValue('--line').trim();
+      chart.graph = new Dygraph(chart.box.querySelector('.plot'), file, {
+        labels: ['time', ...names], colors: names.map((_, i) => colours[i % colours.length]), includeZero: true, strokeWidth: 1.5,
+        gridLineColor: grid, axisLineColor: grid, rightGap: 0, interactionModel: {},
+        highlightCallback: (event, x, on, row) => { chart.hovered = true; showLegend(chart, chart.file[row].slice(1)); },
+        unhighlightCallback: () => { chart.hovered = false; last(); },
+        axes: {y: {axisLabelWidth: 45, axisLabelFormatter: number}, x: {axisLabelWidth: 50}},
+      });
     }
-    if (chart.graph !== null) chart.graph.destroy();
-    chart.names = labels.join('\n');
-    const grid = getComputedStyle(document.documentElement).getPropertyValue('--line').trim();
-    const options = {
-      labels, colors: colours, labelsDiv: chart.box.querySelector('.legend'), legend: 'always', includeZero: true,
-      strokeWidth: 1.5, gridLineColor: grid, axisLineColor: grid, rightGap: 0, interactionModel: {}, animatedZooms: false,
-      legendFormatter: (data) => legend(data, chart),
-      axes: {y: {axisLabelWidth: 45, axisLabelFormatter: number}, x: {axisLabelWidth: 50}},
-    };
-    chart.graph = new Dygraph(chart.box.querySelector('.plot'), file, options);
+    if (!chart.hovered) last();
   }
 
   async function updateCharts() {

@@ -131,7 +131,12 @@ class listing : public std::enable_shared_from_this<listing> {
   }
 
   void go_on() {
-    if (next_ == ids_.size()) return done_(std::move(rows_));
+    if (next_ == ids_.size()) {
+      // Each worker has put its own clients in order. IDs, or names, come first.
+      std::stable_sort(rows_.rows.begin(), rows_.rows.end(),
+                       [](const auto& a, const auto& b) { return a.front() < b.front(); });
+      return done_(std::move(rows_));
+    }
     const std::size_t end = std::min(next_ + clients_per_turn, ids_.size());
     std::vector<std::uint64_t> some(ids_.begin() + static_cast<std::ptrdiff_t>(next_),
                                     ids_.begin() + static_cast<std::ptrdiff_t>(end));

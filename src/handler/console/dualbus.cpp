@@ -1,4 +1,5 @@
 #include "console_commands.hpp"
+#include "control.hpp"
 #include "handler/refusals.hpp"
 #include "handler/server/subcommands.hpp"
 #include "show.hpp"
@@ -27,6 +28,10 @@ void help(server_services&, session& client, routed_request& request) {
       "EXPLAIN <command> [<arg> ...]",
       "    Say what would become of that request: by which rule, to which bus, or why",
       "    not. Nothing is sent.",
+      "KILL ENGINE <name>",
+      "    Close the connections of that engine, but this one; answer how many.",
+      "DRAIN",
+      "    Take this daemon out of service: it ends after limits.drain_delay, like SIGUSR1.",
       "SHOW <BUSES|CLIENTS|ENGINES|PARKED|POOLS|RULES|TYPES|VERSION>",
       "    BUSES: the buses: where they are, whether they do their job, how soon they answer.",
       "    CLIENTS: who is connected, from where, and what is held for them.",
@@ -58,7 +63,11 @@ void run_explain(server_services& services, session& client, routed_request& req
                 [&](resp::encoder& out) { console::write_record(out, client.protocol(), found); });
 }
 
-constexpr subcommand subcommands[] = {{"explain", -3, run_explain}, {"help", 2, help}, {"show", 3, run_show}};
+constexpr subcommand subcommands[] = {{"drain", 2, run_drain},
+                                      {"explain", -3, run_explain},
+                                      {"help", 2, help},
+                                      {"kill", 4, run_kill},
+                                      {"show", 3, run_show}};
 
 }  // namespace
 

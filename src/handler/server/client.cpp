@@ -1,3 +1,4 @@
+#include "from_all.hpp"
 #include "server_commands.hpp"
 #include "subcommands.hpp"
 
@@ -80,19 +81,6 @@ void set_reply_mode(session& client, routed_request& request) {
   } else {
     client.refuse(request, "ERR syntax error");
   }
-}
-
-/// The answers of all workers, put together by `write` when all are there, if the client still is.
-template <typename Write>
-void answer_from_all(server_services& services, session& client, routed_request& request,
-                     colleagues::question question, Write write) {
-  client.defer(request);
-  services.workers().ask(std::move(question),
-                         [&services, id = client.id(), write](std::vector<std::string> answers) {
-                           session* const waiting = services.clients().find(id);
-                           if (waiting == nullptr) return;
-                           waiting->complete(outcome::ok, [&](resp::encoder& out) { write(out, answers); });
-                         });
 }
 
 std::optional<std::vector<std::uint64_t>> parse_ids(resp::arguments texts) {

@@ -22,6 +22,7 @@ using namespace std::chrono_literals;
 using test::eventually;
 using test::http_get;
 using test::redis_process;
+using testing::AllOf;
 using testing::EndsWith;
 using testing::HasSubstr;
 using testing::Not;
@@ -157,7 +158,7 @@ TEST(ServiceTest, SaysThatItDrainsAndIsHealthyMeanwhile) {
     EXPECT_THAT(page(path), HasSubstr("\ndraining"));
   }
   EXPECT_THAT(page("/metrics"), HasSubstr("\ndualbus_draining 1\n"));
-  EXPECT_THAT(page("/"), HasSubstr("<b class=bad>no</b><br>draining"));
+  EXPECT_THAT(page("/"), AllOf(HasSubstr("<b class=bad>no</b>"), HasSubstr("<li>the daemon is draining")));
   EXPECT_THAT(page("/healthz"), StartsWith("HTTP/1.1 200 "));
   phase = daemon_phase::stopping;
   EXPECT_THAT(page("/readyz"), HasSubstr("\nstopping\n"));
