@@ -1,12 +1,10 @@
+#include "name_index.hpp"
+
 #include <dualbus/command/command_table.hpp>
 
-#include <algorithm>
 #include <array>
-#include <bit>
 #include <cstdint>
-#include <cstring>
 #include <iterator>
-#include <type_traits>
 
 namespace dualbus::command {
 namespace {
@@ -385,85 +383,7 @@ constexpr std::string_view group_names[] = {"bitmap",    "cluster",     "connect
                                             "scripting", "server",      "set",        "sorted-set", "stream",
                                             "string",    "transactions"};
 
-constexpr std::size_t longest_name = 20;  // georadiusbymember_ro
-
-// Open addressing over the folded name, in several times as many slots as there are commands.
-constexpr int hash_bits = 10;
-
-// A name as numbers: up to eight bytes in each, in lower case, so that it is hashed and compared as a whole.
-struct folded_name {
-  std::uint64_t words[3];
-  bool operator==(const folded_name&) const = default;
-};
-static_assert(longest_name <= sizeof(folded_name));
-
-constexpr std::uint64_t repeated(std::uint8_t byte) {
-  return 0x0101010101010101U * byte;
-}
-
-// Lower case for all eight bytes at once. The top bit of a byte tells whether the sum in it went beyond 127.
-constexpr std::uint64_t fold(std::uint64_t bytes) {
-  const std::uint64_t low = bytes & repeated(0x7f);
-  const std::uint64_t beyond_z = low + repeated(0x7f - 'Z'), from_a = low + repeated(0x80 - 'A');
-  const std::uint64_t upper = ~bytes & (from_a ^ beyond_z) & repeated(0x80);
-  return bytes | upper >> 2;
-}
-
-// At most eight bytes as a number, the first byte the lowest, and zeros behind the last.
-constexpr std::uint64_t load(const char* bytes, std::size_t size) {
-  if (std::is_constant_evaluated() || size < 4) {
-    std::uint64_t result = 0;
-    for (std::size_t i = 0; i < size; ++i)
-      result |= std::uint64_t{static_cast<unsigned char>(bytes[i])} << (8 * i);
-    return result;
-  }
-  static_assert(std::endian::native == std::endian::little);
-  if (size == 8) {
-    std::uint64_t result;
-    std::memcpy(&result, bytes, 8);
-    return result;
-  }
-  std::uint32_t first, last;  // they overlap
-  std::memcpy(&first, bytes, 4);
-  std::memcpy(&last, bytes + size - 4, 4);
-  return first | std::uint64_t{last} << (8 * (size - 4));
-}
-
-constexpr folded_name fold(std::string_view name) {
-  folded_name result{};
-  if (name.size() <= 8) {
-    result.words[0] = fold(load(name.data(), name.size()));
-    return result;
-  }
-  for (std::size_t i = 0; 8 * i < name.size(); ++i)
-    result.words[i] = fold(load(name.data() + 8 * i, std::min<std::size_t>(8, name.size() - 8 * i)));
-  return result;
-}
-
-constexpr std::size_t slot_of(const folded_name& name) {
-  const std::uint64_t mixed = name.words[0] ^ name.words[1] * 3 ^ name.words[2] * 5;
-  return mixed * 0x9e3779b97f4a7c15U >> (64 - hash_bits);
-}
-
-// Behind its last byte a name has zeros as well as an argument that ends so: the sizes differ then.
-struct index_slot {
-  folded_name name{};
-  std::uint8_t size = 0;
-  std::int16_t command = -1;
-};
-
-constexpr auto make_index() {
-  std::array<index_slot, std::size_t{1} << hash_bits> index{};
-  for (std::size_t i = 0; i < std::size(commands); ++i) {
-    const folded_name name = fold(commands[i].name);
-    std::size_t slot = slot_of(name);
-    while (index[slot].command >= 0) slot = (slot + 1) % index.size();
-    index[slot] = {name, static_cast<std::uint8_t>(commands[i].name.size()), static_cast<std::int16_t>(i)};
-  }
-  return index;
-}
-
-constexpr auto command_index = make_index();
+constexpr name_index<std::size(commands)> command_index(commands);
 
 }  // namespace
 
@@ -480,14 +400,7 @@ std::string_view group_name(group g) {
 }
 
 int find_command(std::string_view name) {
-  if (name.size() > longest_name) return -1;
-  const folded_name folded = fold(name);
-  for (std::size_t slot = slot_of(folded); command_index[slot].command >= 0;
-       slot = (slot + 1) % command_index.size()) {
-    const index_slot& found = command_index[slot];
-    if (found.name == folded && found.size == name.size()) return found.command;
-  }
-  return -1;
+  return command_index.find(name);
 }
 
 }  // namespace dualbus::command

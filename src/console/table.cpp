@@ -59,24 +59,6 @@ std::string line_of(const std::vector<std::string>& cells, const std::vector<col
   return line;
 }
 
-void write_lines(resp::encoder& out, const table& what) {
-  std::vector<std::vector<std::string>> lines{what.names};
-  std::vector<column> columns(what.names.size());
-  for (const auto& row : what.rows) {
-    std::vector<std::string>& line = lines.emplace_back();
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      line.push_back(text_of(row[i]));
-      if (is_text(row[i])) columns[i].numbers = false;
-    }
-  }
-  for (const auto& line : lines) {
-    for (std::size_t i = 0; i < line.size(); ++i)
-      columns[i].width = std::max(columns[i].width, line[i].size());
-  }
-  out.array(lines.size());
-  for (const auto& line : lines) out.status(line_of(line, columns));
-}
-
 void write_cell(resp::encoder& out, const cell& value) {
   if (std::holds_alternative<std::monostate>(value)) {
     out.null();
@@ -113,6 +95,25 @@ cell take_cell(std::string_view& packed) {
 }
 
 }  // namespace
+
+std::vector<std::string> lines_of(const table& what) {
+  std::vector<std::vector<std::string>> texts{what.names};
+  std::vector<column> columns(what.names.size());
+  for (const auto& row : what.rows) {
+    std::vector<std::string>& line = texts.emplace_back();
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      line.push_back(text_of(row[i]));
+      if (is_text(row[i])) columns[i].numbers = false;
+    }
+  }
+  for (const auto& line : texts) {
+    for (std::size_t i = 0; i < line.size(); ++i)
+      columns[i].width = std::max(columns[i].width, line[i].size());
+  }
+  std::vector<std::string> lines;
+  for (const auto& line : texts) lines.push_back(line_of(line, columns));
+  return lines;
+}
 
 void pack_row(std::string& out, const std::vector<cell>& row) {
   for (const cell& value : row) {
@@ -165,7 +166,12 @@ void write_record(resp::encoder& out, resp::protocol version, const record& what
 }
 
 void write_table(resp::encoder& out, resp::protocol version, const table& what) {
-  if (version == resp::protocol::resp2) return write_lines(out, what);
+  if (version == resp::protocol::resp2) {
+    const std::vector<std::string> lines = lines_of(what);
+    out.array(lines.size());
+    for (const std::string& line : lines) out.status(line);
+    return;
+  }
   out.array(what.rows.size());
   for (const auto& row : what.rows) {
     out.map(what.names.size());

@@ -29,6 +29,9 @@ struct table {
 /// "-". Texts stay as they are.
 std::string text_of(const cell& value);
 
+/// For people: a line with the names, and one for each row, in columns, numbers to the right.
+std::vector<std::string> lines_of(const table& what);
+
 /// Appends a row as bytes, in which another worker may hand it on; read_rows() appends such rows to a table.
 void pack_row(std::string& out, const std::vector<cell>& row);
 void read_rows(table& to, std::string_view packed);
@@ -37,8 +40,7 @@ void read_rows(table& to, std::string_view packed);
 /// `name: value` for each.
 void write_record(resp::encoder& out, resp::protocol version, const record& what);
 
-/// RESP3: an array of maps, in which an unknown value is null. RESP2: a line with the names, and one for each
-/// row, in columns, numbers to the right.
+/// RESP3: an array of maps, in which an unknown value is null. RESP2: lines_of().
 void write_table(resp::encoder& out, resp::protocol version, const table& what);
 
 }  // namespace dualbus::console
