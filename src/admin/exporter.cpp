@@ -73,6 +73,7 @@ void add_figures(family_set& out, const Rows& rows, const family_labels& labels,
 void add_daemon(family_set& out, const daemon_snapshot& state) {
   out.add(metric::build_info, {base::version}, 1);
   out.add(metric::workers, {}, number(state.totals.workers));
+  out.add(metric::ready, {}, is_ready(state) ? 1 : 0);
   out.add(metric::draining, {}, state.phase == daemon_phase::serving ? 0 : 1);
   add_fields(out, metrics::worker_rows, {}, state.totals.metrics);
 
@@ -208,6 +209,7 @@ void add_redis_info(family_set& out, std::string_view bus, const redis_info& inf
     out.add(metric::redis_db_keys_expiring, {bus, db}, stats.expires);
   }
   out.add(metric::redis_aof_last_write_status, {bus}, flag(info.aof_last_write_ok));
+  out.add(metric::redis_aof_last_rewrite_status, {bus}, flag(info.aof_last_rewrite_ok));
   out.add(metric::redis_rdb_last_save_status, {bus}, flag(info.rdb_last_save_ok));
   out.add(metric::redis_instance_info,
           {bus, info.version, info.valkey_version, info.mode, info.role, info.maxmemory_policy}, 1);

@@ -18,13 +18,20 @@ constexpr figure_line figures[] = {
     {"uptime_in_seconds", &redis_info::uptime_seconds},
     {"connected_clients", &redis_info::connected_clients},
     {"blocked_clients", &redis_info::blocked_clients},
+    {"maxclients", &redis_info::maxclients},
     {"used_memory", &redis_info::used_memory},
     {"used_memory_rss", &redis_info::used_memory_rss},
+    {"used_memory_peak", &redis_info::used_memory_peak},
     {"maxmemory", &redis_info::maxmemory},
+    {"total_system_memory", &redis_info::total_system_memory},
+    {"mem_fragmentation_ratio", &redis_info::fragmentation_ratio},
+    {"connected_slaves", &redis_info::connected_replicas},
     {"min_slaves_good_slaves", &redis_info::good_replicas},
     {"loading", &redis_info::loading},
     {"aof_enabled", &redis_info::aof_enabled},
     {"rdb_changes_since_last_save", &redis_info::rdb_changes_since_last_save},
+    {"rdb_bgsave_in_progress", &redis_info::rdb_save_in_progress},
+    {"rdb_last_save_time", &redis_info::rdb_last_save_time},
     {"total_connections_received", &redis_info::connections_received},
     {"rejected_connections", &redis_info::rejected_connections},
     {"total_commands_processed", &redis_info::commands_processed},
@@ -142,6 +149,7 @@ void parse_line(redis_info& info, std::string_view name, std::string_view value)
     if (name == line.name) info.*line.member = printable_name(value);
   }
   if (name == "aof_last_write_status") info.aof_last_write_ok = value == "ok";
+  if (name == "aof_last_bgrewrite_status") info.aof_last_rewrite_ok = value == "ok";
   if (name == "rdb_last_bgsave_status") info.rdb_last_save_ok = value == "ok";
 }
 

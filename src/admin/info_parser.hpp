@@ -28,11 +28,13 @@ struct redis_info {
   std::string version, mode, role, maxmemory_policy, run_id;
   std::string valkey_version;  ///< empty for a Redis; for a Valkey, `version` is the Redis that it stands for
   figure uptime_seconds;
-  figure connected_clients, blocked_clients;
-  figure used_memory, used_memory_rss, maxmemory;  ///< bytes
-  figure good_replicas;                            ///< only if min-replicas-to-write is set
-  figure loading, aof_enabled, rdb_changes_since_last_save;
-  std::optional<bool> aof_last_write_ok, rdb_last_save_ok;
+  figure connected_clients, blocked_clients, maxclients;
+  figure used_memory, used_memory_rss, used_memory_peak, maxmemory, total_system_memory;  ///< bytes
+  figure fragmentation_ratio;
+  figure connected_replicas;
+  figure good_replicas;  ///< only if min-replicas-to-write is set
+  figure loading, aof_enabled, rdb_changes_since_last_save, rdb_save_in_progress, rdb_last_save_time;
+  std::optional<bool> aof_last_write_ok, aof_last_rewrite_ok, rdb_last_save_ok;
   figure connections_received, rejected_connections, commands_processed;
   figure net_input_bytes, net_output_bytes, expired_keys, evicted_keys, keyspace_hits, keyspace_misses;
   figure cpu_sys, cpu_user, cpu_sys_main_thread, cpu_user_main_thread;  ///< seconds since it started

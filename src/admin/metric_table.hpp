@@ -12,6 +12,7 @@ namespace dualbus::admin {
 enum class metric : std::uint8_t {
   build_info,
   workers,
+  ready,
   draining,
   log_lines_dropped,
   log_lines_waiting,
@@ -53,6 +54,7 @@ enum class metric : std::uint8_t {
   redis_db_keys,
   redis_db_keys_expiring,
   redis_aof_last_write_status,
+  redis_aof_last_rewrite_status,
   redis_rdb_last_save_status,
   redis_instance_info
 };

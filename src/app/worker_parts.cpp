@@ -181,6 +181,7 @@ void worker_parts::close_clients() {
 metrics::worker_snapshot worker_parts::snapshot() const {
   metrics::worker_snapshot result{metrics_, {}, {}};
   result.metrics.clients = clients_.size();
+  result.metrics.clients_limit = door_.most_clients();
   result.metrics.strangers = strangers_.size();
   result.metrics.memory_bytes = memory_.used_bytes();
   result.metrics.memory_limit_bytes = daemon_.memory.limit();

@@ -19,6 +19,8 @@ class MaxClientsTest(StackTest):
     def test_one_client_too_many_is_told_so_and_closed(self):
         connections = [self.connect() for _ in range(20)]
         self.assertEqual({connection.call("PING") for connection in connections}, {"PONG"})
+        metrics = self.daemon.metrics()
+        self.assertEqual((metrics.value("dualbus_clients"), metrics.value("dualbus_clients_limit")), (20, 20))
         with self.counted("dualbus_clients_rejected_total") as rejected:
             for _ in range(3):
                 self.assertEqual(self.connect().read_rest(), b"-ERR max number of clients reached\r\n")

@@ -49,8 +49,10 @@ class BusTest(StackTest):
             self.assertRegex(self.line(), "^has no connection since ")
             self.check_since(began)
             since = self.daemon.metrics().value("dualbus_bus_down_since_timestamp_seconds", bus=MARKETDATA)
+            self.assertEqual(self.daemon.metrics().value("dualbus_ready"), 1)
             self.stack.engine_logic.kill()
             wait_for(lambda: self.status("/readyz") == 503, "none is left")
+            wait_for(lambda: self.daemon.metrics().matching("dualbus_ready") == [({}, 0)], "the metric says so")
             self.assertAlmostEqual(self.daemon.metrics().value("dualbus_bus_down_since_timestamp_seconds", bus=MARKETDATA), since, delta=0.1)
         finally:
             for bus in self.stack.buses.values():

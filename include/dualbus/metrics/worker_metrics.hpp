@@ -101,6 +101,7 @@ struct bus_metrics {
 /// row in worker_rows.hpp.
 struct worker_metrics {
   std::uint64_t clients = 0;             ///< gauge
+  std::uint64_t clients_limit = 0;       ///< gauge: the same for all workers
   std::uint64_t strangers = 0;           ///< gauge: of the clients, those that have yet to log in
   std::uint64_t memory_bytes = 0;        ///< gauge: memory held for clients
   std::uint64_t memory_limit_bytes = 0;  ///< gauge: the same for all workers

@@ -81,9 +81,10 @@ TEST(CounterRowsTest, EveryFieldOfAnEngineIsSummed) {
   EXPECT_EQ(words_not_summed<engine_counters>(sizeof(engine_counters) / word_size), std::set<std::size_t>{});
 }
 
-TEST(CounterRowsTest, EveryFieldOfAWorkerIsSummedButTheLimitThatAllHaveInCommon) {
-  EXPECT_EQ(words_not_summed<worker_metrics>(plain_words_of_worker()),
-            words_of(&worker_metrics::memory_limit_bytes));
+TEST(CounterRowsTest, EveryFieldOfAWorkerIsSummedButTheLimitsThatAllHaveInCommon) {
+  std::set<std::size_t> expected = words_of(&worker_metrics::memory_limit_bytes);
+  expected.merge(words_of(&worker_metrics::clients_limit));
+  EXPECT_EQ(words_not_summed<worker_metrics>(plain_words_of_worker()), expected);
 }
 
 // The number of states is odd, and a word of nothing follows them.

@@ -31,7 +31,14 @@ TEST(InfoParserTest, ReadsWhatRedis7Says) {
   EXPECT_EQ(info.maxmemory, 100 * 1024 * 1024);
   EXPECT_EQ(info.loading, 0);
   EXPECT_EQ(info.aof_enabled, 0);
+  EXPECT_EQ(info.maxclients, 10000);
+  EXPECT_EQ(info.total_system_memory, 25'274'793'984);
+  EXPECT_DOUBLE_EQ(info.fragmentation_ratio.value(), 11.78);
+  EXPECT_EQ(info.connected_replicas, 0);
+  EXPECT_EQ(info.rdb_save_in_progress, 0);
+  EXPECT_EQ(info.rdb_last_save_time, 1'795'374'647);
   EXPECT_EQ(info.aof_last_write_ok, true);
+  EXPECT_EQ(info.aof_last_rewrite_ok, true);
   EXPECT_EQ(info.rdb_last_save_ok, true);
   EXPECT_EQ(info.rejected_connections, 0);
   EXPECT_DOUBLE_EQ(info.cpu_sys.value(), 0.006532);

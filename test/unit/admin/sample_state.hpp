@@ -31,6 +31,7 @@ inline metrics::worker_snapshot sample_worker(std::uint64_t n, const std::string
   metrics::worker_snapshot worker;
   metrics::worker_metrics& all = worker.metrics;
   all.clients = n;
+  all.clients_limit = 100;
   all.clients_accepted = n + 1;
   all.clients_rejected = 2;
   all.clients_closed[static_cast<std::size_t>(metrics::close_reason::idle)] = 1;
