@@ -288,4 +288,18 @@ std::vector<prometheus::MetricFamily> export_metrics(const daemon_snapshot& stat
   return out.take();
 }
 
+std::vector<prometheus::MetricFamily> export_redis_metrics(const daemon_snapshot& state, std::size_t bus) {
+  family_set out;
+  add_redis(out, state.bus_name(bus), state.status_of(bus));
+  std::vector<prometheus::MetricFamily> families = out.take();
+  std::erase_if(families, [](const prometheus::MetricFamily& family) {
+    return !std::string_view(family.name).starts_with("redis_");
+  });
+  for (prometheus::MetricFamily& family : families) {
+    for (prometheus::ClientMetric& row : family.metric)
+      std::erase_if(row.label, [](const auto& label) { return label.name == "bus"; });
+  }
+  return families;
+}
+
 }  // namespace dualbus::admin

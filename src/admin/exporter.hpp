@@ -2,6 +2,7 @@
 
 #include "daemon_snapshot.hpp"
 
+#include <cstddef>
 #include <functional>
 #include <string>
 #include <vector>
@@ -26,5 +27,8 @@ class exporter : public prometheus::Collectable {
 /// The families of one state. A series stands in them once. A series whose value nobody knows (of a Redis
 /// that does not answer) is left out.
 std::vector<prometheus::MetricFamily> export_metrics(const daemon_snapshot& state);
+
+/// The families about one Redis, without the label `bus`: what redis_exporter would show of it.
+std::vector<prometheus::MetricFamily> export_redis_metrics(const daemon_snapshot& state, std::size_t bus);
 
 }  // namespace dualbus::admin

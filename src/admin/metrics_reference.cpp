@@ -18,12 +18,14 @@ constexpr std::string_view introduction = R"(# Metrics
 <!-- The output of `dualbusd --metrics-reference`: change the lists of metrics and run it again. -->
 
 The daemon serves Prometheus's text format at `http://<admin address>:<admin port>/metrics`; `admin` in the
-configuration sets both (127.0.0.1:9121 unless set, port 0 turns it off). `deploy/prometheus.yml` scrapes it and
-`deploy/alerts.yml` holds alerts; both are ready to use.
+configuration sets both (127.0.0.1:9121 unless set, port 0 turns it off). `deploy/prometheus.yml` scrapes it,
+`deploy/alerts.yml` holds alerts, and `deploy/grafana` a dashboard; all are ready to use. The [runbook](runbook.md) says of
+each alert what it means and what to do. In `deploy/docker-compose.yml`, `--profile monitoring` starts Prometheus and Grafana.
 
 | Page | Says |
 |---|---|
 | `/metrics` | the metrics below |
+| `/metrics/redis?bus=NAME` | those of one Redis, as redis_exporter would show them, see [below](#dashboards-made-for-redis_exporter) |
 | `/drain` | JSON: what still holds each draining bus back, see [draining.md](draining.md) |
 | `/healthz` | 200 as long as the process runs |
 | `/readyz` | 200 when the daemon takes clients and at least one active bus does its job: it is connected, answers, and takes reads and writes; else 503. `/readyz?bus=NAME` asks for one bus, `/readyz?all` for every active one. The page says of each bus whether it does its job, and if not, why and since when. See [availability.md](availability.md#readiness) |
@@ -33,8 +35,7 @@ configuration sets both (127.0.0.1:9121 unless set, port 0 turns it off). `deplo
 The workers count: each has fields of its own, and copies them when somebody asks, so counting
 costs requests nothing and a scrape costs each worker one copy. Redis's figures about itself come from `INFO`, asked
 every second over one kept connection per bus (`dualbusd-info` in `CLIENT LIST`) by threads that carry no traffic.
-Metrics about Redis have the names that redis_exporter gives them, with a `bus` label, so most dashboards made for it
-work. While a Redis doesn't answer, only `redis_up` is shown for it: an old figure would look like a current one.
+Metrics about Redis have the names that redis_exporter gives them, with a `bus` label. While a Redis doesn't answer, only `redis_up` is shown for it: an old figure would look like a current one.
 
 Label values are valid UTF-8: control characters and other bytes appear as `\xNN`, and names are cut after 128 bytes,
 which a trailing `...` shows. No label holds a client's address.
@@ -91,6 +92,30 @@ count in none of them. While the bus doesn't answer, the gauges about it are abs
      ""},
     {"Redis, as it sees itself", "", ""},
 };
+
+constexpr std::string_view dashboards = R"(## Dashboards made for redis_exporter
+
+These dashboards take all series of one `instance` for one Redis. `/metrics` has all buses under the `instance` of the daemon, so
+they would add the buses up. `/metrics/redis?bus=NAME` has the metrics of one Redis, without the label `bus`, for one target
+per bus. `deploy/prometheus.yml` shows how:
+
+- The job `redis` asks for the page of each bus that it names. The series get `instance` and `bus` with the name of the bus, and
+  `namespace="dualbus"`, which dashboard 763 selects by.
+- The job `dualbus` leaves the same metrics out, so that they are stored once.
+- A bus that you add belongs among the targets of the job `redis`. The alert `DualbusRedisFiguresMissing` fires for a bus that is
+  not there. With a name that no bus has, the page is 404 and names the buses that there are.
+- All daemons see the same Redis servers: with several, one of them serves the job `redis`.
+
+Without such dashboards the job `dualbus` is enough: leave out its `metric_relabel_configs` and the job `redis`. The alerts and the
+dashboard in `deploy/grafana` work either way.
+
+| Dashboard | Stays empty |
+|---|---|
+| [Grafana 763](https://grafana.com/grafana/dashboards/763-redis-dashboard-for-prometheus-redis-exporter-1-x/) | nothing; "Memory Usage" has no value where `maxmemory` is 0 |
+| [redis mixin](https://github.com/oliver006/redis_exporter/tree/master/contrib/redis-mixin) | "Time since last master connection", as of any master; "Memory fragmentation ratio" without the mixin's recording rule |
+| alerts of the redis mixin | those about clusters, as of any Redis that is none |
+
+)";
 
 constexpr std::string_view questions = R"(## Questions and their PromQL
 
@@ -190,7 +215,7 @@ std::string metrics_reference_markdown() {
   std::string text(introduction);
   for (std::size_t i = 0; i < metrics::section_count; ++i)
     text += section_of_reference(static_cast<section>(i));
-  return text.append("\n").append(questions);
+  return text.append("\n").append(dashboards).append(questions);
 }
 
 }  // namespace dualbus::admin

@@ -1,5 +1,6 @@
 #include "readiness.hpp"
 
+#include "bus_query.hpp"
 #include "shared_redis.hpp"
 
 #include <algorithm>
@@ -23,39 +24,14 @@ struct question {
   std::vector<std::size_t> buses;
 };
 
-http_reply plain(unsigned status, std::string body) {
-  http_reply reply;
-  reply.status = status;
-  reply.body = std::move(body);
-  return reply;
-}
-
 bool is_draining(const daemon_snapshot& state, std::size_t bus) {
   return state.configuration->routing.buses[bus].draining;
-}
-
-std::optional<std::size_t> bus_called(const daemon_snapshot& state, std::string_view name) {
-  for (std::size_t bus = 0; bus < state.bus_count(); ++bus) {
-    if (state.bus_name(bus) == name) return bus;
-  }
-  return {};
-}
-
-http_reply no_such_bus(const daemon_snapshot& state, std::string_view name) {
-  std::string names;
-  for (std::size_t bus = 0; bus < state.bus_count(); ++bus) {
-    names += (bus == 0 ? "" : ", ") + state.bus_name(bus);
-  }
-  return plain(404, "there is no bus '" + printable_name(name) + "': the buses are " + names + "\n");
 }
 
 // A reply instead if the query cannot be answered.
 std::optional<http_reply> read_query(const daemon_snapshot& state, std::string_view query, question& asked) {
   for (std::size_t begin = 0; begin < query.size();) {
-    const std::string_view part = query.substr(begin, query.find('&', begin) - begin);
-    begin += part.size() + 1;
-    const std::string_view key = part.substr(0, part.find('='));
-    const std::string_view value = part.substr(std::min(key.size() + 1, part.size()));
+    const auto [part, key, value] = next_parameter(query, begin);
     if (key == "all") {
       for (std::size_t bus = 0; bus < state.bus_count(); ++bus) {
         if (!is_draining(state, bus)) asked.buses.push_back(bus);
@@ -65,7 +41,8 @@ std::optional<http_reply> read_query(const daemon_snapshot& state, std::string_v
       if (!bus) return no_such_bus(state, value);
       asked.buses.push_back(*bus);
     } else {
-      return plain(400, "unknown parameter '" + printable_name(part) + "': /readyz takes bus=NAME and all\n");
+      return text_reply(400,
+                        "unknown parameter '" + printable_name(part) + "': /readyz takes bus=NAME and all\n");
     }
     asked.any = false;
   }
@@ -143,12 +120,12 @@ http_reply render_ready_page(const daemon_snapshot& state, std::string_view quer
   }
   for (const std::string& mistake : mistakes_on_buses(state)) lines += mistake + "\n";
   if (state.phase != daemon_phase::serving) {
-    return plain(503, fmt::format("{}\n{}", phase_text(state.phase), lines));
+    return text_reply(503, fmt::format("{}\n{}", phase_text(state.phase), lines));
   }
   const bool ready =
       is_ready(state) && std::all_of(asked.buses.begin(), asked.buses.end(),
                                      [&](std::size_t bus) { return standing_of(state, bus).up(); });
-  return ready ? plain(200, "ready\n" + lines) : plain(503, "not ready\n" + lines);
+  return ready ? text_reply(200, "ready\n" + lines) : text_reply(503, "not ready\n" + lines);
 }
 
 }  // namespace dualbus::admin

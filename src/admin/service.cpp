@@ -7,6 +7,7 @@
 #include "host_rule.hpp"
 #include "http_server.hpp"
 #include "info_poller.hpp"
+#include "metrics_pages.hpp"
 #include "page_assets.hpp"
 #include "readiness.hpp"
 #include "sampler.hpp"
@@ -19,12 +20,9 @@
 
 #include <chrono>
 #include <mutex>
-#include <sstream>
 #include <string>
 #include <string_view>
 #include <utility>
-
-#include <prometheus/text_serializer.h>
 
 namespace dualbus::admin {
 namespace {
@@ -99,7 +97,10 @@ struct service::parts {
          [this] {
            return http_reply{200, "application/json; charset=utf-8", render_drain_page(observe())};
          }},
-        {"/metrics", [this] { return metrics_page(); }},
+        {"/metrics", [this] { return render_metrics(metrics.Collect()); }},
+        {"/metrics/redis",
+         {},
+         [this](std::string_view query) { return render_redis_metrics(observe(), query); }},
         {"/healthz",
          [] {
            return http_reply{200, "text/plain; charset=utf-8", "ok\n"};
@@ -115,12 +116,6 @@ struct service::parts {
         {}, "admin: a request for the host '{}' was refused; if it is this one, add it to admin.hosts",
         base::in_log(host));
     return false;
-  }
-
-  http_reply metrics_page() const {
-    std::ostringstream out;
-    prometheus::TextSerializer().Serialize(out, metrics.Collect());
-    return {200, "text/plain; version=0.0.4; charset=utf-8", std::move(out).str()};
   }
 
   void report_shared_redis() const {

@@ -1,6 +1,7 @@
 #include "admin/exporter.hpp"
 
 #include "admin/metric_table.hpp"
+#include "admin/readiness.hpp"
 #include "sample_state.hpp"
 
 #include <dualbus/base/version.hpp>
@@ -67,6 +68,7 @@ TEST(ExporterTest, AddsUpTheWorkers) {
   EXPECT_EQ(value(exported, "dualbus_config_info", {{"hash", config::rules_hash(*state.configuration)}}), 1);
   EXPECT_EQ(value(exported, "dualbus_workers"), 2);
   EXPECT_EQ(value(exported, "dualbus_clients"), 42);
+  EXPECT_EQ(value(exported, "dualbus_clients_limit"), 100);
   EXPECT_EQ(value(exported, "dualbus_clients_accepted_total"), 44);
   EXPECT_EQ(value(exported, "dualbus_clients_rejected_total"), 4);
   EXPECT_EQ(value(exported, "dualbus_clients_closed_total", {{"reason", "idle"}}), 2);
@@ -277,6 +279,10 @@ TEST(ExporterTest, ShowsRedisUnderTheNamesOfItsExporter) {
   EXPECT_EQ(value(exported, "redis_cpu_ratio", bus), 0.25);
   EXPECT_EQ(value(exported, "redis_cpu_sys_seconds_total", bus), 0.006532);
   EXPECT_EQ(value(exported, "redis_connected_clients", bus), 1);
+  EXPECT_EQ(value(exported, "redis_max_clients", bus), 10000);
+  EXPECT_EQ(value(exported, "redis_total_system_memory_bytes", bus), 25'274'793'984);
+  EXPECT_EQ(value(exported, "redis_connected_slaves", bus), 0);
+  EXPECT_EQ(value(exported, "redis_aof_last_bgrewrite_status", bus), 1);
   EXPECT_EQ(value(exported, "redis_commands_total", {bus[0], {"cmd", "xreadgroup"}}), 2);
   EXPECT_EQ(value(exported, "redis_commands_failed_calls_total", {bus[0], {"cmd", "xreadgroup"}}), 1);
   EXPECT_EQ(value(exported, "redis_commands_rejected_calls_total", {bus[0], {"cmd", "get"}}), 1);
@@ -293,6 +299,40 @@ TEST(ExporterTest, ShowsRedisUnderTheNamesOfItsExporter) {
                    {"maxmemory_policy", "allkeys-lru"}}),
             1);
   EXPECT_EQ(value(exported, "dualbus_bus_evicts_streams", bus), 1);
+}
+
+// What one target of redis_exporter shows; nothing of it names the bus.
+TEST(ExporterTest, ShowsOneRedisByItself) {
+  daemon_snapshot state = test::sample_state();
+  state.buses[1].info->connected_clients = 7;
+  std::set<std::string> of_redis, shown;
+  for (const prometheus::MetricFamily& family : export_metrics(state)) {
+    if (family.name.starts_with("redis_")) of_redis.insert(family.name);
+  }
+  const families exported = export_redis_metrics(state, 1);
+  for (const prometheus::MetricFamily& family : exported) {
+    shown.insert(family.name);
+    for (const prometheus::ClientMetric& row : family.metric) {
+      for (const auto& label : row.label) EXPECT_NE(label.name, "bus") << family.name;
+    }
+  }
+  EXPECT_EQ(shown, of_redis);
+  EXPECT_EQ(value(exported, "redis_connected_clients"), 7);
+  EXPECT_EQ(value(exported, "redis_commands_total", {{"cmd", "xreadgroup"}}), 2);
+  EXPECT_EQ(promtool_verdict(exported), "");
+  state.buses[1].up = false;
+  EXPECT_EQ(page(export_redis_metrics(state, 1)).find("redis_connected_clients"), std::string::npos);
+  EXPECT_EQ(value(export_redis_metrics(state, 1), "redis_up"), 0);
+}
+
+TEST(ExporterTest, TellsWhetherTheDaemonIsReady) {
+  daemon_snapshot state = test::sample_state();
+  EXPECT_EQ(value(export_metrics(state), "dualbus_ready"), is_ready(state) ? 1 : 0);
+  state.buses[1].info->run_id = std::string(40, 'a');  // until now, both buses are the captured Redis
+  ASSERT_TRUE(is_ready(state));
+  EXPECT_EQ(value(export_metrics(state), "dualbus_ready"), 1);
+  state.phase = daemon_phase::draining;
+  EXPECT_EQ(value(export_metrics(state), "dualbus_ready"), 0);
 }
 
 TEST(ExporterTest, HidesTheOldFiguresOfARedisThatIsDown) {

@@ -73,6 +73,28 @@ TEST(ServiceTest, ServesMetricsOfWorkersAndRedis) {
       eventually([&] { return page().find("\nredis_up{bus=\"engine_logic\"} 1\n") != std::string::npos; }));
 }
 
+TEST(ServiceTest, ServesTheMetricsOfOneRedis) {
+  const redis_process first;
+  service subject(configuration_for(first.port(), 1), {[] { return std::vector{worker_with(true, false)}; }});
+  subject.start();
+  const auto page = [&](const std::string& query) {
+    return http_get(subject.port(), "/metrics/redis" + query);
+  };
+  EXPECT_TRUE(
+      eventually([&] { return page("?bus=marketdata").find("\nredis_up 1\n") != std::string::npos; }));
+  EXPECT_THAT(page("?bus=marketdata"),
+              HasSubstr("Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"));
+  EXPECT_THAT(page("?bus=marketdata"), Not(HasSubstr("dualbus_")));
+  EXPECT_THAT(page("?bus=engine_logic"), HasSubstr("\nredis_up 0\n"));
+  EXPECT_THAT(page("?bus=nosuch"), StartsWith("HTTP/1.1 404 "));
+  EXPECT_THAT(page("?bus=nosuch"),
+              EndsWith("there is no bus 'nosuch': the buses are marketdata, engine_logic\n"));
+  EXPECT_THAT(page(""), EndsWith("say ?bus=NAME: the buses are marketdata, engine_logic\n"));
+  EXPECT_THAT(page("?"), StartsWith("HTTP/1.1 404 "));
+  EXPECT_THAT(page("?bus=marketdata&bus=engine_logic"), StartsWith("HTTP/1.1 400 "));
+  EXPECT_THAT(page("?all"), EndsWith("'all': /metrics/redis takes one bus=NAME\n"));
+}
+
 TEST(ServiceTest, IsReadyWhenEveryActiveBusDoesItsJob) {
   auto configuration = configuration_for(1, 1);
   std::atomic<bool> first_up = false, second_up = false;
