@@ -22,6 +22,11 @@ BUSES = {
                      "appendonly": "no", "cpus": "4", "reserved": "8g"},
 }
 # Fragmentation and buffers need at least this much above maxmemory; a child that writes to disk needs copied pages too.
+# Started with `--profile monitoring`: what each must have mounted.
+MONITORING = {
+    "prometheus": ["./prometheus-compose.yml:/etc/prometheus/prometheus.yml:ro", "./alerts.yml:/etc/prometheus/alerts.yml:ro", "prometheus:/prometheus"],
+    "grafana": ["./grafana/provisioning:/etc/grafana/provisioning:ro", "./grafana/dashboards:/var/lib/dashboards:ro", "grafana:/var/lib/grafana"],
+}
 LIMIT_PER_MAXMEMORY = {"marketdata": 1.3, "engine-logic": 1.15}
 
 
@@ -45,7 +50,7 @@ def check_redis(root):
 def check_compose(root):
     compose = yaml.safe_load((root / "deploy/docker-compose.yml").read_text())
     services = compose["services"]
-    if set(services) != {*BUSES, "dualbusd"}:
+    if set(services) != {*BUSES, "dualbusd", *MONITORING}:
         yield f"docker-compose.yml: services {sorted(services)}"
         return
     for name, service in services.items():
@@ -60,7 +65,7 @@ def check_compose(root):
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
             if source.startswith("."):
-                if not (root / "deploy" / source).is_file():
+                if not (root / "deploy" / source).exists():
                     yield f"{where}: mounts {source}, which does not exist"
             elif source not in compose["volumes"]:
                 yield f"{where}: volume {source} is not declared"
@@ -88,6 +93,44 @@ def check_compose(root):
         yield "docker-compose.yml: marketdata: the append-only file lies on no volume"
     if "./dualbus-compose.yaml:/etc/dualbus/dualbus.yaml:ro" not in services["dualbusd"]["volumes"]:
         yield "docker-compose.yml: dualbusd has no configuration mounted"
+
+
+def check_monitoring(root):
+    """Prometheus and Grafana read what deploy/ has, find each other, and are open to this host only."""
+    services = yaml.safe_load((root / "deploy/docker-compose.yml").read_text())["services"]
+    for name, mounts in MONITORING.items():
+        service, where = services.get(name, {}), f"docker-compose.yml: {name}"
+        for mount in mounts:
+            if mount not in service.get("volumes", []):
+                yield f"{where}: does not mount {mount}"
+        if service.get("profiles") != ["monitoring"]:
+            yield f"{where}: starts without --profile monitoring"
+        for port in service.get("ports", []):
+            if not port.startswith("127.0.0.1:"):
+                yield f"{where}: port {port} is open to other hosts"
+        if not re.fullmatch(r"[\w./-]+:v?\d+\.\d+\.\d+", service.get("image", "")):
+            yield f"{where}: image {service.get('image')} has no full version"
+        if "buses" in service.get("networks", []):
+            yield f"{where}: reaches the Redis servers"
+    plain = yaml.safe_load((root / "deploy/prometheus.yml").read_text())
+    composed = yaml.safe_load((root / "deploy/prometheus-compose.yml").read_text())
+    if composed != yaml.safe_load((root / "deploy/prometheus.yml").read_text().replace("127.0.0.1:9121", "dualbusd:9121")):
+        yield "prometheus-compose.yml: differs from prometheus.yml in more than the daemon's address"
+    jobs = {job["job_name"]: job for job in plain["scrape_configs"]}
+    asked = {target for group in jobs["redis"]["static_configs"] for target in group["targets"]}
+    buses = set(yaml.safe_load((root / "config/dualbus.yaml").read_text())["buses"])
+    if asked != buses:
+        yield f"prometheus.yml: asks for the buses {sorted(asked)}, config/dualbus.yaml has {sorted(buses)}"
+    folder = root / "deploy/grafana/provisioning"
+    source = yaml.safe_load((folder / "datasources/prometheus.yml").read_text())["datasources"][0]
+    if source["url"] != "http://prometheus:9090":
+        yield f"grafana: no Prometheus is at {source['url']}"
+    path = yaml.safe_load((folder / "dashboards/dualbus.yml").read_text())["providers"][0]["options"]["path"]
+    if not any(mount.split(":")[1] == path for mount in MONITORING["grafana"]):
+        yield f"grafana: nothing is mounted at {path}"
+    home = services.get("grafana", {}).get("environment", {}).get("GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH", "")
+    if not (root / "deploy/grafana/dashboards" / pathlib.PurePath(home).name).is_file() or str(pathlib.PurePath(home).parent) != path:
+        yield f"grafana: there is no dashboard {home}"
 
 
 def check_config(root):
@@ -155,7 +198,7 @@ def check_dockerfile(root):
 
 
 def mistakes(root):
-    return [mistake for check in (check_redis, check_compose, check_config, check_dockerfile) for mistake in check(root)]
+    return [mistake for check in (check_redis, check_compose, check_monitoring, check_config, check_dockerfile) for mistake in check(root)]
 
 
 # The breakages: where, the text, its replacement, and what must be said about it.
@@ -172,6 +215,17 @@ BREAKAGES = [
     ("deploy/docker-compose.yml", "-p 6381 ping", "-p 6380 ping", "no health check on port 6381"),
     ("deploy/docker-compose.yml", "- marketdata:/data", "- other:/data", "volume other is not declared"),
     ("deploy/docker-compose.yml", "./dualbus-compose.yaml:", "./dualbus.yaml:", "./dualbus.yaml, which does not exist"),
+    ("deploy/docker-compose.yml", "127.0.0.1:3000:3000", "3000:3000", "grafana: port 3000:3000 is open"),
+    ("deploy/docker-compose.yml", "./alerts.yml:", "./alarms.yml:", "./alarms.yml, which does not exist"),
+    ("deploy/docker-compose.yml", "grafana/dashboards:/var/lib/dashboards", "grafana/dashboards:/dashboards", "grafana: does not mount"),
+    ("deploy/docker-compose.yml", "grafana/grafana:13.1.3", "grafana/grafana:latest", "latest has no full version"),
+    ("deploy/docker-compose.yml", "networks: [engines, monitoring]", "networks: [buses, monitoring]", "reaches the Redis servers"),
+    ("deploy/docker-compose.yml", "profiles: [monitoring]", "profiles: [other]", "starts without --profile monitoring"),
+    ("deploy/docker-compose.yml", "/var/lib/dashboards/dualbus.json", "/var/lib/dashboards/other.json", "there is no dashboard"),
+    ("deploy/prometheus-compose.yml", "scrape_interval: 5s", "scrape_interval: 1m", "in more than the daemon's address"),
+    ("deploy/prometheus.yml", "marketdata, engine_logic", "marketdata", "asks for the buses ['marketdata']"),
+    ("deploy/grafana/provisioning/datasources/prometheus.yml", "prometheus:9090", "prom:9090", "no Prometheus is at"),
+    ("deploy/grafana/provisioning/dashboards/dualbus.yml", "/var/lib/dashboards", "/dashboards", "nothing is mounted at"),
     ("deploy/dualbus-compose.yaml", "- order_request", "- order_demand", "in more than the addresses: routing"),
     ("config/dualbus.yaml", "workers: 1", "workers: 2", "in more than the addresses: workers"),
     ("Dockerfile", "COPY src src", "COPY source src", "COPY source: does not exist"),

@@ -153,6 +153,7 @@ check "redis-engine-logic.conf: Redis runs with it" redis_runs engine-logic maxm
 check "dualbusd.service: systemd-analyze" unit_is_valid
 check "healthcheck.sh" health_check_tells
 check "prometheus.yml: promtool" promtool check config deploy/prometheus.yml
+check "prometheus-compose.yml: promtool" promtool check config deploy/prometheus-compose.yml
 check "alerts.yml: promtool" promtool check rules deploy/alerts.yml
 check "haproxy.cfg: haproxy" haproxy -c -f deploy/haproxy.cfg
 check "keepalived.conf: keepalived" keepalived_accepts
