@@ -1,5 +1,6 @@
 #include "api.hpp"
 
+#include "bus_query.hpp"
 #include "json_writer.hpp"
 #include "readiness.hpp"
 
@@ -217,12 +218,9 @@ std::vector<http_page> api_pages(const api_sources& sources) {
 
 std::vector<std::string> query_values(std::string_view query, std::string_view name) {
   std::vector<std::string> values;
-  while (!query.empty()) {
-    const std::string_view pair = query.substr(0, query.find('&'));
-    query.remove_prefix(std::min(pair.size() + 1, query.size()));
-    const std::size_t equals = std::min(pair.find('='), pair.size());
-    if (decoded(pair.substr(0, equals)) == name)
-      values.push_back(decoded(pair.substr(std::min(equals + 1, pair.size()))));
+  for (std::size_t begin = 0; begin < query.size();) {
+    const query_parameter found = next_parameter(query, begin);
+    if (decoded(found.key) == name) values.push_back(decoded(found.value));
   }
   return values;
 }
