@@ -15,7 +15,7 @@
 set -euo pipefail
 
 layers=(base resp command config metrics console stream backend client operation handler admin app)
-declare -A tools=([ctl]='base console' [fleet]='base resp') # and the layers that each may use
+declare -A tools=([ctl]='base config console' [fleet]='base resp') # and the layers that each may use
 longest=450
 socket_headers='boost/(asio|beast)|sys/(socket|un|epoll|poll|select|eventfd)\.h|netinet/|arpa/|netdb\.h|net/|poll\.h'
 socket_headers+='|hiredis|dualbus/base/(asio|socket|poller)\.hpp'

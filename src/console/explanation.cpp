@@ -1,6 +1,6 @@
 #include "quoted.hpp"
+#include "type_rules.hpp"
 
-#include <dualbus/base/glob.hpp>
 #include <dualbus/base/printable.hpp>
 #include <dualbus/command/command_reference.hpp>
 #include <dualbus/command/key_positions.hpp>
@@ -19,21 +19,6 @@ using command::route;
 
 // A request may name thousands of keys; nobody reads so many.
 constexpr std::size_t most_keys = 20;
-
-const match_rule* first_match(const std::vector<match_rule>& rules, std::string_view word) {
-  const auto found = std::find_if(rules.begin(), rules.end(), [word](const match_rule& rule) {
-    return base::is_glob(rule.match) ? base::glob_match(rule.match, word) : rule.match == word;
-  });
-  return found == rules.end() ? nullptr : &*found;
-}
-
-// Exact names come before globs.
-const match_rule* type_rule(const std::vector<match_rule>& rules, std::string_view type) {
-  for (const match_rule& rule : rules) {
-    if (!base::is_glob(rule.match) && rule.match == type) return &rule;
-  }
-  return first_match(rules, type);
-}
 
 class explainer {
  public:
@@ -111,7 +96,7 @@ class explainer {
   }
 
   void tell_rule_of(std::string_view type) {
-    if (const match_rule* const rule = type.data() == nullptr ? nullptr : type_rule(rules_.types, type)) {
+    if (const match_rule* const rule = type.data() == nullptr ? nullptr : deciding_rule(rules_.types, type)) {
       add("rule", "routing.types has " + quoted(rule->match) + " for " + bus(rule->bus));
     } else {
       add("rule", "none of routing.types matches; routing.default_bus is " + bus(rules_.default_bus));

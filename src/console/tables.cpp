@@ -1,6 +1,6 @@
 #include "quoted.hpp"
+#include "type_rules.hpp"
 
-#include <dualbus/base/glob.hpp>
 #include <dualbus/console/tables.hpp>
 
 #include <algorithm>
@@ -41,6 +41,10 @@ std::uint64_t messages_on(const message_row& row, std::size_t bus) {
   return bus < row.size() ? sum(row[bus]) : 0;
 }
 
+std::uint64_t pinned_on(const message_row& row, std::size_t bus) {
+  return bus < row.size() ? row[bus][static_cast<std::size_t>(command::rule::key)] : 0;
+}
+
 // The figure of a bus that may be new since the sample was taken.
 template <typename Figure>
 auto figure_of(const sample& s, std::size_t bus, Figure figure) {
@@ -53,18 +57,6 @@ const typename Map::mapped_type& value_of(const Map& map, const std::string& nam
   static const typename Map::mapped_type none{};
   const auto found = map.find(name);
   return found == map.end() ? none : found->second;
-}
-
-// Whether the rule is the one that decides on the type; rules are in the order of the configuration.
-bool decides(const std::vector<match_rule>& rules, const match_rule& rule, std::string_view type) {
-  const auto exact = [type](const match_rule& r) { return !base::is_glob(r.match) && r.match == type; };
-  auto first = std::find_if(rules.begin(), rules.end(), exact);
-  if (first == rules.end()) {
-    first = std::find_if(rules.begin(), rules.end(), [type](const match_rule& r) {
-      return base::is_glob(r.match) && base::glob_match(r.match, type);
-    });
-  }
-  return first != rules.end() && &*first == &rule;
 }
 
 // The messages whose own type chose the bus; a pinned key may have chosen it for others.
@@ -151,6 +143,7 @@ table engines_table(const recent& figures, const std::map<std::string, std::stri
 table types_table(const command::routing_rules& rules, const recent& figures) {
   table t{{"type", "bus", "messages"}, {}};
   add_names(t, "messages");
+  add_names(t, "pinned");
   std::vector<std::pair<double, std::vector<cell>>> rows;
   for (const auto& entry : figures.now().types) {
     for (std::size_t bus = 0; bus < std::min(rules.buses.size(), entry.second.size()); ++bus) {
@@ -160,6 +153,8 @@ table types_table(const command::routing_rules& rules, const recent& figures) {
       const by_window rates =
           figures.rates([&](const sample& s) { return messages_on(value_of(s.types, entry.first), bus); });
       add_values(row, rates);
+      add_values(row, figures.rates(
+                          [&](const sample& s) { return pinned_on(value_of(s.types, entry.first), bus); }));
       rows.emplace_back(rates[1].value_or(0), std::move(row));
     }
   }
@@ -188,7 +183,7 @@ table rules_table(const command::routing_table& table_of_rules, const recent& fi
       add_counts(add("type", quoted(rule.match), rule.bus), [&](const sample& s) {
         std::uint64_t messages = 0;
         for (const auto& [type, row] : s.types) {
-          if (decides(rules.types, rule, type)) messages += chosen_by_type(row);
+          if (deciding_rule(rules.types, type) == &rule) messages += chosen_by_type(row);
         }
         return messages;
       });

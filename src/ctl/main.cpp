@@ -3,6 +3,8 @@
 #include "top.hpp"
 
 #include <dualbus/base/version.hpp>
+#include <dualbus/config/loader.hpp>
+#include <dualbus/console/dry_run.hpp>
 
 #include <cstdio>
 #include <exception>
@@ -23,7 +25,7 @@ enum exit_status { done = 0, refused = 1, wrong_usage = 2, no_answer = 3 };
 struct options {
   std::string url = "http://127.0.0.1:9121";
   bool json = false;
-  std::string what, order, bus;
+  std::string what, order, bus, file;
   bool all = false, once = false;
   std::vector<std::string> words;
 };
@@ -59,10 +61,30 @@ int is_ready(const api_client& daemon, const options& o) {
   return answer.status == 200 ? done : refused;
 }
 
+// What the rules of a file would do to the messages of the last minute.
+int forecast_rules(const api_client& daemon, const options& o) {
+  const config::load_result loaded = config::load(o.file);
+  for (const std::string& line : loaded.mistakes) std::fprintf(stderr, "%s\n", line.c_str());
+  if (!loaded.value) return refused;
+  const http_answer answer = daemon.get("/api/v1/types");
+  if (answer.status != 200) {
+    std::fprintf(stderr, "dualbusctl: %s\n", read_error(answer.body).c_str());
+    return refused;
+  }
+  const command::routing_table rules(loaded.value->routing);
+  const console::forecast found = console::dry_run(rules, console::flows_of(read_table(answer.body)));
+  for (const std::string& line : console::lines_of(found.messages)) std::puts(line.c_str());
+  std::printf("\n%s messages per second would go to another bus\n", console::text_of(found.moving).c_str());
+  for (const std::string& rule : found.unused)
+    std::printf("rule %s: no message of the last minute needs it\n", rule.c_str());
+  return done;
+}
+
 int run(CLI::App& app, const options& o) {
   const api_client daemon(o.url);
   if (app.got_subcommand("show")) return ask(daemon, o, "/api/v1/" + o.what, o.what != "version");
   if (app.got_subcommand("ready")) return is_ready(daemon, o);
+  if (app.got_subcommand("dryrun")) return forecast_rules(daemon, o);
   if (app.got_subcommand("explain")) {
     std::string query;
     for (const std::string& word : o.words) query += (query.empty() ? "?arg=" : "&arg=") + encoded(word);
@@ -96,6 +118,10 @@ int main(int argc, char** argv) {
   CLI::App* const explain = app.add_subcommand("explain", "Say what would become of a command");
   explain->add_option("command", o.words, "The command, word by word")->required();
   explain->prefix_command();
+  app.add_subcommand("dryrun",
+                     "Say what the rules of a configuration would do to the messages of the last minute")
+      ->add_option("file", o.file, "The configuration")
+      ->required();
   CLI::App* const ready = app.add_subcommand("ready", "Say whether the daemon, or a bus, does its job");
   ready->add_option("--bus", o.bus, "That bus only");
   ready->add_flag("--all", o.all, "Every active bus");

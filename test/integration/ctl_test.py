@@ -1,5 +1,6 @@
 """dualbusctl: the answers of the API in a terminal, and exit codes for scripts."""
 import contextlib
+import copy
 import json
 import os
 import pty
@@ -58,6 +59,25 @@ class CtlTest(StackTest):
         self.assertIn(f"'{MARKETDATA}'", text)
         status, _, errors = self.ctl("explain", "NOSUCH", "x")
         self.assertEqual((status, errors), (1, "dualbusctl: unknown command\n"))
+
+    def test_a_changed_rule_is_tried_before_it_holds(self):
+        self.publish()
+        config = copy.deepcopy(self.stack.config)
+        config["routing"]["types"] = {ENGINE_LOGIC: ["market_*", "never_seen"]}
+        path = os.path.join(self.stack.directory, "changed.yaml")
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(config, file)
+        status, text, errors = self.ctl("dryrun", path)
+        self.assertEqual((status, errors), (0, ""))
+        row = next(line.split() for line in text.splitlines() if line.startswith("market_data "))
+        self.assertEqual((row[:4], row[-1]), (["market_data", MARKETDATA, ENGINE_LOGIC, "'market_*'"], "yes"))
+        self.assertIn("rule 'never_seen': no message of the last minute needs it", text)
+        self.assertRegex(text, r"\n[0-9.]+ messages per second would go to another bus")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("routing: {types: 7}\n")
+        status, text, errors = self.ctl("dryrun", path)
+        self.assertEqual((status, text), (1, ""))
+        self.assertIn("changed.yaml:1:", errors)
 
     def test_readiness(self):
         self.assertEqual(self.ctl("ready", "--all")[0], 0)
