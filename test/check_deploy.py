@@ -14,24 +14,32 @@ import tempfile
 import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-# The fleet's settings: redis.conf values, CPUs, and the memory that is set aside.
+# The fleet's settings: redis.conf values, and the memory that is set aside.
 BUSES = {
     "marketdata": {"port": "6380", "maxmemory": "16gb", "maxmemory-policy": "allkeys-lru", "save": "60 1000",
-                   "appendonly": "yes", "cpus": "8", "reserved": "16g"},
+                   "appendonly": "yes", "reserved": "16g"},
     "engine-logic": {"port": "6381", "maxmemory": "8gb", "maxmemory-policy": "volatile-lru", "save": '""',
-                     "appendonly": "no", "cpus": "4", "reserved": "8g"},
+                     "appendonly": "no", "reserved": "8g"},
 }
-# Fragmentation and buffers need at least this much above maxmemory; a child that writes to disk needs copied pages too.
 # Started with `--profile monitoring`: what each must have mounted.
 MONITORING = {
     "prometheus": ["./prometheus-compose.yml:/etc/prometheus/prometheus.yml:ro", "./alerts.yml:/etc/prometheus/alerts.yml:ro", "prometheus:/prometheus"],
     "grafana": ["./grafana/provisioning:/etc/grafana/provisioning:ro", "./grafana/dashboards:/var/lib/dashboards:ro", "grafana:/var/lib/grafana"],
 }
+# Fragmentation and buffers need at least this much above maxmemory; a child that writes to disk needs copied pages too.
 LIMIT_PER_MAXMEMORY = {"marketdata": 1.3, "engine-logic": 1.15}
+# The first releases of each series without the holes that were known in August 2026. Redis 7.0 gets no fixes any more.
+SAFE_REDIS = {(7, 2): 16, (7, 4): 11, (8, 2): 9, (8, 4): 6, (8, 6): 6, (8, 8): 2, (8, 10): 1}
 
 
-def gigabytes(text):
-    return int(re.fullmatch(r"(\d+)gb?", str(text))[1])
+def megabytes(text):
+    number, unit = re.fullmatch(r"(\d+)([gm])b?", str(text)).groups()
+    return int(number) * (1024 if unit == "g" else 1)
+
+
+def with_variables(text, variables):
+    """What Compose makes of ${NAME:-default}."""
+    return re.sub(r"\$\{(\w+):-([^}]*)\}", lambda found: variables.get(found[1]) or found[2], text)
 
 
 def redis_settings(path):
@@ -47,8 +55,43 @@ def check_redis(root):
                 yield f"redis-{bus}.conf: {name} is {settings.get(name)}, the fleet has {fleet[name]}"
 
 
+def is_safe(image):
+    version = re.match(r"redis:(\d+)\.(\d+)\.(\d+)(-|$)", image)
+    if not version:
+        return False
+    major, minor, patch = map(int, version.groups()[:3])
+    return patch >= SAFE_REDIS.get((major, minor), sys.maxsize)
+
+
+def check_sizes(root):
+    """With the defaults and with compose-laptop.env the memory of each bus fits its maxmemory, and any host has enough CPUs."""
+    text = (root / "deploy/docker-compose.yml").read_text()
+    lines = (root / "deploy/compose-laptop.env").read_text().splitlines()
+    laptop = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    for name in laptop:
+        if f"${{{name}:-" not in text:
+            yield f"compose-laptop.env: docker-compose.yml does not know {name}"
+    for file, variables in (("docker-compose.yml", {}), ("compose-laptop.env", laptop)):
+        services = yaml.safe_load(with_variables(text, variables))["services"]
+        for bus, share in LIMIT_PER_MAXMEMORY.items():
+            resources = services[bus]["deploy"]["resources"]
+            limit = resources["limits"]["memory"]
+            command = services[bus]["command"]
+            maxmemory = command[command.index("--maxmemory") + 1] if "--maxmemory" in command else "0m"
+            if megabytes(limit) < share * megabytes(maxmemory):
+                yield f"{file}: {bus}: limit {limit} leaves too little above maxmemory {maxmemory}: killed before it evicts"
+            if megabytes(resources["reservations"]["memory"]) != megabytes(maxmemory):
+                yield f"{file}: {bus}: {resources['reservations']['memory']} set aside for maxmemory {maxmemory}"
+            if not variables and maxmemory != BUSES[bus]["maxmemory"]:
+                yield f"{file}: {bus}: maxmemory is {maxmemory}, the fleet has {BUSES[bus]['maxmemory']}"
+        for name, service in services.items():
+            cpus = service.get("deploy", {}).get("resources", {}).get("limits", {}).get("cpus", "0")
+            if str(cpus) != "0":
+                yield f"{file}: {name}: {cpus} CPUs may be more than the host has"
+
+
 def check_compose(root):
-    compose = yaml.safe_load((root / "deploy/docker-compose.yml").read_text())
+    compose = yaml.safe_load(with_variables((root / "deploy/docker-compose.yml").read_text(), {}))
     services = compose["services"]
     if set(services) != {*BUSES, "dualbusd", *MONITORING}:
         yield f"docker-compose.yml: services {sorted(services)}"
@@ -74,13 +117,11 @@ def check_compose(root):
                 yield f"{where}: network {network} is not declared"
     for bus, fleet in BUSES.items():
         service, where = services[bus], f"docker-compose.yml: {bus}"
-        limits = service["deploy"]["resources"]["limits"]
         reserved = service["deploy"]["resources"]["reservations"]["memory"]
-        maxmemory = gigabytes(redis_settings(root / f"deploy/redis-{bus}.conf")["maxmemory"])
-        if limits["cpus"] != fleet["cpus"] or reserved != fleet["reserved"]:
-            yield f"{where}: {limits['cpus']} CPUs and {reserved}, the fleet has {fleet['cpus']} and {fleet['reserved']}"
-        if gigabytes(limits["memory"]) < LIMIT_PER_MAXMEMORY[bus] * maxmemory:
-            yield f"{where}: limit {limits['memory']} leaves too little above maxmemory {maxmemory}gb: killed before it evicts"
+        if reserved != fleet["reserved"]:
+            yield f"{where}: {reserved} set aside, the fleet has {fleet['reserved']}"
+        if not is_safe(service["image"]):
+            yield f"{where}: {service['image']} has known holes, or is not pinned"
         if f"./redis-{bus}.conf:/etc/redis/redis.conf:ro" not in service["volumes"] \
                 or "/etc/redis/redis.conf" not in service["command"]:
             yield f"{where}: does not run redis-{bus}.conf"
@@ -198,7 +239,8 @@ def check_dockerfile(root):
 
 
 def mistakes(root):
-    return [mistake for check in (check_redis, check_compose, check_monitoring, check_config, check_dockerfile) for mistake in check(root)]
+    return [mistake for check in (check_redis, check_compose, check_sizes, check_monitoring, check_config, check_dockerfile)
+            for mistake in check(root)]
 
 
 # The breakages: where, the text, its replacement, and what must be said about it.
@@ -207,8 +249,14 @@ BREAKAGES = [
     ("deploy/redis-marketdata.conf", "appendonly yes", "appendonly no", "appendonly is no"),
     ("deploy/redis-engine-logic.conf", "volatile-lru", "allkeys-lru", "maxmemory-policy is allkeys-lru"),
     ("deploy/redis-engine-logic.conf", 'save ""', "save 60 1", "save is 60 1"),
-    ("deploy/docker-compose.yml", "memory: 22g", "memory: 16g", "killed before it evicts"),
-    ("deploy/docker-compose.yml", 'cpus: "4"', 'cpus: "2"', "engine-logic: 2 CPUs"),
+    ("deploy/docker-compose.yml", "_MEMORY:-22g", "_MEMORY:-16g", "docker-compose.yml: marketdata: limit 16g leaves too little"),
+    ("deploy/docker-compose.yml", "_CPUS:-0", "_CPUS:-8", "8 CPUs may be more than the host has"),
+    ("deploy/docker-compose.yml", "_MAXMEMORY:-8gb", "_MAXMEMORY:-4gb", "engine-logic: maxmemory is 4gb"),
+    ("deploy/docker-compose.yml", "redis:7.2.16-", "redis:7.2.13-", "redis:7.2.13-bookworm has known holes"),
+    ("deploy/docker-compose.yml", "redis:7.2.16-bookworm", "redis:7", "redis:7 has known holes, or is not pinned"),
+    ("deploy/compose-laptop.env", "MARKETDATA_MEMORY=1536m", "MARKETDATA_MEMORY=1024m",
+     "compose-laptop.env: marketdata: limit 1024m leaves"),
+    ("deploy/compose-laptop.env", "DUALBUSD_MEMORY", "DUALBUS_MEMORY", "does not know DUALBUS_MEMORY"),
     ("deploy/docker-compose.yml", "restart: unless-stopped", "privileged: true", "privileged is not needed"),
     ("deploy/docker-compose.yml", "engine-logic: {condition: service_healthy}", "engine-logic: {condition: service_started}",
      "dualbusd must wait for engine-logic"),
