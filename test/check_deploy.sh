@@ -146,6 +146,8 @@ check "scripts: shellcheck" shellcheck "${scripts[@]}"
 check "package lists" deploy/install-packages.sh --list build run demo test
 check "Compose, Dockerfile, Redis sizes, configurations agree" "$python" test/check_deploy.py
 check "... and a disagreement is noticed" "$python" test/check_deploy.py --self-test
+check "Kubernetes: known fields, and everything agrees" "$python" test/check_kubernetes.py
+check "... and a disagreement is noticed" "$python" test/check_kubernetes.py --self-test
 check "redis-marketdata.conf: Redis runs with it" redis_runs marketdata maxmemory $((16 << 30)) \
   maxmemory-policy allkeys-lru save '60 1000' appendonly yes
 check "redis-engine-logic.conf: Redis runs with it" redis_runs engine-logic maxmemory $((8 << 30)) \
@@ -160,6 +162,7 @@ check "keepalived.conf: keepalived" keepalived_accepts
 if [ -n "$daemon" ]; then
   check "config/dualbus.yaml: dualbusd accepts it" "$daemon" --check-config config/dualbus.yaml
   check "dualbus-compose.yaml: dualbusd accepts it" "$daemon" --check-config deploy/dualbus-compose.yaml
+  check "kubernetes/dualbus.yaml: dualbusd accepts it" "$daemon" --check-config deploy/kubernetes/dualbus.yaml
   check "libraries: all in the packages of the group run" run_packages_suffice
 fi
 if [ $failures -gt 0 ]; then
