@@ -238,13 +238,21 @@ def check_dockerfile(root):
         yield "Dockerfile: exposes other ports than 6379 and 9121"
 
 
+def check_changelog(root):
+    version = re.search(r"project\(dualbus VERSION (\S+)", (root / "CMakeLists.txt").read_text())[1]
+    newest = re.search(r"(?m)^## \[(.+?)\]", (root / "docs/CHANGELOG.md").read_text())[1]
+    if newest != version:
+        yield f"CHANGELOG.md: the newest version is {newest}, CMakeLists.txt builds {version}"
+
+
 def mistakes(root):
-    return [mistake for check in (check_redis, check_compose, check_sizes, check_monitoring, check_config, check_dockerfile)
-            for mistake in check(root)]
+    checks = (check_changelog, check_redis, check_compose, check_sizes, check_monitoring, check_config, check_dockerfile)
+    return [mistake for check in checks for mistake in check(root)]
 
 
 # The breakages: where, the text, its replacement, and what must be said about it.
 BREAKAGES = [
+    ("docs/CHANGELOG.md", "## [0.1.0]", "## [0.0.9]", "the newest version is 0.0.9"),
     ("deploy/redis-marketdata.conf", "maxmemory 16gb", "maxmemory 12gb", "maxmemory is 12gb"),
     ("deploy/redis-marketdata.conf", "appendonly yes", "appendonly no", "appendonly is no"),
     ("deploy/redis-engine-logic.conf", "volatile-lru", "allkeys-lru", "maxmemory-policy is allkeys-lru"),
@@ -291,7 +299,7 @@ def self_test():
     for file, old, new, expected in BREAKAGES:
         with tempfile.TemporaryDirectory() as scratch:
             copy = pathlib.Path(scratch)
-            for name in ("deploy", "config"):
+            for name in ("deploy", "config", "docs"):
                 shutil.copytree(ROOT / name, copy / name)
             for name in ("src", "include"):
                 (copy / name).mkdir()
