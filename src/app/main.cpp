@@ -1,4 +1,5 @@
 #include "daemon.hpp"
+#include "manual.hpp"
 #include "service_manager.hpp"
 
 #include <dualbus/admin/metrics_reference.hpp>
@@ -18,6 +19,7 @@
 #include <string>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <utility>
 
 #include <CLI/CLI.hpp>
 #include <boost/asio/io_context.hpp>
@@ -139,6 +141,30 @@ void serve(std::shared_ptr<const dualbus::config::configuration> configuration, 
   pthread_sigmask(SIG_BLOCK, &told, nullptr);
 }
 
+// Options that print something that is made from the tables of the program, and leave: `wanted` is the one
+// given. Those in no group are for the build, and not in the help.
+void add_documents(CLI::App& options, std::function<std::string()>& wanted) {
+  const auto add = [&](const char* name, const char* description, std::function<std::string()> text) {
+    return options.add_flag_callback(
+        name, [&wanted, text = std::move(text)] { wanted = text; }, description);
+  };
+  add("--config-reference", "print the documentation of every configuration key, and leave",
+      dualbus::config::reference_markdown);
+  add("--config-schema", "print a JSON Schema of the configuration file, for editors, and leave",
+      dualbus::config::schema_json);
+  add("--command-reference", "print what becomes of every command, and leave",
+      dualbus::command::command_reference_markdown);
+  add("--metrics-reference", "print the documentation of every metric, and leave",
+      dualbus::admin::metrics_reference_markdown);
+  add("--man-page", "print dualbusd(8)", [&options] {
+    return dualbus::app::program_manual(options);
+  })->group("");
+  add("--config-man-page", "print dualbus.yaml(5)", dualbus::config::reference_manual)->group("");
+  add("--bash-completion", "print the completion for bash", [&options] {
+    return dualbus::app::bash_completion(options);
+  })->group("");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -146,7 +172,6 @@ int main(int argc, char** argv) {
   CLI::App options("dualbusd: one Redis for its clients, several buses behind it");
   std::string path = "/etc/dualbus/dualbus.yaml";
   std::string to_check;
-  bool reference = false;
   options.add_option("-c,--config", path, "YAML configuration file")->capture_default_str();
   const CLI::Option* check_only =
       options
@@ -161,25 +186,13 @@ int main(int argc, char** argv) {
                   "take the place of the running daemon whose 'control.socket' this is, without its clients "
                   "noticing")
       ->type_name("SOCKET");
-  options.add_flag("--config-reference", reference,
-                   "print the documentation of every configuration key, and leave");
-  bool commands = false;
-  options.add_flag("--command-reference", commands, "print what becomes of every command, and leave");
-  bool metrics = false;
-  options.add_flag("--metrics-reference", metrics, "print the documentation of every metric, and leave");
+  std::function<std::string()> document;
+  add_documents(options, document);
   options.set_version_flag("-v,--version", std::string("dualbusd ") + dualbus::base::version);
   CLI11_PARSE(options, argc, argv);
 
-  if (reference) {
-    std::fputs(dualbus::config::reference_markdown().c_str(), stdout);
-    return 0;
-  }
-  if (commands) {
-    std::fputs(dualbus::command::command_reference_markdown().c_str(), stdout);
-    return 0;
-  }
-  if (metrics) {
-    std::fputs(dualbus::admin::metrics_reference_markdown().c_str(), stdout);
+  if (document) {
+    std::fputs(document().c_str(), stdout);
     return 0;
   }
   if (check_only->count() > 0) return check(to_check.empty() ? path : to_check);

@@ -1,5 +1,6 @@
 #include "key_table.hpp"
 
+#include <dualbus/base/roff.hpp>
 #include <dualbus/config/reference.hpp>
 
 #include <string_view>
@@ -34,6 +35,16 @@ Only `buses` must be there; everything else has a default. Values are taken as t
 `SIGHUP` makes the daemon read the file again; no key needs a restart. "At once" below marks the keys that all
 workers follow between two requests. For a change of the others the daemon starts new workers, which take the
 clients over as a new process would: see [availability.md](availability.md#changing-buses-at-run-time).
+
+Editors can check the file while it is written, and explain its keys: `dualbusd --config-schema` prints a JSON Schema of
+it (an installed one is `share/dualbus/dualbus.schema.json` under the prefix). With the YAML language server, which
+Visual Studio Code, Vim, Emacs and others use, the first line of the file names the schema:
+
+```
+# yaml-language-server: $schema=/usr/share/dualbus/dualbus.schema.json
+```
+
+A schema does not know what keys must fulfil together; `--check-config` has the last word.
 )";
 
 constexpr std::string_view example = R"(## Example
@@ -146,6 +157,13 @@ std::string reference_markdown() {
     text.append("\n").append(describe(row));
   }
   return text.append("\n").append(example);
+}
+
+std::string reference_manual() {
+  return base::roff_title("dualbus.yaml", 5, "Configuration of dualbusd") +
+         ".SH NAME\ndualbus.yaml \\- configuration of dualbusd\n.SH DESCRIPTION\n" +
+         base::roff_from_markdown(reference_markdown()) +
+         ".SH SEE ALSO\n.BR dualbusd (8),\n.BR systemd.service (5)\n";
 }
 
 }  // namespace dualbus::config

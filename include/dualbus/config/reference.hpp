@@ -8,4 +8,11 @@ namespace dualbus::config {
 /// this text.
 std::string reference_markdown();
 
+/// The same as a manual page, dualbus.yaml(5).
+std::string reference_manual();
+
+/// A JSON Schema (draft-07, the one that editors know best) of the file, made from the same table. It knows
+/// the keys and the form of each value, but not what keys must fulfil together: `--check-config` does.
+std::string schema_json();
+
 }  // namespace dualbus::config
