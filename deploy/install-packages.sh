@@ -25,7 +25,7 @@ packages_of() {
       echo libgtest-dev libgmock-dev libbenchmark-dev
       echo redis-server redis-sentinel redis-tools prometheus python3 python3-redis python3-yaml curl
       echo clang-format shellcheck systemd
-      echo python3-hiredis python3-rq python3-celery ruby-redis php-cli php-redis prometheus-redis-exporter haproxy keepalived chromium chromium-driver man-db python3-jsonschema
+      echo python3-hiredis python3-rq python3-celery ruby-redis php-cli php-redis prometheus-redis-exporter haproxy keepalived chromium chromium-driver man-db python3-jsonschema dpkg-dev file lintian
       # Node.js often comes from elsewhere than Debian, with npm inside; Debian's npm would conflict with that.
       if ! command -v node >/dev/null || ! command -v npm >/dev/null; then echo nodejs npm; fi
       ;;
