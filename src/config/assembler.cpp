@@ -40,6 +40,7 @@ void assembler::run() {
   check_group_rules();
   resolve_rules("routing.keys", "keys", draft_.keys, config_.routing.keys);
   resolve_rules("routing.channels", "channels", draft_.channels, config_.routing.channels);
+  warn_of_rules_without_effect();
 }
 
 void assembler::check_listeners() {
@@ -321,6 +322,38 @@ void assembler::resolve_types() {
     }
   }
   config_.routing.types.insert(config_.routing.types.end(), globs.begin(), globs.end());
+}
+
+// Rules that are right by themselves, but that another setting leaves nothing to do.
+void assembler::warn_of_rules_without_effect() {
+  if (report_.failed()) return;  // rules may be missing
+  const command::routing_rules& routing = config_.routing;
+  const auto pins_all = std::find_if(draft_.keys.begin(), draft_.keys.end(), [](const draft::key_rule& rule) {
+    return !rule.match.empty() && base::glob_covers(rule.match, "*");
+  });
+  if (pins_all != draft_.keys.end()) {
+    const std::string because = "routing.keys[" + std::to_string(pins_all - draft_.keys.begin()) + "], " +
+                                quoted(pins_all->match) + ", pins every key";
+    if (!routing.types.empty()) warning("routing.types", "no XADD is sent by its type: " + because);
+    if (at_.accepted("routing.default_key_bus"))
+      warning("routing.default_key_bus", "is never used: " + because);
+    return;
+  }
+  // A stream that a rule pins is on its bus whatever the types of its messages.
+  const command::routing_table table(routing);
+  for (std::size_t bus = 0; bus < routing.buses.size(); ++bus) {
+    const auto on_this = [bus](const command::match_rule& rule) { return rule.bus == bus; };
+    if (std::any_of(routing.keys.begin(), routing.keys.end(), on_this)) continue;
+    const std::vector<std::string>& types = routing.buses[bus].confirmed_types;
+    for (std::size_t i = 0; i < types.size(); ++i) {
+      if (types[i].empty() || base::is_glob(types[i])) continue;
+      const command::bus_index goes_to = table.match_type(types[i]).bus;
+      const std::size_t other = goes_to == command::no_bus ? routing.default_bus : goes_to;
+      if (other == bus) continue;
+      warning(bus_path(bus, "acknowledge.types") + "[" + std::to_string(i) + "]",
+              quoted(types[i]) + " is never on this bus: it goes to " + quoted(routing.buses[other].name));
+    }
+  }
 }
 
 void assembler::check_group_rules() {

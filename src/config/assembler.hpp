@@ -57,6 +57,7 @@ class assembler {
   void resolve_default_buses_and_anchor();
   void resolve_types();
   void check_group_rules();
+  void warn_of_rules_without_effect();
   void resolve_rules(const std::string& list, const std::string& names,
                      const std::vector<draft::key_rule>& rules, std::vector<command::match_rule>& resolved);
 

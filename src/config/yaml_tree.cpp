@@ -1,6 +1,7 @@
 #include "yaml_tree.hpp"
 
 #include "values.hpp"
+#include "yaml_mistakes.hpp"
 
 #include <dualbus/base/numbers.hpp>
 
@@ -260,7 +261,8 @@ yaml_tree read_yaml(std::string_view text, report& findings) {
   } catch (const refused&) {
     tree.complete = builder.complete();
   } catch (const YAML::Exception& error) {
-    findings.mistake(place_of(error.mark), "", "YAML syntax: " + error.msg);
+    const yaml_mistake found = explain_mistake(text, place_of(error.mark), error.msg);
+    findings.mistake(found.at, "", found.text);
   } catch (const std::exception& error) {
     findings.mistake({}, "", std::string("YAML syntax: ") + error.what());
   }
