@@ -1,6 +1,7 @@
 #include "daemon.hpp"
 
 #include "quiet_thread.hpp"
+#include "service_manager.hpp"
 
 #include <dualbus/base/log.hpp>
 
@@ -49,6 +50,18 @@ void daemon::start(std::shared_ptr<const config::configuration> configuration, c
   before.control_socket = take_over;
   present_ = make(std::move(configuration), std::move(before));
   present_.server->start();
+  if (const auto limit = watchdog_limit(); limit.count() > 0) feed_watchdog(limit / 3);
+}
+
+// As long as this thread and every worker work: systemd ends and restarts a process from which it does not
+// hear.
+void daemon::feed_watchdog(std::chrono::microseconds every) {
+  watchdog_time_.expires_after(every);
+  watchdog_time_.async_wait([this, every](const auto& error) {
+    if (error) return;
+    if (!present_.server || present_.server->workers_answer()) notify_service_manager("WATCHDOG=1\n");
+    feed_watchdog(every);
+  });
 }
 
 // On the reloader's thread of the present server, which ends before that server does.

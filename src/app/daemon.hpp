@@ -50,11 +50,12 @@ class daemon {
   void replace(std::shared_ptr<const config::configuration> configuration, predecessor before);
   void on_ended(unsigned number);
   void retire(std::unique_ptr<server> which);
+  void feed_watchdog(std::chrono::microseconds every);
 
   boost::asio::io_context& io_;
   const std::string path_;
   const std::function<void()> end_;
-  boost::asio::steady_timer drain_time_{io_};
+  boost::asio::steady_timer drain_time_{io_}, watchdog_time_{io_};
   numbered present_;
   std::mutex starting_;  // held while the next server starts
   std::mutex mutex_;

@@ -40,6 +40,8 @@ configuration has mistakes. Other values mean wrong options.
 
 `NOTIFY_SOCKET`: where a service manager hears of the state of the daemon, as in sd_notify(3).
 
+`WATCHDOG_USEC`: how often that manager wants to hear that every thread works.
+
 `JOURNAL_STREAM`: set by systemd when standard error is the journal; lines then carry their priority.
 
 The environment variables that `password_env` names in the configuration hold passwords.

@@ -212,6 +212,13 @@ void server::drain() {
   told_.stop_later(delay);
 }
 
+bool server::workers_answer() {
+  if (unanswered_ && *unanswered_ > 0) return false;
+  unanswered_ = std::make_shared<std::atomic<std::size_t>>(workers_.size());
+  for (auto& w : workers_) w->post([left = unanswered_](worker_parts&) { --*left; });
+  return true;
+}
+
 void server::stop() {
   if (threads_.empty()) return;
   daemon_.phase = admin::daemon_phase::stopping;

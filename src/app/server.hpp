@@ -75,6 +75,8 @@ class server final : private hand_over_source, private hand_over_target {
   void stop();
   /// The path; empty if there is none.
   const std::string& control_socket_path() const { return control_path_; }
+  /// True if every worker has answered since the last call, which asked it. On one thread.
+  bool workers_answer();
   /// True if another server in this process has its clients now.
   bool replaced() const { return replaced_; }
 
@@ -134,6 +136,8 @@ class server final : private hand_over_source, private hand_over_target {
   daemon_state daemon_;
   std::vector<std::unique_ptr<worker>> workers_;
   std::vector<std::thread> threads_;
+  std::shared_ptr<std::atomic<std::size_t>>
+      unanswered_;  // of the workers, the last question of workers_answer()
   std::mutex snapshots_mutex_;
   std::vector<std::shared_ptr<metrics::worker_snapshot>> last_snapshots_;
   std::unique_ptr<admin::service> admin_;

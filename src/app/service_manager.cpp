@@ -1,5 +1,6 @@
 #include "service_manager.hpp"
 
+#include <dualbus/base/numbers.hpp>
 #include <dualbus/base/unique_fd.hpp>
 
 #include <algorithm>
@@ -7,6 +8,7 @@
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 #include <spawn.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -29,6 +31,12 @@ void notify_service_manager(std::string_view state) {
   const auto bytes = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length);
   (void)!::sendto(fd.get(), state.data(), state.size(), MSG_NOSIGNAL | MSG_DONTWAIT,
                   reinterpret_cast<const sockaddr*>(&address), bytes);
+}
+
+std::chrono::microseconds watchdog_limit() {
+  const char* const text = std::getenv("WATCHDOG_USEC");
+  const auto limit = text == nullptr ? std::nullopt : base::parse_int64(text);
+  return std::chrono::microseconds(limit && *limit > 0 ? *limit : 0);
 }
 
 int start_successor(const std::string& program, const std::string& configuration,
