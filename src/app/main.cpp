@@ -1,4 +1,5 @@
 #include "daemon.hpp"
+#include "log_settings.hpp"
 #include "manual.hpp"
 #include "service_manager.hpp"
 
@@ -206,10 +207,13 @@ int main(int argc, char** argv) {
   try {
     dualbus::base::init_log("info");
     const load_result loaded = dualbus::config::load(path);
-    for (const std::string& warning : loaded.warnings) spdlog::warn("{}", warning);
-    for (const std::string& mistake : loaded.mistakes) spdlog::error("{}", mistake);
+    if (loaded.value) dualbus::base::set_log_output(dualbus::app::log_output_of(*loaded.value));
+    for (const std::string& warning : loaded.warnings)
+      dualbus::base::log_event(spdlog::level::warn, "configuration_warning", warning);
+    for (const std::string& mistake : loaded.mistakes)
+      dualbus::base::log_event(spdlog::level::err, "configuration_mistake", mistake);
     if (!loaded.value) return 1;
-    dualbus::base::set_log_level(loaded.value->log_level);
+    dualbus::app::apply_log_settings(*loaded.value);
     spdlog::info("dualbusd {} starting, configuration {}", dualbus::base::version, path);
     serve(loaded.value, path, take_over);
     return 0;

@@ -3,6 +3,7 @@
 #include "service_manager.hpp"
 
 #include <dualbus/base/log.hpp>
+#include <dualbus/base/log_output.hpp>
 #include <dualbus/base/memory_limit.hpp>
 #include <dualbus/base/memory_reserve.hpp>
 #include <dualbus/base/socket.hpp>
@@ -40,6 +41,7 @@ std::string make_run_id() {
 
 server::server(std::shared_ptr<const config::configuration> configuration, predecessor before, hooks told)
     : configuration_(std::move(configuration)),
+      first_configuration_(configuration_),
       before_(std::move(before)),
       told_(std::move(told)),
       databases_(configuration_->databases),
@@ -158,8 +160,8 @@ void server::start() {
   }
   note_draining();
   const admin::slot_findings slots = slots_.run(*configuration_);
-  for (const std::string& line : slots.warnings) spdlog::warn("{}", line);
-  for (const std::string& line : slots.mistakes) spdlog::error("{}", line);
+  for (const std::string& line : slots.warnings) base::log_event(spdlog::level::warn, "slot_of_bus", line);
+  for (const std::string& line : slots.mistakes) base::log_event(spdlog::level::err, "slot_of_bus", line);
   if (!slots.mistakes.empty()) throw std::runtime_error("buses bear other slots than 'buses' gives them");
   admin_ = std::make_unique<admin::service>(
       configuration_, admin::daemon_view{.snapshots = [this] { return snapshots(); },

@@ -129,6 +129,7 @@ class server final : private hand_over_source, private hand_over_target {
   void give_up(const std::string& why) override;
 
   std::shared_ptr<const config::configuration> configuration_;
+  const std::shared_ptr<const config::configuration> first_configuration_;  // on any thread
   predecessor before_;
   const hooks told_;
   const int databases_;

@@ -1,3 +1,4 @@
+#include "log_settings.hpp"
 #include "server.hpp"
 #include "service_manager.hpp"
 
@@ -118,12 +119,13 @@ void server::hand_over_ended(const hand_over_giver::outcome& outcome, int succes
   using how = admin::service::hand_over;
   const bool own = successor == ::getpid();
   if (!outcome.given) {
-    outcome.failed ? spdlog::error("{}", outcome.text) : spdlog::warn("{}", outcome.text);
+    base::log_event(outcome.failed ? spdlog::level::err : spdlog::level::warn, "hand_over_failed",
+                    outcome.text);
     if (own) return stay();
     if (outcome.failed) admin_->note_hand_over(how::failed);
     return;
   }
-  spdlog::info("{}", outcome.text);
+  base::log_event(spdlog::level::info, "clients_handed_over", outcome.text);
   owns_unix_socket_ = false;
   replaced_ = own;
   if (!own) {
@@ -207,6 +209,7 @@ void server::take_client(base::unique_fd fd, client::session_state state) {
 
 void server::become_daemon(bool giver_died) {
   owns_unix_socket_ = serves_ = true;
+  apply_log_settings(*first_configuration_);
   for (const std::string& path : left_sockets_) ::unlink(path.c_str());
   ask_workers<bool>([](worker&, worker_parts& parts) {
     parts.subscribers_come().end();

@@ -1,3 +1,4 @@
+#include "log_settings.hpp"
 #include "server.hpp"
 
 #include <dualbus/base/log.hpp>
@@ -47,7 +48,7 @@ void server::rest(std::uint32_t buses) {
 
 bool server::refuse(const std::vector<std::string>& mistakes) {
   if (moves_.stopped()) return false;
-  for (const std::string& line : mistakes) spdlog::error("{}", line);
+  for (const std::string& line : mistakes) base::log_event(spdlog::level::err, "buses_not_changed", line);
   if (mistakes.empty()) return true;
   spdlog::error("configuration not reloaded: nothing was changed");
   return false;
@@ -81,10 +82,10 @@ bool server::may_change_buses(const config::configuration& loaded, const config:
 bool server::may_move_buses(const config::configuration& loaded) {
   const admin::place_check::findings found = places_.run(*configuration_, loaded);
   std::vector<std::string> mistakes = found.mistakes;
-  for (const std::string& line : found.warnings) spdlog::warn("{}", line);
+  for (const std::string& line : found.warnings) base::log_event(spdlog::level::warn, "place_of_bus", line);
   if (mistakes.empty() && found.moves) {
     const admin::slot_findings slots = slots_.run(loaded);
-    for (const std::string& line : slots.warnings) spdlog::warn("{}", line);
+    for (const std::string& line : slots.warnings) base::log_event(spdlog::level::warn, "slot_of_bus", line);
     mistakes = slots.mistakes;
   }
   return refuse(mistakes);
@@ -104,10 +105,10 @@ bool server::may_move_keys(const config::bus_union& both) {
   const admin::move_report found = moves_.run(both.running, both.loaded);
   if (moves_.stopped()) return false;
   const auto level = allowed ? spdlog::level::warn : spdlog::level::err;
-  for (const std::string& line : found.streams) spdlog::log(level, "{}", line);
+  for (const std::string& line : found.streams) base::log_event(level, "stream_out_of_reach", line);
   if (found.more_streams > 0) spdlog::log(level, "… and {} more such streams", found.more_streams);
-  for (const std::string& line : found.unchecked) spdlog::log(level, "{}", line);
-  for (const std::string& line : found.others) spdlog::warn("{}", line);
+  for (const std::string& line : found.unchecked) base::log_event(level, "keys_not_checked", line);
+  for (const std::string& line : found.others) base::log_event(spdlog::level::warn, "key_out_of_reach", line);
   if (allowed || (found.streams.empty() && found.unchecked.empty())) return true;
   spdlog::error(
       "configuration not reloaded: nothing was changed; have the entries read and acknowledged first, "
@@ -117,11 +118,14 @@ bool server::may_move_keys(const config::bus_union& both) {
 }
 
 void server::load_again() {
+  base::reopen_log_file();
   if (making_way_) return told_.reload_again();
   const config::load_result loaded = config::load(path_);
-  for (const std::string& warning : loaded.warnings) spdlog::warn("{}", warning);
+  for (const std::string& warning : loaded.warnings)
+    base::log_event(spdlog::level::warn, "configuration_warning", warning);
   if (!loaded.value) {
-    for (const std::string& mistake : loaded.mistakes) spdlog::error("{}", mistake);
+    for (const std::string& mistake : loaded.mistakes)
+      base::log_event(spdlog::level::err, "configuration_mistake", mistake);
     spdlog::error("configuration not reloaded: {} mistake(s), nothing was changed", loaded.mistakes.size());
     return admin_->note_reload(false);
   }
@@ -132,9 +136,10 @@ void server::load_again() {
     if (!moves_.stopped()) admin_->note_reload(false);
     return;
   }
-  for (const std::string& line : config::side_effects(both.running, both.loaded)) spdlog::warn("{}", line);
+  for (const std::string& line : config::side_effects(both.running, both.loaded))
+    base::log_event(spdlog::level::warn, "configuration_side_effect", line);
   for (const std::string& line : config::differences(*configuration_, *loaded.value))
-    spdlog::info("{}", line);
+    base::log_event(spdlog::level::info, "configuration_change", line);
   if (config::new_workers_needed(*configuration_, *loaded.value).empty()) {
     follow(loaded.value);
   } else {
@@ -150,7 +155,7 @@ void server::follow(const std::shared_ptr<const config::configuration>& loaded) 
   note_draining();
   drain_delay_ = configuration_->limits.drain_delay;
   hand_over_timeout_ms_ = configuration_->control.handover_timeout.count();
-  base::set_log_level(configuration_->log_level);
+  apply_log_settings(*configuration_);
   limit_memory();
   admin_->set_configuration(configuration_);
   admin_->note_reload(true);

@@ -22,6 +22,7 @@ class log_throttle {
   struct line {
     int level = 0;
     std::string text;
+    std::string event = {}, subject = {};
   };
 
   /// True if the line is to be written now; else it is kept until release() gives it out.

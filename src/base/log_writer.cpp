@@ -3,7 +3,9 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <fcntl.h>
 #include <poll.h>
+#include <system_error>
 #include <unistd.h>
 #include <utility>
 
@@ -17,7 +19,7 @@ constexpr std::size_t piece_bytes = 4096;
 
 }  // namespace
 
-log_writer::log_writer(int fd, std::function<void()> idle) : fd_(fd), idle_(std::move(idle)) {
+log_writer::log_writer(int fd, hooks told) : fd_(fd), told_(std::move(told)) {
   sigset_t all, before;  // signals are the main thread's
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -43,8 +45,36 @@ void log_writer::write(std::string_view line) {
     return;
   }
   waiting_bytes_ += line.size();
-  waiting_.emplace_back(line);
+  waiting_.push_back({std::string(line)});
   if (waiting_.size() == 1) changed_.notify_one();
+}
+
+void log_writer::open(const std::string& path) {
+  const std::lock_guard lock(mutex_);
+  if (!waiting_.empty() && waiting_.back().is_path) {
+    waiting_.back().text = path;
+    return;
+  }
+  ++paths_;
+  waiting_.push_back({path, true});
+  if (waiting_.size() == 1) changed_.notify_one();
+}
+
+bool log_writer::is_asked_to_open() const {
+  const std::lock_guard lock(mutex_);
+  return paths_ > 0;
+}
+
+void log_writer::follow(const std::string& path) {
+  within_line_ = false;
+  file_.reset();
+  if (!path.empty()) {
+    // Not blocking: a pipe without a reader would hold the thread up here, and not let it go to another file.
+    file_ = unique_fd(
+        ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640));
+    if (!file_ && told_.cannot_open) told_.cannot_open(std::generic_category().message(errno));
+  }
+  fd_ = file_.get();
 }
 
 bool log_writer::flush(duration longest) {
@@ -66,48 +96,64 @@ void log_writer::run() {
   std::unique_lock lock(mutex_);
   for (;;) {
     changed_.wait_for(lock, std::chrono::seconds(1), [this] { return stopping_ || !waiting_.empty(); });
-    const std::vector<std::string> lines = std::exchange(waiting_, {});
+    const std::vector<item> items = std::exchange(waiting_, {});
     waiting_bytes_ = 0;
-    being_written_ = lines.size();
-    if (lines.empty() && stopping_) return;
+    being_written_ = items.size();
+    if (items.empty() && stopping_) return;
     busy_ = true;
     lock.unlock();
-    if (!lines.empty()) write_lines(lines);
-    if (idle_) idle_();
+    write_items(items);
+    if (told_.idle) told_.idle();
     lock.lock();
     busy_ = false;
     if (waiting_.empty()) written_.notify_all();
   }
 }
 
-void log_writer::write_lines(const std::vector<std::string>& lines) {
-  for (const std::string& line : lines) {
-    std::uint64_t unsaid;
-    {
-      const std::lock_guard lock(mutex_);
-      unsaid = lost_unsaid_;
+void log_writer::write_items(const std::vector<item>& items) {
+  for (const item& each : items) {
+    if (each.is_path) {
+      follow(each.text);
+    } else {
+      write_line(each.text);
     }
-    const std::string before = within_line_ ? "\n" : "";
-    const std::string note =
-        unsaid == 0
-            ? ""
-            : std::to_string(unsaid) + " lines of the log are lost: standard error did not take them\n";
-    const bool taken = write_all(before + note + line);
     const std::lock_guard lock(mutex_);
     --being_written_;
-    if (taken) {
-      lost_unsaid_ -= unsaid;
-    } else {
-      ++lost_;
-      ++lost_unsaid_;
-    }
+    if (each.is_path) --paths_;
+  }
+}
+
+void log_writer::write_line(const std::string& line) {
+  std::uint64_t unsaid;
+  {
+    const std::lock_guard lock(mutex_);
+    unsaid = lost_unsaid_;
+  }
+  const std::string before = within_line_ ? "\n" : "";
+  std::string note;
+  if (unsaid > 0)
+    note = told_.about_losses ? told_.about_losses(unsaid)
+                              : std::to_string(unsaid) + " lines of the log are lost\n";
+  const bool taken = write_all(before + note + line);
+  const std::lock_guard lock(mutex_);
+  if (taken) {
+    lost_unsaid_ -= unsaid;
+  } else {
+    ++lost_;
+    ++lost_unsaid_;
   }
 }
 
 bool log_writer::write_all(std::string_view bytes) {
+  if (fd_ < 0) return false;
   while (!bytes.empty()) {
     pollfd ready{fd_, POLLOUT, 0};
-    ::poll(&ready, 1, -1);
+    // A file that takes nothing, such as a pipe, is left for the next one.
+    if (::poll(&ready, 1, file_ ? 1000 : -1) == 0) {
+      if (!is_asked_to_open()) continue;
+      fd_ = -1;
+      return false;
+    }
     const ssize_t written = ::write(fd_, bytes.data(), std::min(bytes.size(), piece_bytes));
     if (written < 0) {
       if (errno == EINTR || errno == EAGAIN) continue;

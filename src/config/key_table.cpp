@@ -73,7 +73,9 @@ constexpr section_row sections[] = {
      .meaning = "Groups that hold no bus back."},
     {.path = "draining.ignore_groups[]"},
     {.path = "slowlog", .meaning = "Which requests `SLOWLOG GET` shows."},
-    {.path = "log", .meaning = "Logging, one line per event, to standard error."},
+    {.path = "log",
+     .meaning = "Logging, one line per event, to standard error. If that is the journal of systemd, "
+                "each line carries its priority, for `journalctl --priority`."},
 };
 
 std::vector<key_row> all_rows() {

@@ -152,8 +152,30 @@ constexpr key_row rows[] = {
      .reload = true,
      .choices = "trace|debug|info|warning|error|off",
      .fallback = "info",
-     .meaning = "The least important messages that are written to standard error.",
+     .meaning = "The least important messages that are written.",
      .bind = top<&configuration::log_level>()},
+    {.path = "log.format",
+     .type = choice,
+     .reload = true,
+     .choices = "text|json",
+     .fallback = "text",
+     .meaning =
+         "`json` writes each line as a JSON object with `time` (RFC 3339), `level`, `event` (a name for the "
+         "kind of event, such as `bus_is_up`), `message`, `pid`, and `subject` where there is one, such as "
+         "the name of a bus. What comes before the configuration is read is text.",
+     .bind = top<&configuration::log_format>()},
+    {.path = "log.file",
+     .type = socket_path,
+     .reload = true,
+     .range = {0, 4095},
+     .fallback_note = "none",
+     .meaning =
+         "The absolute path of a file to which every line is appended, in addition to standard error. It is "
+         "made with the permissions 0640 if it is not there, and its folder must be. `SIGHUP` opens it anew, "
+         "so that it can be renamed first: in a file for logrotate, `postrotate` is `systemctl kill "
+         "--kill-whom=main --signal=HUP dualbusd`. The daemon never waits for it: lines that it does not "
+         "take are counted and, as soon as it takes some again, their number is said.",
+     .bind = top<&configuration::log_file>()},
 };
 
 }  // namespace

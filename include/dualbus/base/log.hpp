@@ -9,11 +9,13 @@
 
 #include <spdlog/spdlog.h>
 
-// The log: one line per event, on standard error, so that journald and containers collect it.
+// The log: one line per event, on standard error, so that journald and containers collect it, and if wanted
+// in a file (log_output.hpp).
 //
 //   spdlog::info(…)        ─────────────────────────────┐
 //                                                       ├─> sink: escapes ──> queue ──> own thread ──> stderr
-//   warn_limited(bus, …) ──> throttle ── passed ────────┘         (bounded, never waits)
+//   warn_limited(bus, …) ──> throttle ── passed ────────┘         └─────────> queue ──> own thread ──> file
+//                               │                                    (bounded, never waits)
 //                               └─ held: counted, and said later: "(and 4812 more like it)"
 //
 // Logging never waits for standard error: lines that standard error does not take are counted, and the log
@@ -32,11 +34,11 @@ void flush_log(duration longest);
 
 /// Lines of this process that are missing in the log.
 struct log_losses {
-  std::uint64_t unwritten = 0;  ///< standard error did not take them
+  std::uint64_t unwritten = 0;  ///< standard error, or the file, did not take them
   std::uint64_t limited = 0;    ///< left out by a limit, and counted in another line
 };
 log_losses lost_log_lines();
-/// Lines that standard error has yet to take.
+/// Lines that standard error and the file have yet to take.
 std::size_t waiting_log_lines();
 
 /// A peer's words as the log shows them between quotes: unprintable characters, `\` and each `'` that is not
@@ -53,8 +55,9 @@ struct log_subject {
   unsigned burst = 5;  ///< lines in a row before the limit begins; then there is one in ten seconds
 };
 
-/// For the functions below. `call` tells one call from another.
-void log_limited(spdlog::level::level_enum level, const void* call, const log_subject& subject,
+/// For the functions below. `call` is a literal, whose address tells one call from another and whose words
+/// name the kind of event.
+void log_limited(spdlog::level::level_enum level, const char* call, const log_subject& subject,
                  std::string line);
 
 template <typename... Args>

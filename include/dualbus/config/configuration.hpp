@@ -203,7 +203,8 @@ struct configuration {
   absorb_settings absorb;
   draining_settings draining;
   slowlog_settings slowlog;
-  std::string log_level = "info";
+  std::string log_level = "info", log_format = "text";
+  std::string log_file;  ///< in addition to standard error; empty: none
   stream_moves moves = stream_moves::refused;
   std::vector<std::string> retired_slots;  ///< id_slots of removed buses, as numbers; no bus may have them
   slot_mark marks = slot_mark::none;

@@ -1,14 +1,23 @@
+#include "base/log_format.hpp"
 #include "base/log_writer.hpp"
 
 #include <dualbus/base/log.hpp>
+#include <dualbus/base/log_output.hpp>
 
 #include <algorithm>
 #include <csignal>
 #include <fcntl.h>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <regex>
+#include <sstream>
+#include <stdlib.h>
 #include <string>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <utility>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -76,6 +85,132 @@ TEST(LogTest, WhatALimitHoldsBackIsSaidBeforeTheEnd) {
   EXPECT_EQ(lost_log_lines().limited, before + 994);
 }
 
+std::string content_of(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// A folder that goes away with its files.
+struct scratch_folder {
+  scratch_folder() : path(::testing::TempDir() + "/dualbus-log-XXXXXX") {
+    EXPECT_NE(::mkdtemp(path.data()), nullptr);
+  }
+  ~scratch_folder() { std::filesystem::remove_all(path); }
+  std::string path;
+};
+
+// Standard error and a file, as lines.
+struct both_logs {
+  std::string error, file;
+};
+template <typename Act>
+both_logs logged(const log_output& output, Act act) {
+  testing::internal::CaptureStderr();
+  init_log("info");
+  set_log_output(output);
+  act();
+  flush_log(10s);
+  both_logs written;
+  if (!output.file.empty()) written.file = content_of(output.file);
+  set_log_output({});
+  written.error = testing::internal::GetCapturedStderr();
+  return written;
+}
+
+TEST(LogOutputTest, JsonHasOneObjectALine) {
+  const auto [text, file] = logged({.json = true, .file = {}}, [] {
+    spdlog::info("bus '{}' is up: {}", "market data", 7);
+    spdlog::error("\"quoted\" \\ and\nbroken \xff");
+    warn_limited("marketdata", "connection {} of client '{}' is lost", 3, "a");
+    log_event(spdlog::level::warn, "configuration_mistake", "f.yaml:1:2: log: wrong");
+  });
+  std::vector<std::string> lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  ASSERT_EQ(lines.size(), 4U) << text;
+  const std::string pid = ",\"pid\":" + std::to_string(::getpid()) + "}";
+  const std::regex time(R"re(^\{"time":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d",)re");
+  for (std::string& line : lines) {
+    EXPECT_TRUE(std::regex_search(line, time)) << line;
+    line = std::regex_replace(line, time, "");
+  }
+  EXPECT_EQ(lines[0], R"("level":"info","event":"bus_is_up","message":"bus 'market data' is up: 7")" + pid);
+  EXPECT_EQ(lines[1],
+            R"("level":"error","event":"other","message":"\"quoted\" \\ and\\nbroken \\xff")" + pid);
+  EXPECT_EQ(
+      lines[2],
+      R"("level":"warning","event":"connection_of_client_is_lost","message":"connection 3 of client 'a' )"
+      R"(is lost","subject":"marketdata")" +
+          pid);
+  EXPECT_EQ(lines[3],
+            R"("level":"warning","event":"configuration_mistake","message":"f.yaml:1:2: log: wrong")" + pid);
+}
+
+TEST(LogOutputTest, ALineThatALimitHeldBackKeepsItsEventAndSubject) {
+  const auto [text, file] = logged({.json = true, .file = {}}, [] {
+    for (int i = 0; i < 10; ++i) info_limited("engine_logic", "one more {}", i);
+  });
+  const char* const line =
+      R"re("event":"one_more","message":"one more 9 (and 4 more like it)","subject":"engine_logic")re";
+  EXPECT_NE(text.find(line), std::string::npos) << text;
+}
+
+TEST(LogOutputTest, TheFileGetsTheLinesOfStandardError) {
+  const scratch_folder folder;
+  const auto [text, file] = logged({.json = false, .file = folder.path + "/log"}, [&] {
+    spdlog::info("one");
+    flush_log(10s);
+    ASSERT_EQ(::rename((folder.path + "/log").c_str(), (folder.path + "/log.1").c_str()), 0);
+    reopen_log_file();
+    spdlog::info("two");
+  });
+  EXPECT_NE(file.find(" info two\n"), std::string::npos);
+  EXPECT_EQ(content_of(folder.path + "/log.1") + file, text);
+}
+
+TEST(LogOutputTest, AFileThatCannotBeOpenedIsSaidOnStandardError) {
+  const auto [text, file] = logged({.json = false, .file = "/nowhere/log"}, [] {
+    spdlog::info("all the same");
+    flush_log(10s);
+  });
+  EXPECT_NE(text.find(" info all the same\n"), std::string::npos) << text;
+  EXPECT_NE(text.find(" error log.file '/nowhere/log' cannot be opened: No such file or directory\n"),
+            std::string::npos)
+      << text;
+}
+
+TEST(LogOutputTest, OnlyTheJournalGetsPriorities) {
+  struct stat status {};
+  ASSERT_EQ(::fstat(STDIN_FILENO, &status), 0);
+  const std::string own = std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino);
+  EXPECT_TRUE(is_journal(STDIN_FILENO, own.c_str()));
+  EXPECT_FALSE(is_journal(STDIN_FILENO, (own + "0").c_str()));
+  EXPECT_FALSE(is_journal(STDIN_FILENO, nullptr));
+  EXPECT_FALSE(is_journal(STDIN_FILENO, ""));
+  EXPECT_FALSE(is_journal(STDIN_FILENO, "5"));
+  EXPECT_FALSE(is_journal(-1, own.c_str()));
+  std::string all;
+  using namespace spdlog::level;
+  for (const auto level : {trace, debug, info, warn, err, critical}) all += journal_priority(level);
+  EXPECT_EQ(all, "<7><7><6><4><3><2>");
+}
+
+TEST(LogOutputTest, EventsAreNamedByTheWordsThatDoNotChange) {
+  EXPECT_EQ(event_of("bus '{}' is up: {}"), "bus_is_up");
+  EXPECT_EQ(event_of("bus 'a b' is up: version 7"), "bus_is_up");
+  EXPECT_EQ(event_of("serving on 127.0.0.1:6379 and /run/x with 2 worker(s)"), "serving_on");
+  EXPECT_EQ(event_of("connection {} of client '{}' is lost"), "connection_of_client_is_lost");
+  EXPECT_EQ(event_of("configuration not reloaded: nothing was changed"), "configuration_not_reloaded");
+  EXPECT_EQ(event_of("admin: listening on 127.0.0.1:9121"), "admin_listening_on");
+  EXPECT_EQ(event_of("SIGUSR2: no hand-over: it failed"), "no_hand_over");
+  EXPECT_EQ(event_of("stopped"), "stopped");
+  EXPECT_EQ(event_of("one two three four five six seven"), "one_two_three_four_five_six");
+  EXPECT_EQ(event_of(R"(stream 'x\' is gone' did not exist)"), "stream_did_not_exist");
+  EXPECT_EQ(event_of("{}"), no_event);
+  EXPECT_EQ(event_of(""), no_event);
+  EXPECT_EQ(event_of("  '"), no_event);
+}
+
 // A pipe whose reading end the test holds.
 struct pipe_pair {
   pipe_pair() { EXPECT_EQ(::pipe(ends), 0); }
@@ -130,6 +265,71 @@ TEST(LogWriterTest, APipeThatIsClosedLosesLinesAndNothingElse) {
   EXPECT_TRUE(writer.flush(10s));
   EXPECT_EQ(writer.lost(), 100U);
   writer.stop();
+}
+
+TEST(LogWriterTest, AFileIsLeftForAnotherOfTheSameNameWhenItIsOpenedAnew) {
+  const scratch_folder folder;
+  const std::string path = folder.path + "/log";
+  log_writer writer(-1);
+  writer.write("before there is a file\n");
+  EXPECT_TRUE(writer.flush(10s));
+  EXPECT_EQ(writer.lost(), 1U);
+  writer.open(path);
+  writer.write("one\n");
+  EXPECT_TRUE(writer.flush(10s));
+  ASSERT_EQ(::rename(path.c_str(), (path + ".1").c_str()), 0);
+  writer.write("two\n");
+  EXPECT_TRUE(writer.flush(10s));
+  writer.open(path);
+  writer.write("three\n");
+  EXPECT_TRUE(writer.flush(10s));
+  EXPECT_EQ(content_of(path + ".1"), "1 lines of the log are lost\none\ntwo\n");
+  EXPECT_EQ(content_of(path), "three\n");
+  // Appended, not written over.
+  writer.open(path);
+  writer.write("four\n");
+  EXPECT_TRUE(writer.flush(10s));
+  EXPECT_EQ(content_of(path), "three\nfour\n");
+  writer.open("");
+  writer.write("five\n");
+  EXPECT_TRUE(writer.flush(10s));
+  EXPECT_EQ(content_of(path), "three\nfour\n");
+  EXPECT_EQ(writer.lost(), 2U);
+  writer.stop();
+}
+
+TEST(LogWriterTest, AFileThatCannotBeOpenedIsSaid) {
+  std::string why;
+  log_writer writer(-1,
+                    {.idle = {}, .about_losses = {}, .cannot_open = [&](const auto& text) { why = text; }});
+  writer.open("/nowhere/at/all");
+  writer.write("line\n");
+  EXPECT_TRUE(writer.flush(10s));
+  EXPECT_EQ(why, "No such file or directory");
+  EXPECT_EQ(writer.lost(), 1U);
+  writer.stop();
+}
+
+TEST(LogWriterTest, APipeInThePlaceOfAFileHoldsNeitherAnotherFileNorTheEndUp) {
+  const scratch_folder folder;
+  const std::string pipe = folder.path + "/pipe", path = folder.path + "/log";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  log_writer writer(-1);
+  writer.open(pipe);  // without a reader
+  EXPECT_TRUE(writer.flush(10s));
+  const int reader = ::open(pipe.c_str(), O_RDONLY | O_NONBLOCK);
+  ASSERT_GE(reader, 0);
+  writer.open(pipe);
+  const std::string line = std::string(999, 'x') + "\n";
+  for (int i = 0; i < 200; ++i) writer.write(line);  // more than a pipe holds
+  EXPECT_FALSE(writer.flush(10ms));
+  writer.open(path);
+  EXPECT_TRUE(writer.flush(10s));
+  writer.write("line\n");
+  EXPECT_TRUE(writer.flush(10s));
+  EXPECT_TRUE(content_of(path).ends_with("\nline\n"));
+  writer.stop();
+  ::close(reader);
 }
 
 TEST(LogWriterTest, AFullDiskLosesLines) {

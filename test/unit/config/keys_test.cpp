@@ -196,6 +196,8 @@ TEST(KeyDefaultsTest, TextsAndChoicesHaveTheDocumentedDefaults) {
   EXPECT_EQ(c.absorb.mode, absorb_mode::relaxed);
   EXPECT_TRUE(c.draining.ignore_groups.empty());
   EXPECT_EQ(c.log_level, "info");
+  EXPECT_EQ(c.log_format, "text");
+  EXPECT_EQ(c.log_file, "");
 }
 
 TEST(KeyValuesTest, ReadsEveryTextAndChoice) {
@@ -207,7 +209,7 @@ TEST(KeyValuesTest, ReadsEveryTextAndChoice) {
       "missing_group: {action: create, start: $}\n"
       "absorb: off\n"
       "draining: {ignore_groups: [{key: orders, group: old-group}, {key: \"t?\", group: \"test-*\"}]}\n"
-      "log: {level: \"error\"}\n" +
+      "log: {level: \"error\", format: json, file: /var/log/d.log}\n" +
       one_bus);
   EXPECT_EQ(c.listen.address, "::1");
   EXPECT_EQ(c.listen.port, 0);
@@ -228,6 +230,8 @@ TEST(KeyValuesTest, ReadsEveryTextAndChoice) {
   EXPECT_FALSE(c.draining.ignores("orders", "test-7"));
   EXPECT_FALSE(c.draining.ignores("t1", "old-group"));
   EXPECT_EQ(c.log_level, "error");
+  EXPECT_EQ(c.log_format, "json");
+  EXPECT_EQ(c.log_file, "/var/log/d.log");
 }
 
 TEST(KeyValuesTest, ReadsEveryChoice) {

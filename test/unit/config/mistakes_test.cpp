@@ -26,7 +26,7 @@ TEST(UnknownKeyTest, NamesTheNearestValidKey) {
 
 TEST(UnknownKeyTest, ListsTheValidKeysWhenNoneIsNear) {
   EXPECT_THAT(mistakes_in(one_bus + "log: {colour: red}\n"),
-              ElementsAre("f.yaml:3:7: log.colour: unknown key 'colour'; known here: level"));
+              ElementsAre("f.yaml:3:7: log.colour: unknown key 'colour'; known here: level, format, file"));
 }
 
 TEST(UnknownKeyTest, TwoLettersSwappedAreOneMistake) {
