@@ -11,8 +11,10 @@ COPY CMakeLists.txt CMakePresets.json ./
 COPY include include
 COPY src src
 RUN cmake --preset release -DDUALBUS_BUILD_TESTS=OFF \
- && cmake --build --preset release --target dualbusd
-RUN install -s -D "$(find build/release -name dualbusd -type f)" /out/dualbusd
+ && cmake --build --preset release --target dualbusd dualbusctl
+RUN for program in dualbusd dualbusctl; do \
+      install -s -D "$(find build/release -name "$program" -type f)" "/out/$program" || exit; \
+    done
 
 FROM debian:12
 COPY deploy/install-packages.sh /tmp/
@@ -21,7 +23,7 @@ RUN /tmp/install-packages.sh run \
  && useradd --system --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin dualbus
 COPY deploy/healthcheck.sh /usr/local/bin/dualbus-healthcheck
 COPY config/dualbus.yaml /etc/dualbus/dualbus.yaml
-COPY --from=build /out/dualbusd /usr/local/bin/dualbusd
+COPY --from=build /out/ /usr/local/bin/
 # A library missing from the runtime packages stops the build here, not the container later.
 RUN dualbusd --version && dualbusd --check-config /etc/dualbus/dualbus.yaml
 

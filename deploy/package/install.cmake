@@ -5,7 +5,7 @@
 include(GNUInstallDirs)
 
 install(TARGETS dualbusd RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-install(TARGETS dualbus-fleet RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} OPTIONAL)
+install(TARGETS dualbusctl dualbus-fleet RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} OPTIONAL)
 
 # Made from the tables of the program when that was linked: see src/app/CMakeLists.txt.
 install(FILES ${DUALBUS_MANUALS}/dualbusd.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8 OPTIONAL)

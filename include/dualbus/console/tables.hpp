@@ -29,7 +29,8 @@ table pools_table(const command::routing_rules& rules, const recent& figures);
 /// By engine, the one with the most requests first. `addresses` has the address of one of its clients.
 table engines_table(const recent& figures, const std::map<std::string, std::string>& addresses);
 
-/// By message type and bus, the most frequent first. `pinned`: of these, the messages whose key chose the bus.
+/// By message type and bus, the most frequent first. `pinned`: of these, the messages whose key chose the
+/// bus.
 table types_table(const command::routing_rules& rules, const recent& figures);
 
 /// The rules for routing, in the order in which they are tried, and the messages that each decided on. Rules
