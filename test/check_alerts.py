@@ -10,14 +10,15 @@ import argparse
 import json
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 
 import yaml
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+import breakages
+from breakages import ROOT
+
 PARTS = ("**Meaning.**", "**Engines notice:**", "**Look", "**Do:**")
 # Labels that Prometheus adds.
 ADDED = {"instance", "job", "le"}
@@ -230,25 +231,6 @@ WRONG_RULES = [
 ]
 
 
-def self_test():
-    failures = 0
-    cases = [(file, old, new, expected, mistakes) for file, old, new, expected in BREAKAGES]
-    for tests, old, new, expected in WRONG_RULES:
-        cases.append(("deploy/alerts.yml", old, new, expected, lambda copy, tests=tests: failed_tests(copy, tests)))
-    for file, old, new, expected, look in cases:
-        with tempfile.TemporaryDirectory() as scratch:
-            copy = pathlib.Path(scratch)
-            for name in ("deploy", "docs", "config", "test/alerts"):
-                shutil.copytree(ROOT / name, copy / name)
-            text = (copy / file).read_text()
-            (copy / file).write_text(text.replace(old, new))
-            found = look(copy) if old in text else [f"{file} has no {old!r} to break"]
-            if not any(expected in mistake for mistake in found):
-                print(f"self-test: {file}: {old!r} -> {new!r}: expected {expected!r}, got {found}", file=sys.stderr)
-                failures += 1
-    return failures
-
-
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--self-test", action="store_true")
@@ -256,14 +238,11 @@ def main():
     parser.add_argument("daemon", nargs="?")
     wanted = parser.parse_args()
     if wanted.self_test:
-        failures = self_test()
-        print(f"check_alerts.py: {len(BREAKAGES) + len(WRONG_RULES)} breakages, {failures} not noticed")
-        return 1 if failures else 0
-    found = mistakes(wanted.root, wanted.daemon) + failed_tests(wanted.root)
-    for mistake in found:
-        print(mistake, file=sys.stderr)
-    print(f"check_alerts.py: {len(found)} mistakes")
-    return 1 if found else 0
+        cases = [(*breakage, mistakes) for breakage in BREAKAGES]
+        for tests, old, new, expected in WRONG_RULES:
+            cases.append(("deploy/alerts.yml", old, new, expected, lambda copy, tests=tests: failed_tests(copy, tests)))
+        return breakages.report_self_test("check_alerts.py", ["deploy", "docs", "config", "test/", "test/alerts"], cases)
+    return breakages.report("check_alerts.py", mistakes(wanted.root, wanted.daemon) + failed_tests(wanted.root))
 
 
 if __name__ == "__main__":

@@ -7,13 +7,13 @@
 import fnmatch
 import pathlib
 import re
-import shutil
 import sys
-import tempfile
 
 import yaml
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+import breakages
+from breakages import ROOT
+
 # The fleet's settings: redis.conf values, and the memory that is set aside.
 BUSES = {
     "marketdata": {"port": "6380", "maxmemory": "16gb", "maxmemory-policy": "allkeys-lru", "save": "60 1000",
@@ -294,41 +294,5 @@ BREAKAGES = [
 ]
 
 
-def self_test():
-    failures = 0
-    for file, old, new, expected in BREAKAGES:
-        with tempfile.TemporaryDirectory() as scratch:
-            copy = pathlib.Path(scratch)
-            for name in ("deploy", "config", "docs"):
-                shutil.copytree(ROOT / name, copy / name)
-            for name in ("src", "include"):
-                (copy / name).mkdir()
-            for name in ("Dockerfile", ".dockerignore", "CMakeLists.txt", "CMakePresets.json"):
-                shutil.copy(ROOT / name, copy)
-            text = (copy / file).read_text()
-            if old not in text:
-                print(f"self-test: {file} has no {old!r} to break", file=sys.stderr)
-                failures += 1
-                continue
-            (copy / file).write_text(text.replace(old, new))
-            found = mistakes(copy)
-            if not any(expected in mistake for mistake in found):
-                print(f"self-test: {file}: {old!r} -> {new!r}: expected {expected!r}, got {found}", file=sys.stderr)
-                failures += 1
-    return failures
-
-
-def main():
-    if sys.argv[1:] == ["--self-test"]:
-        failures = self_test()
-        print(f"check_deploy.py: {len(BREAKAGES)} breakages, {failures} not noticed")
-        return 1 if failures else 0
-    found = mistakes(pathlib.Path(sys.argv[1]) if sys.argv[1:] else ROOT)
-    for mistake in found:
-        print(mistake, file=sys.stderr)
-    print(f"check_deploy.py: {len(found)} mistakes")
-    return 1 if found else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(breakages.main("check_deploy.py", mistakes, ["deploy", "config", "docs", "src/", "include/", "Dockerfile", ".dockerignore", "CMakeLists.txt", "CMakePresets.json"], BREAKAGES))

@@ -9,13 +9,13 @@ use, as version 1.32 of the schemas has it: look a new one up there before you a
 """
 import pathlib
 import re
-import shutil
 import sys
-import tempfile
 
 import yaml
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+import breakages
+from breakages import ROOT
+
 FOLDER = "deploy/kubernetes"
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 PROTOCOL = {"TCP", "UDP"}
@@ -317,36 +317,5 @@ BREAKAGES = [
 ]
 
 
-def self_test():
-    failures = 0
-    for file, old, new, expected in BREAKAGES:
-        with tempfile.TemporaryDirectory() as scratch:
-            copy = pathlib.Path(scratch)
-            for name in ("deploy", "config", "docs"):
-                shutil.copytree(ROOT / name, copy / name)
-            for name in ("Dockerfile", "CMakeLists.txt"):
-                shutil.copy(ROOT / name, copy)
-            path = copy / FOLDER / file
-            text = path.read_text()
-            path.write_text(text.replace(old, new))
-            found = mistakes(copy) if old in text else [f"{file} has no {old!r} to break"]
-            if not any(expected in mistake for mistake in found):
-                print(f"self-test: {file}: {old!r} -> {new!r}: expected {expected!r}, got {found}", file=sys.stderr)
-                failures += 1
-    return failures
-
-
-def main():
-    if sys.argv[1:] == ["--self-test"]:
-        failures = self_test()
-        print(f"check_kubernetes.py: {len(BREAKAGES)} breakages, {failures} not noticed")
-        return 1 if failures else 0
-    found = mistakes(pathlib.Path(sys.argv[1]) if sys.argv[1:] else ROOT)
-    for mistake in found:
-        print(mistake, file=sys.stderr)
-    print(f"check_kubernetes.py: {len(found)} mistakes")
-    return 1 if found else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(breakages.main("check_kubernetes.py", mistakes, ["deploy", "config", "docs", "Dockerfile", "CMakeLists.txt"], [(f"{FOLDER}/{file}", *rest) for file, *rest in BREAKAGES]))
