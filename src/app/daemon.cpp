@@ -28,6 +28,7 @@ daemon::numbered daemon::make(std::shared_ptr<const config::configuration> confi
     number = ++last_number_;
   }
   server::hooks told;
+  told.path = path_;
   told.ended = [this, number] { boost::asio::post(io_, [this, number] { on_ended(number); }); };
   told.stop_later = [this](std::chrono::milliseconds delay) {
     boost::asio::post(io_, [this, delay] {
@@ -102,7 +103,7 @@ void daemon::on_ended(unsigned number) {
     return boost::asio::post(io_, end_);
   }
   retire(std::exchange(present_, std::move(next_)).server);
-  if (std::exchange(reload_again_, false)) present_.server->reload(path_);
+  if (std::exchange(reload_again_, false)) present_.server->reload();
 }
 
 // The last clients of a server may take a while to end.
@@ -111,7 +112,7 @@ void daemon::retire(std::unique_ptr<server> which) {
 }
 
 void daemon::reload() {
-  if (present_.server) present_.server->reload(path_);
+  if (present_.server) present_.server->reload();
 }
 
 void daemon::drain() {

@@ -54,6 +54,9 @@ server::server(std::shared_ptr<const config::configuration> configuration, prede
   } else {
     daemon_.facts.run_id = make_run_id();
   }
+  daemon_.facts.try_file = [this](auto done) { reloader_.post([this, done] { done(try_file()); }); };
+  daemon_.facts.reload = [this] { reload(); };
+  daemon_.facts.drain = [this] { drain(); };
   drain_delay_ = configuration_->limits.drain_delay;
   raise_descriptor_limit();
   limit_memory();

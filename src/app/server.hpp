@@ -43,6 +43,7 @@ struct predecessor {
 class server final : private hand_over_source, private hand_over_target {
  public:
   struct hooks {
+    std::string path;  ///< of the configuration's file
     /// This server is not needed any more: stop() is to follow. On any thread.
     std::function<void()> ended;
     /// stop() is to follow when that time is over. On any thread.
@@ -66,7 +67,7 @@ class server final : private hand_over_source, private hand_over_target {
   void start();
   /// Loads the file again, soon, on another thread. The workers follow, or new ones take their place; the log
   /// says what changes, or why nothing does.
-  void reload(const std::string& path);
+  void reload();
   /// Takes the daemon out of service: /readyz answers 503 from now on, while clients are served and accepted
   /// as before; limits.drain_delay later it stops. Nothing happens if it drains or stops already. From any
   /// thread.
@@ -87,6 +88,7 @@ class server final : private hand_over_source, private hand_over_target {
   void raise_descriptor_limit();
   void limit_memory();
   void load_again();
+  handler::file_trial try_file() const;
   void follow(const std::shared_ptr<const config::configuration>& loaded);
   void make_way(const std::shared_ptr<const config::configuration>& loaded);
   base::unique_fd begin_hand_over();
@@ -152,7 +154,6 @@ class server final : private hand_over_source, private hand_over_target {
   std::atomic<bool> making_way_{false}, replaced_{false};  // to and by a server in this process
   std::vector<std::string> left_sockets_;  // Unix sockets that only the predecessor has listened on
   std::size_t next_worker_ = 0;            // that gets a client; on the taker's thread
-  std::string path_;
   admin::move_check moves_;
   admin::place_check places_;
   admin::anchor_move anchors_;

@@ -22,9 +22,29 @@ constexpr std::size_t most_buses = 16;
 
 }  // namespace
 
-void server::reload(const std::string& path) {
-  if (path_.empty()) path_ = path;
+void server::reload() {
   reloader_.ask();
+}
+
+// The effect of a reload as far as the file tells: no bus is asked.
+handler::file_trial server::try_file() const {
+  const config::load_result loaded = config::load(told_.path);
+  handler::file_trial found;
+  for (const std::string& warning : loaded.warnings) found.lines.push_back("warning: " + warning);
+  found.mistakes = loaded.mistakes.size();
+  found.lines.insert(found.lines.begin(), loaded.mistakes.begin(), loaded.mistakes.end());
+  if (!loaded.value) return found;
+  const config::bus_union both(*configuration_, *loaded.value);
+  const auto add = [&found](const std::string& prefix, const std::vector<std::string>& lines) {
+    for (const std::string& line : lines) found.lines.push_back(prefix + line);
+  };
+  const std::vector<std::string> changes = config::differences(*configuration_, *loaded.value);
+  add("", changes);
+  if (changes.empty()) found.lines.emplace_back("nothing is different");
+  add("effect: ", config::side_effects(both.running, both.loaded));
+  add("new workers are started for the change of ",
+      config::new_workers_needed(*configuration_, *loaded.value));
+  return found;
 }
 
 void server::take_masters() {
@@ -120,7 +140,7 @@ bool server::may_move_keys(const config::bus_union& both) {
 void server::load_again() {
   base::reopen_log_file();
   if (making_way_) return told_.reload_again();
-  const config::load_result loaded = config::load(path_);
+  const config::load_result loaded = config::load(told_.path);
   for (const std::string& warning : loaded.warnings)
     base::log_event(spdlog::level::warn, "configuration_warning", warning);
   if (!loaded.value) {

@@ -7,7 +7,7 @@ import unittest
 import urllib.parse
 
 from support import resp
-from support.harness import ENGINE_LOGIC, MARKETDATA, Stack, StackTest, wait_for
+from support.harness import ENGINE_LOGIC, MARKETDATA, Stack, StackTest, merge, wait_for
 
 
 class ConsoleTest(StackTest):
@@ -230,6 +230,37 @@ class DrainTest(unittest.TestCase):
         wait_for(lambda: stack.daemon.fetch("/readyz")[0] == 503, "it says that it drains")
         self.assertEqual(client.call("SET", "el:a", "b"), "OK")  # served as before
         wait_for(lambda: not stack.daemon.running(), "its end")
+
+
+class ReloadTest(StackTest):
+    def write(self, changes):
+        with open(self.daemon.config_path, "w", encoding="utf-8") as file:
+            json.dump(merge(self.stack.config, changes), file)
+
+    def test_a_reload_says_what_it_changes(self):
+        client = self.connect()
+        self.addCleanup(self.write, {})
+        self.assertEqual(client.call("DUALBUS", "RELOAD", "CHECK"), ["nothing is different"])
+        self.write({"limits": {"max_clients": 777}, "routing": {"types": {MARKETDATA: ["market_data", "price_update", "tick"]}}})
+        said = client.call("DUALBUS", "RELOAD", "CHECK")
+        self.assertTrue([line for line in said if line.startswith("limits.max_clients: ") and line.endswith("-> 777")], said)
+        self.assertTrue([line for line in said if "'tick'" in line], said)
+        self.assertEqual(client.call("CONFIG", "GET", "maxclients")[1], b"10000")  # only looked at
+        self.assertEqual(client.call("DUALBUS", "RELOAD"), ["the reload has begun; the log says how it ends", *said])
+        wait_for(lambda: client.call("CONFIG", "GET", "maxclients")[1] == b"777", "the change")
+        self.write({"workers": 2})
+        self.assertTrue([line for line in client.call("DUALBUS", "RELOAD", "CHECK") if line.startswith("new workers are started")])
+
+    def test_a_file_with_mistakes_changes_nothing(self):
+        client = self.connect()
+        self.addCleanup(self.write, {})
+        self.write({"routing": {"default_bus": "nosuch"}, "limits": {"max_clients": "many"}})
+        said = client.call("DUALBUS", "RELOAD", "CHECK")
+        self.assertEqual(len(said), 2)
+        self.assertRegex(said[0], r":1:\d+: (routing|limits)")
+        self.assertRegex(client.call("DUALBUS", "RELOAD"), r"^ERR the configuration has 2 mistake\(s\), nothing was changed: ")
+        self.assertEqual(client.call("DUALBUS", "RELOAD", "NOW"), "ERR RELOAD knows CHECK")
+        self.assertEqual(client.call("PING"), "PONG")
 
 
 class ConsoleRightsTest(StackTest):

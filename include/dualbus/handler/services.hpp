@@ -16,9 +16,12 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 // The parts of a worker that each family of commands uses beyond those of every operation.
 namespace dualbus::handler {
@@ -49,11 +52,23 @@ struct transaction_services : operation::exec_environment {
   operation::script_spread& scripts;
 };
 
+/// The effect that a reload of the configuration's file would have, as lines for people.
+struct file_trial {
+  std::size_t mistakes = 0;  ///< with any, the reload would be refused; they come first
+  std::vector<std::string> lines;
+};
+
 /// The daemon as a server, as INFO and other commands describe it.
 struct daemon_facts {
   std::chrono::system_clock::time_point started = std::chrono::system_clock::now();
   std::string run_id;           ///< 40 hexadecimal digits, as Redis's INFO has
   counting_start counted_from;  ///< of the counters in INFO
+  /// Loads the configuration's file and compares it with the running one, on another thread, where it calls
+  /// `done`.
+  std::function<void(std::function<void(const file_trial&)> done)> try_file =
+      [](const std::function<void(const file_trial&)>& done) { done({}); };
+  std::function<void()> reload = [] {};  ///< begins to reload the file. From any thread
+  std::function<void()> drain = [] {};   ///< begins to drain. From any thread
   /// The rates of the last minute, for the console.
   std::shared_ptr<console::history> recent = std::make_shared<console::history>();
 };

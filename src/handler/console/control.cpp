@@ -5,10 +5,9 @@
 
 #include <dualbus/base/c_string.hpp>
 #include <dualbus/base/log.hpp>
+#include <dualbus/base/printable.hpp>
 
-#include <csignal>
 #include <string>
-#include <unistd.h>
 #include <vector>
 
 namespace dualbus::handler {
@@ -21,6 +20,20 @@ std::string kill_clients_of(const std::string& engine, std::uint64_t asking, con
   });
   for (session* const s : chosen) s->leave(metrics::close_reason::killed);
   return std::to_string(chosen.size());
+}
+
+void write_trial(resp::encoder& out, const file_trial& found, bool check) {
+  if (!check && found.mistakes > 0) {
+    return out.error("ERR the configuration has " + std::to_string(found.mistakes) +
+                     " mistake(s), nothing was changed: " + found.lines.front());
+  }
+  out.array(found.lines.size() + (check ? 0 : 1));
+  if (!check) out.status("the reload has begun; the log says how it ends");
+  for (const std::string& line : found.lines) {
+    std::string text;
+    base::append_printable(text, line, "");
+    out.status(text);
+  }
 }
 
 }  // namespace
@@ -40,9 +53,30 @@ void run_kill(server_services& services, session& client, routed_request& reques
       });
 }
 
-void run_drain(server_services&, session& client, routed_request& request) {
+void run_reload(server_services& services, session& client, routed_request& request) {
+  const bool check = request.args.size() == 3 && base::is_word(request.args[2], "check");
+  if (request.args.size() > 2 && !check) return client.refuse(request, "ERR RELOAD knows CHECK");
+  if (!check)
+    base::warn_limited({}, "client {} {}: wants the configuration to be reloaded", client.id(),
+                       client.peer_address());
+  client.defer(request);
+  services.daemon.try_file([&services, id = client.id(), check](const file_trial& found) {
+    if (!check && found.mistakes == 0) services.daemon.reload();
+    // Back to this worker's thread.
+    services.workers().ask([](colleague&) { return std::string(); },
+                           [&services, id, check, found](const std::vector<std::string>&) {
+                             session* const waiting = services.clients().find(id);
+                             if (waiting == nullptr) return;
+                             const bool fine = check || found.mistakes == 0;
+                             waiting->complete(fine ? metrics::outcome::ok : metrics::outcome::refused,
+                                               [&](resp::encoder& out) { write_trial(out, found, check); });
+                           });
+  });
+}
+
+void run_drain(server_services& services, session& client, routed_request& request) {
   base::warn_limited({}, "client {} {}: wants the daemon to drain", client.id(), client.peer_address());
-  ::kill(::getpid(), SIGUSR1);
+  services.daemon.drain();
   answer_ok(client, request);
 }
 

@@ -7,6 +7,10 @@ namespace dualbus::handler {
 /// DUALBUS KILL ENGINE name: sends all clients of an engine away, as CLIENT KILL does. Answers how many.
 void run_kill(server_services& services, session& client, routed_request& request);
 
+/// DUALBUS RELOAD [CHECK]: answers what the configuration's file would change, and, without CHECK, reloads it
+/// as SIGHUP does.
+void run_reload(server_services& services, session& client, routed_request& request);
+
 /// DUALBUS DRAIN: takes the daemon out of service, as SIGUSR1 does.
 void run_drain(server_services& services, session& client, routed_request& request);
 
