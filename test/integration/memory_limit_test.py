@@ -219,9 +219,9 @@ class AddressSpaceTest(unittest.TestCase):
     def outgrow(self, requests):
         """Each list of requests is sent by a client of its own, and has a larger last reply than the one before. From some of them on
         there is no memory for that: then this client is closed, and nobody else."""
-        # Room for one copy of what the buses send, not for two.
+        # Room for one copy of what the buses send, not for two. Each thread of the daemon reserves some 74 MB of it.
         # A connection that had no room for a reply is made anew; that takes as long as the machine does.
-        daemon = self.start(500, workers=1, limits={"memory": "10gb"}, backend={**PATIENT, "reconnect_wait": "1m"})
+        daemon = self.start(575, workers=1, limits={"memory": "10gb"}, backend={**PATIENT, "reconnect_wait": "1m"})
         value = b"x" * 4 * MEGABYTE
         with daemon.connect() as good:
             for key in ("md:big", "big"):
