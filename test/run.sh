@@ -104,7 +104,7 @@ run_stages() {
     # Left to --all: the scripts, the load tool and client libraries do nothing to the daemon that the other tests leave out; where
     # time and memory are measured, or time-outs awaited, a sanitizer measures itself.
     local others='apart_keys|availability|compare|fleet|quickstart|takeover|bullmq|celery|haproxy|languages|readiness|redis_py|rq_|tools'
-    others+='|ctl|engines_doc|kubernetes|monitoring|page'
+    others+='|ctl|durable_answers|engines_doc|kubernetes|log_output|manual|monitoring|package|page|sentinel_failover|watchdog'
     others+='|backend_login|client_limits|faults.failover|given_up|hand_over_crowd|leaving|log_test|memory_limit|resources|shared_buses|state_folder'
     if stage "asan: build" build asan --target dualbusd configurations; then
       stage "asan: integration tests" run_tests asan --label-regex 'integration|faults|security' --exclude-regex "$others" || true

@@ -51,7 +51,7 @@ class LogOutputTest(unittest.TestCase):
             self.assertEqual(entry["pid"], self.daemon.pid)
             self.assertTrue(entry["message"])
         self.assertIn("configuration_reloaded", self.events())
-        self.assertTrue(self.daemon.log().endswith("".join(line + "\n" for line in lines)), "standard error has the same")
+        wait_for(lambda: self.daemon.log().endswith("".join(line + "\n" for line in lines)), "standard error has the same")
         self.assertEqual(os.stat(self.file).st_mode & 0o777 & ~0o640, 0)
 
     def test_a_file_that_was_renamed_is_made_anew_by_a_hang_up(self):
