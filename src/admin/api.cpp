@@ -191,6 +191,8 @@ std::vector<http_page> api_pages(const api_sources& sources) {
                  console::buses_table(state.configuration->routing, facts_of(state), from->recent()));
            }),
       page("clients", [from](auto) { return table_page(clients_of(*from, client_list::clients)); }),
+      page("config",
+           [from](auto) { return table_page(console::config_table(*from->observe().configuration)); }),
       page("engines",
            [from](auto) {
              return table_page(console::engines_table(

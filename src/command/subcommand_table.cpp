@@ -85,6 +85,7 @@ constexpr subcommand_spec subcommands[] = {
     {"dualbus", "explain", -3, "aslt", fact::names_request},
     {"dualbus", "help", 2, "lt"},
     {"dualbus", "kill", 4, "aslt"},
+    {"dualbus", "log", -3, "aslt"},
     {"dualbus", "reload", -2, "aslt"},
     {"dualbus", "show", 3, "aslt"},
     {"function", "delete", 3, "sw", fact::changes_functions},

@@ -45,6 +45,12 @@ std::string text_of(const key_row& row, const value& v) {
   }
 }
 
+// Of a key of buses the one of the bus with that index.
+std::string path_of(const key_row& row, const configuration& of, std::size_t bus) {
+  if (!row.path.starts_with(bus_prefix)) return std::string(row.path);
+  return "buses." + of.routing.buses[bus].name + std::string(row.path.substr(bus_prefix.size()));
+}
+
 void compare_values(const configuration& running, const configuration& loaded,
                     const std::vector<bool>& in_both, lines& found) {
   for (const key_row& row : key_rows()) {
@@ -55,10 +61,7 @@ void compare_values(const configuration& running, const configuration& loaded,
       if (of_bus && !in_both[i]) continue;
       const value before = row.bind.fetch(running, i), after = row.bind.fetch(loaded, i);
       if (before == after) continue;
-      const std::string path =
-          of_bus ? "buses." + running.routing.buses[i].name + std::string(row.path.substr(bus_prefix.size()))
-                 : std::string(row.path);
-      found.push_back(path + ": " + text_of(row, before) + " -> " + text_of(row, after));
+      found.push_back(path_of(row, running, i) + ": " + text_of(row, before) + " -> " + text_of(row, after));
     }
   }
 }
@@ -186,6 +189,17 @@ std::vector<std::string> differences(const configuration& was, const configurati
   compare_rules("routing.channels", before.channels, after.channels, running, loaded, found);
   compare_missing_groups(running.missing_group, loaded.missing_group, found);
   compare_users(running.auth, loaded.auth, found);
+  return found;
+}
+
+std::vector<std::pair<std::string, std::string>> settings(const configuration& of) {
+  std::vector<std::pair<std::string, std::string>> found;
+  for (const key_row& row : key_rows()) {
+    if (row.bind.fetch == nullptr) continue;
+    const std::size_t count = row.path.starts_with(bus_prefix) ? of.buses.size() : 1;
+    for (std::size_t i = 0; i < count; ++i)
+      found.emplace_back(path_of(row, of, i), text_of(row, row.bind.fetch(of, i)));
+  }
   return found;
 }
 

@@ -1,6 +1,7 @@
 #include "quoted.hpp"
 #include "type_rules.hpp"
 
+#include <dualbus/config/difference.hpp>
 #include <dualbus/console/tables.hpp>
 
 #include <algorithm>
@@ -96,6 +97,12 @@ table buses_table(const command::routing_rules& rules, const std::vector<bus_fac
     }));
     for (const double q : {0.5, 0.99}) add_values(row, figures.bus_milliseconds(bus, q));
   }
+  return t;
+}
+
+table config_table(const config::configuration& configuration) {
+  table t{{"key", "value"}, {}};
+  for (auto& [key, value] : config::settings(configuration)) t.rows.push_back({key, value});
   return t;
 }
 

@@ -113,7 +113,8 @@ int main(int argc, char** argv) {
   CLI::App* const show = app.add_subcommand("show", "Show a table, with rates over 1, 10 and 60 seconds");
   show->add_option("table", o.what, "The table")
       ->required()
-      ->check(CLI::IsMember({"buses", "clients", "engines", "parked", "pools", "rules", "types", "version"}));
+      ->check(CLI::IsMember(
+          {"buses", "clients", "config", "engines", "parked", "pools", "rules", "types", "version"}));
   show->add_option("--sort", o.order, "The column to sort by, largest first");
   CLI::App* const explain = app.add_subcommand("explain", "Say what would become of a command");
   explain->add_option("command", o.words, "The command, word by word")->required();

@@ -52,7 +52,7 @@ class ConsoleTest(StackTest):
         self.assertEqual(self.client.call("DUALBUS", "EXPLAIN", "NOSUCH"), "ERR Invalid command specified")
         self.assertIn(b"wrong number of arguments", self.explain("GET")["sent"])
         self.assertEqual(self.client.call("DUALBUS", "EXPLAIN"), "ERR wrong number of arguments for 'dualbus|explain' command")
-        self.assertEqual(self.client.call("DUALBUS", "SHOW", "NOSUCH"), "ERR SHOW knows BUSES, CLIENTS, ENGINES, PARKED, POOLS, RULES, TYPES and VERSION")
+        self.assertEqual(self.client.call("DUALBUS", "SHOW", "NOSUCH"), "ERR SHOW knows BUSES, CLIENTS, CONFIG, ENGINES, PARKED, POOLS, RULES, TYPES and VERSION")
         self.assertRegex(self.client.call("DUALBUS", "NOSUCH"), "^ERR unknown subcommand 'NOSUCH'. Try DUALBUS HELP.")
 
     def test_within_a_transaction(self):
@@ -145,6 +145,12 @@ class ShowTest(StackTest):
         row = self.await_row("pools", lambda row: row["bus"] == MARKETDATA and row["up"] >= 2)  # two workers
         self.assertEqual(row["disconnected"], 0)
 
+    def test_the_configuration_that_holds(self):
+        values = {row["key"]: row["value"] for row in self.show("config")}
+        self.assertEqual((values["workers"], values["limits.max_clients"]), ("2", "10000"))
+        self.assertEqual(values[f"buses.{MARKETDATA}.endpoint"], f"'{self.stack.marketdata.endpoint}'")
+        self.assertEqual(self.api("config")[1], self.show("config"))
+
     def test_clients_and_those_that_wait(self):
         waiting = self.connect()
         self.assertEqual(waiting.call("CLIENT", "SETNAME", "patient"), "OK")
@@ -230,6 +236,18 @@ class DrainTest(unittest.TestCase):
         wait_for(lambda: stack.daemon.fetch("/readyz")[0] == 503, "it says that it drains")
         self.assertEqual(client.call("SET", "el:a", "b"), "OK")  # served as before
         wait_for(lambda: not stack.daemon.running(), "its end")
+
+
+class LogTest(StackTest):
+    def test_the_level_of_the_log_holds_until_the_next_reload(self):
+        client = self.connect()
+        self.assertEqual(client.call("DUALBUS", "LOG", "LEVEL"), "info")
+        self.assertEqual(client.call("DUALBUS", "LOG", "LEVEL", "Error"), "OK")
+        self.assertEqual(client.call("DUALBUS", "LOG", "LEVEL"), "error")
+        client.call("DUALBUS", "RELOAD")
+        wait_for(lambda: client.call("DUALBUS", "LOG", "LEVEL") == "info", "the file's level")
+        self.assertRegex(client.call("DUALBUS", "LOG", "LEVEL", "loud"), "^ERR the levels are trace, ")
+        self.assertEqual(client.call("DUALBUS", "LOG", "FILE"), "ERR LOG knows LEVEL")
 
 
 class ReloadTest(StackTest):

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <dualbus/command/routing_table.hpp>
+#include <dualbus/config/configuration.hpp>
 #include <dualbus/console/recent.hpp>
 #include <dualbus/console/table.hpp>
 
@@ -22,6 +23,9 @@ struct bus_facts {
 /// By bus: its place and state, requests per second, and how soon it answers.
 table buses_table(const command::routing_rules& rules, const std::vector<bus_facts>& buses,
                   const recent& figures);
+
+/// Every key of the configuration that has one value; see config::settings().
+table config_table(const config::configuration& configuration);
 
 /// By bus: its connections and what waits for them.
 table pools_table(const command::routing_rules& rules, const recent& figures);

@@ -13,6 +13,8 @@
 namespace dualbus::handler {
 namespace {
 
+using metrics::outcome;
+
 std::string kill_clients_of(const std::string& engine, std::uint64_t asking, const colleague& worker) {
   std::vector<session*> chosen;
   worker.clients.for_each([&](session& s) {
@@ -72,6 +74,25 @@ void run_reload(server_services& services, session& client, routed_request& requ
                                                [&](resp::encoder& out) { write_trial(out, found, check); });
                            });
   });
+}
+
+void run_log(server_services&, session& client, routed_request& request) {
+  if (!base::is_word(request.args[2], "level") || request.args.size() > 4)
+    return client.refuse(request, "ERR LOG knows LEVEL");
+  if (request.args.size() == 3) {
+    const auto name = spdlog::level::to_string_view(spdlog::get_level());
+    return client.answer(request, outcome::ok, [&](resp::encoder& out) {
+      out.status({name.data(), name.size()});
+    });
+  }
+  for (const char* const level : {"trace", "debug", "info", "warning", "error", "off"}) {
+    if (!base::is_word(request.args[3], level)) continue;
+    base::warn_limited({}, "client {} {}: sets the level of the log to {}", client.id(),
+                       client.peer_address(), level);
+    base::set_log_level(level);
+    return answer_ok(client, request);
+  }
+  client.refuse(request, "ERR the levels are trace, debug, info, warning, error and off");
 }
 
 void run_drain(server_services& services, session& client, routed_request& request) {

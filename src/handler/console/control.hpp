@@ -11,6 +11,9 @@ void run_kill(server_services& services, session& client, routed_request& reques
 /// as SIGHUP does.
 void run_reload(server_services& services, session& client, routed_request& request);
 
+/// DUALBUS LOG LEVEL [level]: answers the level, or sets it until the next reload.
+void run_log(server_services& services, session& client, routed_request& request);
+
 /// DUALBUS DRAIN: takes the daemon out of service, as SIGUSR1 does.
 void run_drain(server_services& services, session& client, routed_request& request);
 

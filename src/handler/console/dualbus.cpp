@@ -32,11 +32,14 @@ void help(server_services&, session& client, routed_request& request) {
       "    Close the connections of that engine, but this one; answer how many.",
       "DRAIN",
       "    Take this daemon out of service: it ends after limits.drain_delay, like SIGUSR1.",
+      "LOG LEVEL [<level>]",
+      "    Say the level of the log, or set it until the next reload.",
       "RELOAD [CHECK]",
       "    Say what the configuration's file would change; without CHECK, reload it like SIGHUP.",
-      "SHOW <BUSES|CLIENTS|ENGINES|PARKED|POOLS|RULES|TYPES|VERSION>",
+      "SHOW <BUSES|CLIENTS|CONFIG|ENGINES|PARKED|POOLS|RULES|TYPES|VERSION>",
       "    BUSES: the buses: where they are, whether they do their job, how soon they answer.",
       "    CLIENTS: who is connected, from where, and what is held for them.",
+      "    CONFIG: the keys of the configuration that holds, and their values.",
       "    ENGINES: requests, failures and messages of each engine per second.",
       "    PARKED: the clients that wait, for what, and how long already.",
       "    POOLS: the connections to each bus.",
@@ -65,9 +68,9 @@ void run_explain(server_services& services, session& client, routed_request& req
                 [&](resp::encoder& out) { console::write_record(out, client.protocol(), found); });
 }
 
-constexpr subcommand subcommands[] = {{"drain", 2, run_drain},    {"explain", -3, run_explain},
-                                      {"help", 2, help},          {"kill", 4, run_kill},
-                                      {"reload", -2, run_reload}, {"show", 3, run_show}};
+constexpr subcommand subcommands[] = {
+    {"drain", 2, run_drain}, {"explain", -3, run_explain}, {"help", 2, help},    {"kill", 4, run_kill},
+    {"log", -3, run_log},    {"reload", -2, run_reload},   {"show", 3, run_show}};
 
 }  // namespace
 

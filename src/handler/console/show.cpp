@@ -43,6 +43,10 @@ void show_pools(server_services& services, session& client, routed_request& requ
   answer_table(client, request, console::pools_table(rules_of(services), services.daemon.recent->current()));
 }
 
+void show_config(server_services& services, session& client, routed_request& request) {
+  answer_table(client, request, console::config_table(services.configuration()));
+}
+
 void show_rules(server_services& services, session& client, routed_request& request) {
   answer_table(client, request,
                console::rules_table(services.routing.router().table(), services.daemon.recent->current()));
@@ -99,15 +103,20 @@ void show_clients(server_services& services, session& client, routed_request& re
 
 void run_show(server_services& services, session& client, routed_request& request) {
   using shows = void (*)(server_services&, session&, routed_request&);
-  constexpr std::pair<std::string_view, shows> all[] = {
-      {"buses", show_buses},     {"clients", show_clients<client_list::clients>},
-      {"engines", show_engines}, {"parked", show_clients<client_list::parked>},
-      {"pools", show_pools},     {"rules", show_rules},
-      {"types", show_types},     {"version", show_version}};
+  constexpr std::pair<std::string_view, shows> all[] = {{"buses", show_buses},
+                                                        {"clients", show_clients<client_list::clients>},
+                                                        {"config", show_config},
+                                                        {"engines", show_engines},
+                                                        {"parked", show_clients<client_list::parked>},
+                                                        {"pools", show_pools},
+                                                        {"rules", show_rules},
+                                                        {"types", show_types},
+                                                        {"version", show_version}};
   for (const auto& [name, show] : all) {
     if (base::is_word(request.args[2], name)) return show(services, client, request);
   }
-  client.refuse(request, "ERR SHOW knows BUSES, CLIENTS, ENGINES, PARKED, POOLS, RULES, TYPES and VERSION");
+  client.refuse(request,
+                "ERR SHOW knows BUSES, CLIENTS, CONFIG, ENGINES, PARKED, POOLS, RULES, TYPES and VERSION");
 }
 
 }  // namespace dualbus::handler

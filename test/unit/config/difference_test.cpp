@@ -2,7 +2,9 @@
 
 #include <dualbus/config/difference.hpp>
 
+#include <map>
 #include <string>
+#include <vector>
 
 #include <gmock/gmock.h>
 
@@ -12,6 +14,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::Not;
 using ::testing::UnorderedElementsAre;
+using ::testing::UnorderedElementsAreArray;
 
 const std::string two_buses =
     "buses:\n"
@@ -118,6 +121,31 @@ TEST(RulesHashTest, ItNamesTheRulesAndNothingElse) {
   EXPECT_NE(with("match: k, bus: a", "match: k, bus: b"), of);
   EXPECT_NE(with("\"h:2\"", "\"h:2\", database: 1"), of);
   EXPECT_NE(rules_hash(good(base + "missing_group: create\n")), of);
+}
+
+TEST(SettingsTest, EveryValueIsShownAsItStandsInTheFile) {
+  const configuration read = good(base + "limits: {max_clients: 5, max_request: 1mb}\nlog: {level: debug}\n");
+  std::map<std::string, std::string> found;
+  for (const auto& [key, value] : settings(read)) EXPECT_TRUE(found.emplace(key, value).second) << key;
+  EXPECT_EQ(found["limits.max_clients"], "5");
+  EXPECT_EQ(found["limits.max_request"], "1mb");
+  EXPECT_EQ(found["log.level"], "debug");
+  EXPECT_EQ(found["buses.a.endpoint"], "'h:1'");
+  EXPECT_EQ(found["buses.b.endpoint"], "'h:2'");
+  EXPECT_EQ(found["backend.connect_timeout"], "1s");
+}
+
+TEST(SettingsTest, ADifferenceIsADifferenceOfTwoValues) {
+  const configuration before = good(base), after = good(base + "limits: {max_clients: 5}\nabsorb: strict\n");
+  std::vector<std::string> lines;
+  const auto was = settings(before), is = settings(after);
+  ASSERT_EQ(was.size(), is.size());
+  for (std::size_t i = 0; i < was.size(); ++i) {
+    ASSERT_EQ(was[i].first, is[i].first);
+    if (was[i].second != is[i].second)
+      lines.push_back(was[i].first + ": " + was[i].second + " -> " + is[i].second);
+  }
+  EXPECT_THAT(differences(before, after), UnorderedElementsAreArray(lines));
 }
 
 }  // namespace
