@@ -226,6 +226,12 @@ class ShowTest(StackTest):
             self.assertEqual([len(bus) for bus in point["buses"]], [5, 5])
 
 
+class NobodyTest(StackTest):
+    def test_a_daemon_without_clients_has_empty_tables(self):
+        for table in ("clients", "engines", "parked"):
+            self.assertEqual(self.daemon.fetch("/api/v1/" + table), (200, "[]\n"))
+
+
 class DrainTest(unittest.TestCase):
     def test_it_drains(self):
         stack = Stack({"limits": {"drain_delay": "1s"}})

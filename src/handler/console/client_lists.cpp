@@ -123,6 +123,7 @@ class listing : public std::enable_shared_from_this<listing> {
  private:
   void take_ids(const std::vector<std::string>& answers) {
     for (const std::string& answer : answers) {
+      if (answer.empty()) continue;  // no client: memcpy takes no null pointer, whatever the size
       const std::size_t before = ids_.size();
       ids_.resize(before + answer.size() / sizeof(std::uint64_t));
       std::memcpy(ids_.data() + before, answer.data(), answer.size());
